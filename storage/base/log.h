@@ -1,0 +1,29 @@
+// Log: one line per event on stderr, prefixed by severity; levels as memcached's -v.
+// Threads: any; a line is written by one write(2). Errors: a failed write is ignored.
+#pragma once
+
+#include <atomic>
+#include <string_view>
+
+namespace terraced {
+
+enum class LogLevel : int {
+  kNotice = 0,   // always: what an operator must know (start, stop, tier emptied, tier turned off)
+  kVerbose = 1,  // -v: errors and warnings of single connections
+  kDebug = 2,    // -vv: commands and replies
+  kTrace = 3,    // -vvv: state changes
+};
+
+class Log {
+ public:
+  static void SetVerbosity(int verbosity) { verbosity_.store(verbosity, std::memory_order_relaxed); }
+  static int Verbosity() { return verbosity_.load(std::memory_order_relaxed); }
+  static bool On(LogLevel level) { return Verbosity() >= static_cast<int>(level); }
+  // printf-style; a newline is added.
+  static void Write(LogLevel level, const char* format, ...) __attribute__((format(printf, 2, 3)));
+
+ private:
+  static std::atomic<int> verbosity_;
+};
+
+}  // namespace terraced
