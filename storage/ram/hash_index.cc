@@ -1,0 +1,223 @@
+#include "storage/ram/hash_index.h"
+
+#include <sys/mman.h>
+
+#include <cstring>
+#include <new>
+
+namespace terraced::storage {
+namespace {
+
+// More items per bucket than half of this begin a growth. Fuller buckets would save little memory
+// and cost many lookups a third cache miss, in an overflow bucket.
+constexpr uint64_t kTwiceItemsPerBucket = 13;
+// So a growth by a quarter is through long before the items that it makes room for have come.
+constexpr int kSplitsPerInsert = 2;
+// Segments of that size and more come straight from the kernel: zeroed, and paid for when touched.
+constexpr uint64_t kMappedSegmentBytes = 16U << 10;
+
+}  // namespace
+
+// --- BucketArray -------------------------------------------------------------------------------
+
+HashIndex::BucketArray::~BucketArray() {
+  for (int i = 0; i < kSegments; ++i) {
+    Bucket* const segment = segments_[static_cast<size_t>(i)];
+    const uint64_t bytes = SizeOf(i) * sizeof(Bucket);
+    if (segment == nullptr) continue;
+    if (bytes >= kMappedSegmentBytes) {
+      munmap(segment, bytes);
+    } else {
+      ::operator delete (segment, std::align_val_t{alignof(Bucket)});
+    }
+  }
+}
+
+void HashIndex::BucketArray::MakeRoomFor(uint64_t number) {
+  const int segment = SegmentOf(number);
+  Bucket*& place = segments_[static_cast<size_t>(segment)];
+  if (place != nullptr) return;
+  const uint64_t bytes = SizeOf(segment) * sizeof(Bucket);
+  void* memory = nullptr;
+  if (bytes >= kMappedSegmentBytes) {
+    memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    TERRACED_CHECK(memory != MAP_FAILED);  // as fatal as any other allocation that fails
+  } else {
+    memory = ::operator new (bytes, std::align_val_t{alignof(Bucket)});
+    std::memset(memory, 0, bytes);
+  }
+  place = static_cast<Bucket*>(memory);
+}
+
+// --- Lookups -----------------------------------------------------------------------------------
+
+HashIndex::HashIndex(const SlabArena& arena) : arena_(arena) {
+  buckets_.MakeRoomFor(0);
+}
+
+Position HashIndex::Find(uint64_t hash, std::string_view key) const {
+  const Word tag = MakeWord(hash, kNoPosition);
+  for (const Bucket* at = &buckets_.At(BucketOf(hash)); at != nullptr; at = NextOf(*at)) {
+    for (uint32_t slot = 0; slot < kSlots; ++slot) {
+      const Word word = Load(*at, slot);
+      if (word == 0) return kNoPosition;
+      if ((word ^ tag) >> 32 != 0 || IsLink(word)) continue;
+      const Position position = PositionIn(word);
+      if (arena_.ItemAt(position)->Key() == key) return position;
+    }
+  }
+  return kNoPosition;
+}
+
+HashIndex::Place HashIndex::FindWord(uint64_t hash, Word word) const {
+  for (Bucket* at = &buckets_.At(BucketOf(hash)); at != nullptr; at = NextOf(*at)) {
+    for (uint32_t slot = 0; slot < kSlots; ++slot) {
+      if (Load(*at, slot) == word) return {at, slot};
+    }
+  }
+  return {};
+}
+
+bool HashIndex::Contains(uint64_t hash, Position position) const {
+  TERRACED_DCHECK(position != kNoPosition);
+  return FindWord(hash, MakeWord(hash, position)).bucket != nullptr;
+}
+
+uint64_t HashIndex::MemoryBytes() const {
+  return sizeof(*this) + (bucket_count_ + overflow_count_) * sizeof(Bucket);
+}
+
+// --- Changes -----------------------------------------------------------------------------------
+// Every change of a slot is a single store, in an order that never hides an item from a reader of
+// the memory that a killed process leaves behind; at worst a slot is there twice.
+
+uint32_t HashIndex::ItemsIn(const Bucket& bucket) {
+  uint32_t items = 0;
+  while (items < kSlots && PositionIn(Load(bucket, items)) != kNoPosition) ++items;
+  return items;
+}
+
+void HashIndex::Insert(uint64_t hash, Position position) {
+  TERRACED_DCHECK(position != kNoPosition);
+  TERRACED_DCHECK(!Contains(hash, position));
+  Append(buckets_.At(BucketOf(hash)), MakeWord(hash, position));
+  ++count_;
+  GrowALittle();
+}
+
+bool HashIndex::Erase(uint64_t hash, Position position) {
+  const Place place = FindWord(hash, MakeWord(hash, position));
+  if (place.bucket == nullptr) return false;
+  RemoveAt(buckets_.At(BucketOf(hash)), place);
+  --count_;
+  return true;
+}
+
+bool HashIndex::Replace(uint64_t hash, Position old_position, Position new_position) {
+  TERRACED_DCHECK(new_position != kNoPosition);
+  const Place place = FindWord(hash, MakeWord(hash, old_position));
+  if (place.bucket == nullptr) return false;
+  Store(*place.bucket, place.slot, MakeWord(hash, new_position));
+  return true;
+}
+
+void HashIndex::Append(Bucket& first, Word word) {
+  Bucket* last = &first;
+  while (Bucket* const next = NextOf(*last)) last = next;
+  const uint32_t items = ItemsIn(*last);
+  if (items < kSlots) {
+    Store(*last, items, word);
+    return;
+  }
+  const uint64_t number = TakeOverflow();
+  Bucket& overflow = overflow_.At(number);
+  Store(overflow, 0, Load(*last, kSlots - 1));
+  Store(overflow, 1, word);
+  Store(*last, kSlots - 1, (number + 1) << 32);
+}
+
+// The last item of the chain fills the gap.
+void HashIndex::RemoveAt(Bucket& first, Place place) {
+  Bucket* parent = nullptr;
+  Bucket* last = &first;
+  while (Bucket* const next = NextOf(*last)) {
+    parent = last;
+    last = next;
+  }
+  const uint32_t items = ItemsIn(*last);
+  TERRACED_DCHECK(items > 0);
+  const Word moved = Load(*last, items - 1);
+  Store(*place.bucket, place.slot, moved);  // the gap may be that very slot: it is cleared next
+  Store(*last, items - 1, 0);
+  if (parent == nullptr || items != 2) return;
+  const Word link = Load(*parent, kSlots - 1);
+  Store(*parent, kSlots - 1, Load(*last, 0));
+  FreeOverflow((link >> 32) - 1);
+}
+
+uint64_t HashIndex::TakeOverflow() {
+  if (overflow_free_ != 0) {
+    const uint64_t number = overflow_free_ - 1;
+    Bucket& bucket = overflow_.At(number);
+    overflow_free_ = Load(bucket, 0);
+    Store(bucket, 0, 0);
+    return number;
+  }
+  overflow_.MakeRoomFor(overflow_count_);
+  return overflow_count_++;
+}
+
+void HashIndex::FreeOverflow(uint64_t number) {
+  Bucket& bucket = overflow_.At(number);
+  TERRACED_DCHECK(Load(bucket, 1) == 0);
+  Store(bucket, 0, overflow_free_);
+  overflow_free_ = number + 1;
+}
+
+// --- Growth ------------------------------------------------------------------------------------
+
+void HashIndex::GrowALittle() {
+  if (!IsExpanding()) {
+    if (2 * count_ <= kTwiceItemsPerBucket * bucket_count_) return;
+    bucket_goal_ = bucket_count_ + level_size_ / 4;
+  }
+  for (int i = 0; i < kSplitsPerInsert && IsExpanding(); ++i) SplitNextBucket();
+}
+
+void HashIndex::SplitNextBucket() {
+  const uint64_t from_number = bucket_count_ - level_size_;
+  const uint64_t to_number = bucket_count_;
+  buckets_.MakeRoomFor(to_number);
+  Bucket& from = buckets_.At(from_number);
+  Bucket& to = buckets_.At(to_number);
+  // The bucket number's next bit is this bit of the hash; in a word the hash's bit 3 is bit 32.
+  const Word leaves = level_size_ << (32 - kFirstBucketBits);
+  for (const Bucket* at = &from; at != nullptr; at = NextOf(*at)) {
+    for (uint32_t slot = 0; slot < ItemsIn(*at); ++slot) {
+      const Word word = Load(*at, slot);
+      if ((word & leaves) != 0) Append(to, word);
+    }
+  }
+  ++bucket_count_;  // from here on lookups go to the new bucket; the old copies go
+  Bucket* at = &from;
+  uint32_t slot = 0;
+  while (at != nullptr) {
+    const Word word = Load(*at, slot);
+    const bool item = PositionIn(word) != kNoPosition;
+    if (item && (word & leaves) != 0) {
+      RemoveAt(from,
+               {at, slot});  // may give up the chain's last bucket, even this one: begin again
+      at = &from;
+      slot = 0;
+    } else if (item && slot + 1 < kSlots) {
+      ++slot;
+    } else {
+      at = NextOf(*at);
+      slot = 0;
+    }
+  }
+  if (bucket_count_ == 2 * level_size_) level_size_ = bucket_count_;
+}
+
+}  // namespace terraced::storage

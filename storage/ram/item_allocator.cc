@@ -1,0 +1,198 @@
+#include "storage/ram/item_allocator.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace terraced::storage {
+
+ItemAllocator::ItemAllocator(SlabArena& arena, uint32_t item_bytes_max)
+    : arena_(arena),
+      item_bytes_max_(item_bytes_max),
+      chunk_bytes_max_(arena.ChunkBytes(arena.LargestClass())) {}
+
+bool ItemAllocator::Fits(size_t key_length, uint32_t client_flags, uint64_t value_bytes) const {
+  if (key_length > UINT8_MAX || value_bytes > item_bytes_max_) return false;
+  const uint64_t total = TotalBytes(key_length, client_flags, value_bytes);
+  if (total > item_bytes_max_) return false;
+  // With a tiny slab_chunk_max even the header and the key of a chunked item may be too much for a
+  // chunk.
+  return total <= chunk_bytes_max_ ||
+         TotalBytes(key_length, client_flags, sizeof(Position)) <= chunk_bytes_max_;
+}
+
+SlabClass ItemAllocator::ClassFor(size_t key_length, uint32_t client_flags,
+                                  uint64_t value_bytes) const {
+  const uint64_t total = TotalBytes(key_length, client_flags, value_bytes);
+  return total <= chunk_bytes_max_ ? arena_.ClassFor(total) : arena_.LargestClass();
+}
+
+SlabClass ItemAllocator::ChunkClassFor(uint64_t value_bytes) const {
+  const SlabClass fits = arena_.ClassFor(sizeof(ValueChunk) + value_bytes);
+  return fits != kNoSlabClass ? fits : arena_.LargestClass();
+}
+
+Position ItemAllocator::New(std::string_view key, uint32_t client_flags, uint32_t value_bytes,
+                            SlabClass* short_of) {
+  TERRACED_DCHECK(Fits(key.size(), client_flags, value_bytes));
+  const uint64_t total = TotalBytes(key.size(), client_flags, value_bytes);
+  const bool chunked = total > chunk_bytes_max_;
+  const uint64_t head_bytes =
+      chunked ? TotalBytes(key.size(), client_flags, sizeof(Position)) : total;
+  const SlabClass head_class = arena_.ClassFor(head_bytes);
+  const Position position = arena_.Allocate(head_class);
+  if (position == kNoPosition) {
+    *short_of = head_class;
+    return kNoPosition;
+  }
+  Position first = kNoPosition;
+  if (chunked) {
+    first = NewChain(position, value_bytes, short_of);
+    if (first == kNoPosition) {
+      arena_.Free(position);
+      return kNoPosition;
+    }
+  }
+  Item* const item = arena_.ItemAt(position);
+  item->pins.store(0, std::memory_order_relaxed);
+  item->key_length = static_cast<uint8_t>(key.size());
+  item->slab_class = chunked ? arena_.LargestClass() : head_class;
+  item->next = kNoPosition;
+  item->prev = kNoPosition;
+  item->cas_unique = 0;
+  item->exptime_s = 0;
+  item->last_access_s = 0;
+  item->value_bytes = value_bytes;
+  item->clean_serial = 0;
+  item->Set((client_flags != 0 ? kItemHasFlags : 0U) | (chunked ? kItemChunked : 0U));
+  if (client_flags != 0) std::memcpy(item->Data(), &client_flags, sizeof(client_flags));
+  std::memcpy(item->AfterKey() - key.size(), key.data(), key.size());
+  if (chunked) item->SetFirstChunk(first);
+  return position;
+}
+
+// Built from the front; every chunk is complete before the next is asked for, so that FreeChain can
+// undo it.
+Position ItemAllocator::NewChain(Position head, uint32_t value_bytes, SlabClass* short_of) {
+  Position first = kNoPosition;
+  ValueChunk* last = nullptr;
+  uint32_t left = value_bytes;
+  while (left > 0) {
+    const SlabClass slab_class = ChunkClassFor(left);
+    const Position position = arena_.Allocate(slab_class);
+    if (position == kNoPosition) {
+      *short_of = slab_class;
+      FreeChain(first);
+      return kNoPosition;
+    }
+    ValueChunk* const chunk = arena_.ChunkAt(position);
+    chunk->state.store(kItemAllocated | kItemValueChunk, std::memory_order_release);
+    chunk->next = kNoPosition;
+    chunk->head = head;
+    chunk->used_bytes = std::min(left, CapacityOf(slab_class));
+    left -= chunk->used_bytes;
+    if (last == nullptr) {
+      first = position;
+    } else {
+      last->next = position;
+    }
+    last = chunk;
+  }
+  return first;
+}
+
+void ItemAllocator::FreeChain(Position first) {
+  while (first != kNoPosition) {
+    const Position next = arena_.ChunkAt(first)->next;
+    arena_.Free(first);
+    first = next;
+  }
+}
+
+void ItemAllocator::Free(Position position) {
+  Item* const item = arena_.ItemAt(position);
+  TERRACED_DCHECK(!item->Has(kItemLinked));
+  TERRACED_DCHECK(!item->IsPinned());
+  if (item->Has(kItemChunked)) FreeChain(item->FirstChunk());
+  arena_.Free(position);
+}
+
+void ItemAllocator::Retire(Position position) {
+  Item* const item = arena_.ItemAt(position);
+  TERRACED_DCHECK(!item->Has(kItemLinked));
+  const uint16_t pins = item->pins.fetch_or(kPinsRetired, std::memory_order_acq_rel);
+  TERRACED_DCHECK((pins & kPinsRetired) == 0);
+  if (pins == 0) Free(position);
+}
+
+void ItemAllocator::ValuePieces(const Item& item, std::vector<std::span<char>>* pieces) const {
+  pieces->clear();
+  if (!item.Has(kItemChunked)) {
+    pieces->emplace_back(const_cast<Item&>(item).AfterKey(), item.value_bytes);
+    return;
+  }
+  for (Position at = item.FirstChunk(); at != kNoPosition; at = arena_.ChunkAt(at)->next) {
+    ValueChunk* const chunk = arena_.ChunkAt(at);
+    pieces->emplace_back(chunk->Data(), chunk->used_bytes);
+  }
+}
+
+void ItemAllocator::CopyValue(const Item& item, char* to) const {
+  if (!item.Has(kItemChunked)) {
+    std::memcpy(to, item.AfterKey(), item.value_bytes);
+    return;
+  }
+  for (Position at = item.FirstChunk(); at != kNoPosition; at = arena_.ChunkAt(at)->next) {
+    const ValueChunk* const chunk = arena_.ChunkAt(at);
+    std::memcpy(to, chunk->Data(), chunk->used_bytes);
+    to += chunk->used_bytes;
+  }
+}
+
+uint64_t ItemAllocator::FootprintBytes(const Item& item) const {
+  uint64_t bytes = arena_.ChunkBytes(arena_.ClassOf(arena_.PositionOf(&item)));
+  if (!item.Has(kItemChunked)) return bytes;
+  // By arithmetic, not along the chain: the lists ask for it at every move.
+  const uint32_t capacity_max = CapacityOf(arena_.LargestClass());
+  bytes += uint64_t{item.value_bytes / capacity_max} * chunk_bytes_max_;
+  const uint32_t rest = item.value_bytes % capacity_max;
+  if (rest > 0) bytes += arena_.ChunkBytes(ChunkClassFor(rest));
+  return bytes;
+}
+
+// --- ItemRef -----------------------------------------------------------------------------------
+
+ItemRef::ItemRef(ItemAllocator& allocator, Position position)
+    : allocator_(&allocator), position_(position) {
+  Item* const item = allocator.Arena().ItemAt(position);
+  TERRACED_DCHECK(item->Has(kItemLinked));
+  const uint16_t pins = item->pins.fetch_add(1, std::memory_order_relaxed);
+  TERRACED_CHECK(pins < kPinsMax);  // also: not retired
+}
+
+ItemRef::ItemRef(ItemRef&& other) noexcept
+    : allocator_(std::exchange(other.allocator_, nullptr)),
+      position_(std::exchange(other.position_, kNoPosition)) {}
+
+ItemRef& ItemRef::operator=(ItemRef&& other) noexcept {
+  if (this == &other) return *this;
+  Reset();
+  allocator_ = std::exchange(other.allocator_, nullptr);
+  position_ = std::exchange(other.position_, kNoPosition);
+  return *this;
+}
+
+void ItemRef::Reset() {
+  if (allocator_ == nullptr) return;
+  ItemAllocator* const allocator = std::exchange(allocator_, nullptr);
+  const Position position = std::exchange(position_, kNoPosition);
+  Item* const item = allocator->Arena().ItemAt(position);
+  const uint16_t pins = item->pins.fetch_sub(1, std::memory_order_acq_rel);
+  TERRACED_DCHECK((pins & kPinsMax) != 0);
+  if (pins == (kPinsRetired | 1U)) allocator->Free(position);
+}
+
+bool ItemRef::CanPin(const Item& item) {
+  return (item.pins.load(std::memory_order_relaxed) & kPinsMax) < kPinsMax;
+}
+
+}  // namespace terraced::storage

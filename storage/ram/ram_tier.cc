@@ -1,0 +1,204 @@
+#include "storage/ram/ram_tier.h"
+
+#include <cstring>
+
+namespace terraced::storage {
+namespace {
+
+constexpr uint32_t kSegmentMask = 3U << kItemSegmentShift;
+constexpr uint32_t kShardMask = 0xffU << kItemShardShift;
+constexpr uint32_t kEpochMask = 0xffU << kItemEpochShift;
+
+uint32_t SegmentBits(LruSegment segment) {
+  return static_cast<uint32_t>(segment) << kItemSegmentShift;
+}
+
+}  // namespace
+
+RamTier::RamTier(ItemAllocator& allocator, uint8_t shard)
+    : allocator_(allocator),
+      shard_(shard),
+      index_(allocator.Arena()),
+      lists_(size_t{allocator.Arena().LargestClass()} + 1) {}
+
+Item* RamTier::Find(uint64_t hash, std::string_view key) const {
+  const Position position = index_.Find(hash, key);
+  return position == kNoPosition ? nullptr : Arena().ItemAt(position);
+}
+
+// --- Linking -----------------------------------------------------------------------------------
+
+void RamTier::MarkLinked(Item* item, LruSegment segment, uint8_t epoch) {
+  const uint32_t shard_bits = uint32_t{shard_} << kItemShardShift;
+  if (item->Has(kItemChunked)) {
+    for (Position at = item->FirstChunk(); at != kNoPosition; at = Arena().ChunkAt(at)->next) {
+      Arena().ChunkAt(at)->state.store(kItemAllocated | kItemValueChunk | kItemLinked | shard_bits,
+                                       std::memory_order_release);
+    }
+  }
+  const uint32_t kept = item->Bits() & ~(kSegmentMask | kShardMask | kEpochMask);
+  item->state.store(
+      kept | kItemLinked | shard_bits | SegmentBits(segment) | (uint32_t{epoch} << kItemEpochShift),
+      std::memory_order_release);
+}
+
+// The chain's chunks lose the mark too: a pinned item outlives its unlinking, and the page mover
+// must not take its chunks for movable ones.
+void RamTier::MarkUnlinked(Item* item) {
+  item->Clear(kItemLinked);
+  if (!item->Has(kItemChunked)) return;
+  for (Position at = item->FirstChunk(); at != kNoPosition; at = Arena().ChunkAt(at)->next) {
+    Arena().ChunkAt(at)->state.store(kItemAllocated | kItemValueChunk, std::memory_order_release);
+  }
+}
+
+void RamTier::Link(Position draft, uint64_t hash, LruSegment segment, uint8_t epoch) {
+  Item* const item = Arena().ItemAt(draft);
+  TERRACED_DCHECK(item->Has(kItemAllocated) && !item->Has(kItemLinked));
+  TERRACED_DCHECK(index_.Find(hash, item->Key()) == kNoPosition);
+  MarkLinked(item, segment, epoch);
+  index_.Insert(hash, draft);
+  PushHead(item, segment);
+  item_bytes_ += ItemAllocator::RequestedBytes(*item);
+}
+
+void RamTier::Unlink(Item* item, uint64_t hash) {
+  const Position position = Arena().PositionOf(item);
+  TERRACED_DCHECK(item->Has(kItemLinked) && item->Shard() == shard_);
+  RemoveFromList(item);
+  MarkUnlinked(item);
+  TERRACED_CHECK(index_.Erase(hash, position));
+  item_bytes_ -= ItemAllocator::RequestedBytes(*item);
+  allocator_.Retire(position);
+}
+
+void RamTier::ReplaceItem(Item* old, Position draft, uint64_t hash, LruSegment segment,
+                          uint8_t epoch) {
+  const Position old_position = Arena().PositionOf(old);
+  Item* const item = Arena().ItemAt(draft);
+  TERRACED_DCHECK(old->Has(kItemLinked) && old->Shard() == shard_);
+  TERRACED_DCHECK(item->Has(kItemAllocated) && !item->Has(kItemLinked));
+  TERRACED_DCHECK(old->Key() == item->Key());
+  RemoveFromList(old);
+  // In this order a process killed in between leaves a miss, never the old value beside the new.
+  MarkUnlinked(old);
+  MarkLinked(item, segment, epoch);
+  TERRACED_CHECK(index_.Replace(hash, old_position, draft));
+  PushHead(item, segment);
+  item_bytes_ += ItemAllocator::RequestedBytes(*item);
+  item_bytes_ -= ItemAllocator::RequestedBytes(*old);
+  allocator_.Retire(old_position);
+}
+
+// --- Moving chunks -----------------------------------------------------------------------------
+
+void RamTier::Relocate(Item* item, Position to, uint64_t hash) {
+  SlabArena& arena = Arena();
+  const Position from = arena.PositionOf(item);
+  TERRACED_DCHECK(item->Has(kItemLinked) && item->Shard() == shard_);
+  TERRACED_CHECK(!item->IsPinned());
+  TERRACED_CHECK(arena.ClassOf(from) == arena.ClassOf(to));
+  Item* const copy = arena.ItemAt(to);
+  copy->pins.store(0, std::memory_order_relaxed);
+  copy->key_length = item->key_length;
+  copy->slab_class = item->slab_class;
+  copy->next = item->next;
+  copy->prev = item->prev;
+  copy->cas_unique = item->cas_unique;
+  copy->exptime_s = item->exptime_s;
+  copy->last_access_s = item->last_access_s;
+  copy->value_bytes = item->value_bytes;
+  copy->clean_serial = item->clean_serial;
+  const bool chunked = item->Has(kItemChunked);
+  const size_t header_bytes = static_cast<size_t>(item->AfterKey() - item->Data());
+  std::memcpy(copy->Data(), item->Data(),
+              header_bytes + (chunked ? sizeof(Position) : item->value_bytes));
+
+  const uint32_t bits = item->Bits();
+  item->Clear(kItemLinked);
+  if (chunked) {
+    for (Position at = item->FirstChunk(); at != kNoPosition; at = arena.ChunkAt(at)->next) {
+      arena.ChunkAt(at)->head = to;
+    }
+  }
+  copy->state.store(bits, std::memory_order_release);
+  TERRACED_CHECK(index_.Replace(hash, from, to));
+  LruList& list = ListOf(*copy);
+  (copy->prev == kNoPosition ? list.head : arena.ItemAt(copy->prev)->next) = to;
+  (copy->next == kNoPosition ? list.tail : arena.ItemAt(copy->next)->prev) = to;
+  arena.Free(from);
+}
+
+void RamTier::RelocateValueChunk(Item* item, Position from, Position to) {
+  SlabArena& arena = Arena();
+  TERRACED_DCHECK(item->Has(kItemLinked | kItemChunked) && item->Shard() == shard_);
+  TERRACED_CHECK(!item->IsPinned());
+  TERRACED_CHECK(arena.ClassOf(from) == arena.ClassOf(to));
+  const ValueChunk* const chunk = arena.ChunkAt(from);
+  TERRACED_DCHECK(chunk->head == arena.PositionOf(item));
+  ValueChunk* const copy = arena.ChunkAt(to);
+  copy->next = chunk->next;
+  copy->head = chunk->head;
+  copy->used_bytes = chunk->used_bytes;
+  std::memcpy(copy->Data(), chunk->Data(), chunk->used_bytes);
+  copy->state.store(chunk->state.load(std::memory_order_relaxed), std::memory_order_release);
+  if (item->FirstChunk() == from) {
+    item->SetFirstChunk(to);
+  } else {
+    Position before = item->FirstChunk();
+    while (arena.ChunkAt(before)->next != from) before = arena.ChunkAt(before)->next;
+    arena.ChunkAt(before)->next = to;
+  }
+  arena.Free(from);
+}
+
+// --- LRU lists ---------------------------------------------------------------------------------
+
+LruList& RamTier::ListOf(const Item& item) {
+  return lists_[item.slab_class][static_cast<size_t>(item.Segment())];
+}
+
+const LruList& RamTier::List(SlabClass slab_class, LruSegment segment) const {
+  return lists_[slab_class][static_cast<size_t>(segment)];
+}
+
+Position RamTier::Before(SlabClass slab_class, LruSegment segment, Position position) const {
+  if (position == kNoPosition) return List(slab_class, segment).tail;
+  const Item* const item = Arena().ItemAt(position);
+  TERRACED_DCHECK(item->slab_class == slab_class && item->Segment() == segment);
+  return item->prev;
+}
+
+// The item's state names the segment already.
+void RamTier::PushHead(Item* item, LruSegment segment) {
+  TERRACED_DCHECK(item->Segment() == segment);
+  LruList& list = lists_[item->slab_class][static_cast<size_t>(segment)];
+  const Position position = Arena().PositionOf(item);
+  item->prev = kNoPosition;
+  item->next = list.head;
+  (list.head == kNoPosition ? list.tail : Arena().ItemAt(list.head)->prev) = position;
+  list.head = position;
+  ++list.count;
+  list.bytes += allocator_.FootprintBytes(*item);
+}
+
+void RamTier::RemoveFromList(Item* item) {
+  LruList& list = ListOf(*item);
+  TERRACED_DCHECK(list.count > 0);
+  (item->prev == kNoPosition ? list.head : Arena().ItemAt(item->prev)->next) = item->next;
+  (item->next == kNoPosition ? list.tail : Arena().ItemAt(item->next)->prev) = item->prev;
+  item->next = kNoPosition;
+  item->prev = kNoPosition;
+  --list.count;
+  list.bytes -= allocator_.FootprintBytes(*item);
+}
+
+void RamTier::MoveTo(Item* item, LruSegment segment) {
+  TERRACED_DCHECK(item->Has(kItemLinked) && item->Shard() == shard_);
+  RemoveFromList(item);
+  item->state.store((item->Bits() & ~kSegmentMask) | SegmentBits(segment),
+                    std::memory_order_release);
+  PushHead(item, segment);
+}
+
+}  // namespace terraced::storage

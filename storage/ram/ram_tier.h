@@ -1,0 +1,77 @@
+// RamTier: the items of one shard that are in RAM; the newest value of a key wins over flash (I1).
+// Index, LRU lists (HOT, WARM, COLD and TEMP per slab class, as memcached names them) and their
+// sizes. Which item is expired, flushed, clean or worth keeping is decided above (tiering).
+// Threads: externally synchronised, the owner holds its shard mutex; nothing blocks or does I/O.
+// Ownership: linked items belong to the tier; Unlink gives the chunk back once nobody has it
+// pinned.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "storage/ram/hash_index.h"
+#include "storage/ram/item_allocator.h"
+
+namespace terraced::storage {
+
+struct LruList {
+  Position head = kNoPosition;  // most recent
+  Position tail = kNoPosition;
+  uint32_t count = 0;
+  uint64_t bytes = 0;  // chunk bytes of its items (chains included)
+};
+
+class RamTier {
+ public:
+  RamTier(ItemAllocator& allocator, uint8_t shard);
+
+  Item* Find(uint64_t hash, std::string_view key) const;
+  bool IsLinked(uint64_t hash, Position position) const { return index_.Contains(hash, position); }
+  void Prefetch(uint64_t hash) const { index_.Prefetch(hash); }
+
+  // The draft becomes the item of its key, at the head of `segment`. Its state gets LINKED, the
+  // shard, the segment and the epoch; cas_unique, exptime_s and last_access_s are already set.
+  void Link(Position draft, uint64_t hash, LruSegment segment, uint8_t epoch);
+  void Unlink(Item* item, uint64_t hash);
+  // Unlink of `old` and Link of `draft` in one: the index slot changes by a single store.
+  void ReplaceItem(Item* old, Position draft, uint64_t hash, LruSegment segment, uint8_t epoch);
+  // The page mover copies an unpinned item elsewhere: same content, same place in its list. `to` is
+  // a chunk of the same class. The old chunk is freed. Of a chunked item this moves the head only.
+  void Relocate(Item* item, Position to, uint64_t hash);
+  // The same for one ValueChunk of an unpinned chunked item.
+  void RelocateValueChunk(Item* item, Position from, Position to);
+
+  const LruList& List(SlabClass slab_class, LruSegment segment) const;
+  // Towards the head, from kNoPosition = the tail.
+  Position Before(SlabClass slab_class, LruSegment segment, Position position) const;
+  void MoveTo(Item* item, LruSegment segment);  // to the head of that segment of its class
+
+  uint64_t ItemCount() const { return index_.Count(); }
+  uint64_t ItemBytes() const {
+    return item_bytes_;
+  }  // header + key + value of linked items: `bytes`
+  const HashIndex& Index() const { return index_; }
+  ItemAllocator& Allocator() const { return allocator_; }
+
+ private:
+  SlabArena& Arena() const { return allocator_.Arena(); }
+  LruList& ListOf(const Item& item);
+  void PushHead(Item* item, LruSegment segment);
+  void RemoveFromList(Item* item);
+  // Sets LINKED, shard, segment and epoch, of a chunked item's chain too.
+  void MarkLinked(Item* item, LruSegment segment, uint8_t epoch);
+  void MarkUnlinked(Item* item);
+
+  // Constant after construction.
+  ItemAllocator& allocator_;
+  const uint8_t shard_;
+
+  // Guarded by the shard mutex.
+  HashIndex index_;
+  std::vector<std::array<LruList, kLruSegments>> lists_;  // by slab class
+  uint64_t item_bytes_ = 0;
+};
+
+}  // namespace terraced::storage

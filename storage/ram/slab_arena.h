@@ -1,0 +1,180 @@
+// SlabArena: the memory of the RAM tier: 1 MiB pages cut into chunks of size classes, as memcached
+// does it (slab classes are numbered from 1, sizes grow by -f, the last class holds
+// slab_chunk_max; see `stats slabs`). Everything inside is named by Position, never by address.
+// Threads: any; Allocate and Free take the class's own mutex, pages move under the arena mutex.
+// The order is shard mutex -> class mutex -> arena mutex; none is held across anything that
+// blocks. The counts are lock-free and slightly old.
+// Ownership: the arena maps all its memory at Create (reserved, taken as touched) and unmaps it at
+// the end.
+// Errors: Create says which option cannot work; Allocate answers kNoPosition when the class has no
+// free chunk and no page is left (the caller evicts, then asks again).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "storage/base/mutex.h"
+#include "storage/base/status.h"
+#include "storage/ram/item.h"
+
+namespace terraced::storage {
+
+constexpr uint32_t kSlabPageBytes = 1U << 20;
+constexpr int kSlabClassesMax = 64;  // numbers 1..63 are in use, as in memcached
+using SlabClass = uint8_t;
+constexpr SlabClass kNoSlabClass = 0;
+
+struct SlabOptions {
+  uint64_t limit_bytes = 64ULL << 20;          // -m: item memory
+  double growth_factor = 1.25;                 // -f
+  uint32_t chunk_bytes_min = 48;               // -n: room for key and value in the smallest chunk
+  uint32_t item_bytes_max = 1U << 20;          // -I: header, key and value together
+  uint32_t slab_chunk_bytes_max = 512U << 10;  // -o slab_chunk_max
+  std::vector<uint32_t> slab_sizes;  // -o slab_sizes: explicit chunk sizes; empty = by factor
+  bool lock_memory = false;          // -k: mlock what is touched; a refusal is a warning
+  bool preallocate = false;          // -L: huge pages where the kernel gives them
+};
+
+struct SlabClassStats {
+  uint32_t chunk_bytes = 0;
+  uint32_t chunks_per_page = 0;
+  uint32_t total_pages = 0;
+  uint32_t total_chunks = 0;
+  uint32_t used_chunks = 0;
+  uint32_t free_chunks = 0;
+};
+
+class SlabArena {
+ public:
+  static Result<std::unique_ptr<SlabArena>> Create(const SlabOptions& options);
+  ~SlabArena();
+
+  // The smallest class whose chunks hold that many bytes; kNoSlabClass when even the largest does
+  // not.
+  SlabClass ClassFor(size_t bytes) const;
+  SlabClass LargestClass() const;  // class numbers are 1..LargestClass()
+  uint32_t ChunkBytes(SlabClass slab_class) const;
+
+  // A chunk with state kItemAllocated and slab_class set, nothing else. kNoPosition: see above.
+  // Each class may take its first page even where -m is used up (memcached does), so that a small
+  // -m cannot lock a size out for ever.
+  Position Allocate(SlabClass slab_class);
+  void Free(Position position);  // back to its class's free list (or to a page that is leaving)
+
+  // The class that the chunk was cut for (an Item's own slab_class names its LRU lists instead).
+  SlabClass ClassOf(Position position) const {
+    return pages_[PageOf(position)].slab_class.load(std::memory_order_acquire);
+  }
+
+  // Free chunks of the class plus those of pages nobody has taken yet: what demotion looks at.
+  uint64_t FreeChunks(SlabClass slab_class) const;
+  uint64_t TotalChunks(SlabClass slab_class) const;  // of the pages it has
+
+  void* At(Position position) const {
+    return base_ + (static_cast<uint64_t>(position) << unit_shift_);
+  }
+  Item* ItemAt(Position position) const { return static_cast<Item*>(At(position)); }
+  ValueChunk* ChunkAt(Position position) const { return static_cast<ValueChunk*>(At(position)); }
+  Position PositionOf(const void* at) const {
+    return static_cast<Position>((static_cast<const char*>(at) - base_) >> unit_shift_);
+  }
+
+  // --- Page mover: one page at a time, driven by tiering::SlabMover
+  // ------------------------------- Takes a page of `from` out of service: its free chunks leave
+  // the free list at once, chunks freed later do not return to it. kBusy: a page is already
+  // leaving; kNotFound: `from` has none to spare (a class keeps its last page, as in memcached).
+  // One mover at a time calls these four.
+  Status BeginPageMove(SlabClass from);
+  // Positions of the leaving page whose chunks are still allocated, in order.
+  std::vector<Position> LeavingChunks() const;
+  // Gives the emptied page to `to` (kNoSlabClass: to the pool of free pages). False: chunks remain.
+  bool FinishPageMove(SlabClass to);
+  void CancelPageMove();  // the page's free chunks go back to its class
+
+  // --- Sizes and statistics
+  // -------------------------------------------------------------------------
+  std::array<SlabClassStats, kSlabClassesMax> Stats() const;
+  uint64_t MallocedBytes() const;  // pages handed to classes, `total_malloced` of `stats slabs`
+  uint64_t FreePages() const;      // slab_global_page_pool plus what -m still allows
+  uint64_t LimitBytes() const;
+  // cache_memlimit at run time; pages above a lowered limit are given back by the mover.
+  // kInvalidArgument below one page, and above the limit at Create: that much is mapped, and no
+  // more.
+  Status SetLimitBytes(uint64_t limit_bytes);
+
+ private:
+  struct Page {
+    std::atomic<SlabClass> slab_class{kNoSlabClass};
+    uint32_t carved = 0;  // chunks handed out at least once; those behind it were never touched
+    uint32_t used = 0;    // allocated chunks; both guarded by the mutex of the page's class
+  };
+  struct alignas(64) Class {
+    // Constant after Create.
+    uint32_t chunk_bytes = 0;
+    uint32_t chunks_per_page = 0;
+    // Written under `mutex`, read by anyone.
+    std::atomic<uint32_t> page_count{0};
+    std::atomic<uint32_t> used_chunks{0};
+    std::atomic<uint32_t> free_chunks{
+        0};  // free list and uncarved, without those of the leaving page
+
+    Mutex mutex;
+    Position free_head TERRACED_GUARDED_BY(mutex) = kNoPosition;  // linked both ways, see PopFree
+    std::vector<uint32_t> pages TERRACED_GUARDED_BY(mutex);
+    std::vector<uint32_t> uncarved
+        TERRACED_GUARDED_BY(mutex);                     // pages with chunks never handed out
+    uint32_t scan_from TERRACED_GUARDED_BY(mutex) = 0;  // where BeginPageMove looks next
+  };
+
+  SlabArena() = default;
+  Status Map(const SlabOptions& options);
+  uint32_t PageOf(Position position) const {
+    return static_cast<uint32_t>((static_cast<uint64_t>(position) << unit_shift_) / kSlabPageBytes);
+  }
+  // The number-th chunk of the page on the grid of that chunk size.
+  Position ChunkOfPage(uint32_t page, uint32_t number, uint32_t chunk_bytes) const;
+  char* PageStart(uint32_t page) const {
+    return base_ + static_cast<uint64_t>(page) * kSlabPageBytes;
+  }
+
+  Position PopFree(Class& of) TERRACED_REQUIRES(of.mutex);
+  void PushFree(Class& of, Position position) TERRACED_REQUIRES(of.mutex);
+  void RemoveFree(Class& of, Position position) TERRACED_REQUIRES(of.mutex);
+  Position Carve(Class& of) TERRACED_REQUIRES(of.mutex);
+  void AddPage(Class& of, SlabClass number, uint32_t page) TERRACED_REQUIRES(of.mutex);
+  uint32_t ChooseLeavingPage(Class& from) TERRACED_REQUIRES(from.mutex);
+  void WithdrawFreeChunks(Class& from, uint32_t page) TERRACED_REQUIRES(from.mutex);
+  // A page from the pool, 0 when -m is used up; a class without pages may pass it.
+  uint32_t TakePage(bool first_of_class) TERRACED_EXCLUDES(mutex_);
+
+  // Constant after Create.
+  char* base_ = nullptr;
+  uint64_t mapped_bytes_ = 0;
+  uint32_t unit_shift_ = 3;
+  SlabClass largest_class_ = kNoSlabClass;
+  uint64_t created_limit_bytes_ = 0;
+  std::unique_ptr<Class[]> classes_;  // by number; 0 is not used
+  std::unique_ptr<Page[]> pages_;     // by page number; page 0 holds no chunks
+
+  // Self-synchronised.
+  std::atomic<uint64_t> limit_bytes_{0};
+  std::atomic<uint32_t> taken_pages_{0};   // written under mutex_
+  std::atomic<uint32_t> leaving_page_{0};  // 0: none; written under the mutex of the page's class
+
+  // Guarded. After a class's mutex in the lock order.
+  mutable Mutex mutex_;
+  std::vector<uint32_t> returned_pages_
+      TERRACED_GUARDED_BY(mutex_);  // emptied, their memory given back
+  uint32_t next_fresh_page_ TERRACED_GUARDED_BY(mutex_) = 1;
+  uint32_t page_end_ TERRACED_GUARDED_BY(mutex_) = 0;
+};
+
+// The chunk sizes of classes 1, 2, ... for these options, each a multiple of `unit_bytes`.
+// Errors: options that cannot work.
+Result<std::vector<uint32_t>> SlabClassSizes(const SlabOptions& options, uint32_t unit_bytes);
+
+}  // namespace terraced::storage
