@@ -1,0 +1,429 @@
+#include "storage/flash/flash_directory.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <optional>
+#include <type_traits>
+
+#include "storage/base/check.h"
+#include "storage/flash/index_file.h"
+
+namespace terraced::storage {
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "STATE is little endian as it lies in memory");
+
+constexpr char kLockName[] = "LOCK";
+constexpr char kFormatName[] = "FORMAT";
+constexpr char kStateName[] = "STATE";
+constexpr char kCleanName[] = "CLEAN";
+constexpr char kIndexName[] = "INDEX";
+constexpr char kOpeningName[] = "OPENING";
+constexpr char kAsideName[] = "aside";
+// What makes up the tier, as against what outlives its emptying.
+constexpr std::array<const char*, 4> kTierNames = {kIndexName, "db", "hashes", "staging"};
+
+constexpr std::string_view kFormatPrefix = "terraced flash tier, format ";
+constexpr std::string_view kCleanPrefix = "clean stop of run ";
+constexpr size_t kSmallFileBytesMax = 4096;
+constexpr uint32_t kOpeningsMax = 2;
+
+struct FileState {
+  uint64_t magic;
+  uint32_t version;
+  uint32_t crc;       // CRC-32C of everything else, crc = 0
+  uint64_t features;  // bits a reader must know to understand the file; none are defined
+  uint64_t start_count;
+  uint64_t directory_id;
+  uint64_t run_id;
+  uint64_t clean_run_id;  // the run whose clean mark counts, if it stands
+  uint64_t epoch;
+  uint64_t cas_next;
+  uint32_t flush_due_s;
+  uint32_t reserved;
+  std::array<uint64_t, 4> hash_key;
+};
+static_assert(sizeof(FileState) == 112);
+static_assert(std::has_unique_object_representations_v<FileState>, "no padding reaches the disk");
+
+constexpr uint64_t kStateMagic = 0x5453434152524554;  // "TERRACST"
+constexpr uint32_t kStateVersion = 1;
+
+uint32_t CrcOf(FileState file) {
+  file.crc = 0;
+  return Crc32c(0, std::string_view(reinterpret_cast<const char*>(&file), sizeof(file)));
+}
+
+std::string EncodeState(const FlashState& state, uint64_t clean_run_id) {
+  FileState file = {};
+  file.magic = kStateMagic;
+  file.version = kStateVersion;
+  file.start_count = state.start_count;
+  file.directory_id = state.directory_id;
+  file.run_id = state.run_id;
+  file.clean_run_id = clean_run_id;
+  file.epoch = state.epoch;
+  file.cas_next = state.cas_next;
+  file.flush_due_s = state.flush_due_s;
+  file.hash_key = state.hash_key.words;
+  file.crc = CrcOf(file);
+  return {reinterpret_cast<const char*>(&file), sizeof(file)};
+}
+
+// nullopt: damaged.
+std::optional<FlashState> DecodeState(std::string_view bytes, uint64_t* clean_run_id) {
+  FileState file = {};
+  if (bytes.size() != sizeof(file)) return std::nullopt;
+  std::memcpy(&file, bytes.data(), sizeof(file));
+  if (file.magic != kStateMagic || file.crc != CrcOf(file)) return std::nullopt;
+  if (file.version != kStateVersion || file.features != 0) return std::nullopt;
+  FlashState state;
+  state.start_count = file.start_count;
+  state.directory_id = file.directory_id;
+  state.run_id = file.run_id;
+  state.epoch = file.epoch;
+  state.cas_next = file.cas_next;
+  state.flush_due_s = file.flush_due_s;
+  state.hash_key.words = file.hash_key;
+  *clean_run_id = file.clean_run_id;
+  return state;
+}
+
+uint64_t RandomId() {
+  uint64_t id = 0;
+  while (id == 0) id = RandomU64();  // 0 says "none"
+  return id;
+}
+
+std::string CleanMark(uint64_t run_id) {
+  std::array<char, 20> digits;
+  std::snprintf(digits.data(), digits.size(), "%016lx\n", run_id);
+  return std::string(kCleanPrefix) + digits.data();
+}
+
+std::string FormatText() {
+  return std::string(kFormatPrefix) + std::to_string(kFlashFormatVersion) + "\n";
+}
+
+// The number a text begins with; 0: none.
+uint64_t LeadingNumber(std::string_view text) {
+  uint64_t number = 0;
+  static_cast<void>(std::from_chars(text.data(), text.data() + text.size(), number));
+  return number;
+}
+
+bool IsAbsent(const Status& status) {
+  return status.code() == StatusCode::kNotFound;
+}
+
+// What may stand in a directory that has no FORMAT yet: the beginnings of a start that was killed,
+// and what a fresh filesystem brings along.
+bool MayPrecedeFormat(std::string_view name) {
+  return name == "." || name == ".." || name == "lost+found" || name == kLockName ||
+         name == TemporaryName(kFormatName);
+}
+
+}  // namespace
+
+uint64_t StartCountFromClock(uint64_t unix_s) {
+  const uint64_t minutes = unix_s > kStartCountEpochS ? (unix_s - kStartCountEpochS) / 60 : 0;
+  return std::clamp<uint64_t>(minutes, 1, kStartCountFromClockMax);
+}
+
+Result<std::unique_ptr<FlashDirectory>> FlashDirectory::Open(const std::string& path) {
+  std::unique_ptr<FlashDirectory> directory(new FlashDirectory(path));
+  const std::string context = "flash_path '" + path + "'";
+  TERRACED_RETURN_IF_ERROR(directory->OpenPath());
+  TERRACED_RETURN_IF_ERROR(directory->CheckForeign());
+  TERRACED_RETURN_IF_ERROR(directory->Lock());
+  // Once more under the lock: somebody may have filled the directory since.
+  TERRACED_RETURN_IF_ERROR(directory->CheckForeign());
+  TERRACED_RETURN_IF_ERROR(directory->CheckFormat());
+  TERRACED_RETURN_IF_ERROR(directory->RenewState().WithContext(context));
+  return directory;
+}
+
+FlashDirectory::~FlashDirectory() {
+  ClearOpening();
+}
+
+Status FlashDirectory::OpenPath() {
+  const std::string context = "flash_path '" + path_ + "'";
+  if (path_.empty()) return Status(StatusCode::kInvalidArgument, "flash_path is empty");
+  const bool made = ::mkdir(path_.c_str(), S_IRWXU) == 0;
+  if (!made && errno == ENOENT) {
+    return Status(StatusCode::kInvalidArgument,
+                  context + ": the directory above it does not exist; create that first");
+  }
+  if (!made && errno != EEXIST) return Status::FromErrno(context + ": cannot be created", errno);
+  // Links are followed here: an operator may well point the path at another disk.
+  directory_ = FileDescriptor(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory_.Get() < 0 && errno == ENOTDIR) {
+    return Status(StatusCode::kInvalidArgument, context + " is not a directory");
+  }
+  if (directory_.Get() < 0) return Status::FromErrno(context + ": cannot be opened", errno);
+  struct stat info = {};
+  if (::fstat(directory_.Get(), &info) != 0) return Status::FromErrno(context, errno);
+  if (info.st_uid != ::geteuid()) {
+    return Status(StatusCode::kInvalidArgument,
+                  context + " belongs to user " + std::to_string(info.st_uid) +
+                      ", but terraced runs as user " + std::to_string(::geteuid()));
+  }
+  return Status();
+}
+
+Status FlashDirectory::CheckForeign() const {
+  struct stat info = {};
+  if (::fstatat(directory_.Get(), kFormatName, &info, AT_SYMLINK_NOFOLLOW) == 0) return Status();
+  const int fd = ::openat(directory_.Get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return Status::FromErrno("flash_path '" + path_ + "'", errno);
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::fdopendir(fd), &::closedir);
+  if (listing == nullptr) {
+    const int error = errno;
+    ::close(fd);
+    return Status::FromErrno("flash_path '" + path_ + "'", error);
+  }
+  while (const dirent* const entry = ::readdir(listing.get())) {
+    if (MayPrecedeFormat(entry->d_name)) continue;
+    return Status(StatusCode::kInvalidArgument,
+                  "flash_path '" + path_ +
+                      "' is not empty and not a flash directory of terraced (there is '" +
+                      entry->d_name + "'); name an empty or a new directory");
+  }
+  return Status();
+}
+
+Status FlashDirectory::Lock() {
+  const std::string context = "flash_path '" + path_ + "'";
+  Result<FileDescriptor> opened = OpenOwnFile(directory_.Get(), kLockName, O_RDWR | O_CREAT);
+  if (!opened.ok()) return opened.status().WithContext(context + " is not usable");
+  lock_ = std::move(opened).value();
+  if (::flock(lock_.Get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return Status::FromErrno(context + ": lock", errno);
+    std::array<char, 32> text = {};
+    const Result<size_t> got = ReadAt(lock_.Get(), 0, text, kLockName);
+    const uint64_t pid = got.ok() ? LeadingNumber(std::string_view(text.data(), got.value())) : 0;
+    return Status(StatusCode::kBusy,
+                  context + " is in use by " +
+                      (pid != 0 ? "process " + std::to_string(pid) : "another process"));
+  }
+  if (::ftruncate(lock_.Get(), 0) != 0) return Status::FromErrno(context + ": LOCK", errno);
+  return WriteAt(lock_.Get(), 0, std::to_string(::getpid()) + "\n", kLockName).WithContext(context);
+}
+
+Status FlashDirectory::CheckFormat() {
+  const std::string context = "flash_path '" + path_ + "'";
+  const Result<std::string> text = ReadSmallFile(directory_.Get(), kFormatName, kSmallFileBytesMax);
+  if (!text.ok() && !IsAbsent(text.status())) return text.status().WithContext(context);
+  if (!text.ok()) {
+    // A directory made by somebody else for us may be open to all; from here on it holds clients'
+    // data.
+    if (::fchmod(directory_.Get(), S_IRWXU) != 0)
+      return Status::FromErrno(context + ": chmod", errno);
+    return ReplaceFile(directory_.Get(), kFormatName, FormatText()).WithContext(context);
+  }
+  if (text.value() == FormatText()) return Status();
+  if (!text.value().starts_with(kFormatPrefix)) {
+    return Status(StatusCode::kInvalidArgument, context + ": its FORMAT is not one of terraced");
+  }
+  const uint64_t version =
+      LeadingNumber(std::string_view(text.value()).substr(kFormatPrefix.size()));
+  return Status(StatusCode::kInvalidArgument, context + " has format " + std::to_string(version) +
+                                                  ", this terraced knows format " +
+                                                  std::to_string(kFlashFormatVersion) +
+                                                  "; nothing was changed there");
+}
+
+uint64_t FlashDirectory::MarkedRun(std::string* why_not) const {
+  const Result<std::string> text = ReadSmallFile(directory_.Get(), kCleanName, kSmallFileBytesMax);
+  if (!text.ok()) {
+    *why_not =
+        IsAbsent(text.status()) ? "there is no clean mark" : std::string(text.status().message());
+    return 0;
+  }
+  uint64_t run_id = 0;
+  if (text.value().starts_with(kCleanPrefix)) {
+    const char* const begin = text.value().data() + kCleanPrefix.size();
+    static_cast<void>(
+        std::from_chars(begin, text.value().data() + text.value().size(), run_id, 16));
+  }
+  if (run_id != 0 && CleanMark(run_id) == text.value()) return run_id;
+  *why_not = "the clean mark is damaged";
+  return 0;
+}
+
+Status FlashDirectory::RenewState() {
+  const Result<std::string> bytes = ReadSmallFile(directory_.Get(), kStateName, kSmallFileBytesMax);
+  uint64_t earlier_clean_run = 0;
+  std::optional<FlashState> previous;
+  if (bytes.ok()) {
+    previous = DecodeState(bytes.value(), &earlier_clean_run);
+  } else if (!IsAbsent(bytes.status()) && bytes.status().code() != StatusCode::kCorruption) {
+    return bytes.status();  // a disk that cannot be read now may well be read at the next start
+  }
+  FlashState state;
+  if (previous.has_value()) {
+    state = *previous;
+    ++state.start_count;
+  } else {
+    state.start_count =
+        StartCountFromClock(static_cast<uint64_t>(std::max<time_t>(std::time(nullptr), 0)));
+    state.directory_id = RandomId();
+    state.hash_key = HashKey::Random();
+  }
+  if (state.start_count > kStartCountMax) {
+    return Status(StatusCode::kInvalidArgument, "its start count is used up; use a new directory");
+  }
+  state.run_id = RandomId();
+
+  // The mark counts if the previous run made it, or if it stood already when that run began and was
+  // not removed: nothing on flash changes before RemoveCleanMark().
+  const uint64_t marked = MarkedRun(&not_clean_);
+  uint64_t clean_run_id = 0;
+  if (!previous.has_value()) {
+    not_clean_ = IsAbsent(bytes.status()) ? "the directory is new" : "STATE is damaged";
+  } else if (marked != 0 && (marked == previous->run_id || marked == earlier_clean_run)) {
+    clean_run_id = marked;
+  } else if (marked != 0) {
+    not_clean_ = "the clean mark is of another run";
+  }
+  return Persist(state, clean_run_id);
+}
+
+Status FlashDirectory::Persist(const FlashState& state, uint64_t clean_run_id) {
+  TERRACED_RETURN_IF_ERROR(
+      ReplaceFile(directory_.Get(), kStateName, EncodeState(state, clean_run_id)));
+  state_ = state;
+  clean_run_id_ = clean_run_id;
+  return Status();
+}
+
+Status FlashDirectory::WriteState(const FlashState& state) {
+  TERRACED_CHECK(state.run_id == state_.run_id);
+  TERRACED_CHECK(state.start_count == state_.start_count);
+  return Persist(state, clean_run_id_).WithContext("flash_path '" + path_ + "'");
+}
+
+bool FlashDirectory::WasClean(std::string* why_not) const {
+  if (clean_run_id_ == 0) {
+    *why_not = not_clean_;
+    return false;
+  }
+  const Result<IndexIdentity> identity = ReadIndexIdentity(directory_.Get(), kIndexName);
+  if (!identity.ok()) {
+    *why_not = identity.status().message();
+    return false;
+  }
+  if (identity.value().run_id == clean_run_id_ &&
+      identity.value().directory_id == state_.directory_id)
+    return true;
+  *why_not = "INDEX is of another run or directory";
+  return false;
+}
+
+Status FlashDirectory::LoadIndex(BatchTable* batches, FlashIndex* index) const {
+  if (clean_run_id_ == 0) return Status(StatusCode::kCorruption, not_clean_);
+  const IndexIdentity expected = {.directory_id = state_.directory_id, .run_id = clean_run_id_};
+  return ReadIndexFile(directory_.Get(), kIndexName, expected, batches, index);
+}
+
+Status FlashDirectory::RemoveCleanMark() {
+  // STATE first: from then on the mark means nothing, even if it came back from a backup.
+  not_clean_ = "the clean mark was removed";
+  const std::string context = "flash_path '" + path_ + "'";
+  if (clean_run_id_ != 0) TERRACED_RETURN_IF_ERROR(Persist(state_, 0).WithContext(context));
+  TERRACED_RETURN_IF_ERROR(RemoveFile(directory_.Get(), kCleanName).WithContext(context));
+  return SyncDirectory(directory_.Get(), path_);
+}
+
+Status FlashDirectory::SaveClean(const FlashState& state, const BatchTable& batches,
+                                 const FlashIndex& index) {
+  TERRACED_CHECK(state.run_id == state_.run_id);
+  const std::string context = "flash_path '" + path_ + "'";
+  const IndexIdentity identity = {.directory_id = state.directory_id, .run_id = state.run_id};
+  TERRACED_RETURN_IF_ERROR(
+      WriteIndexFile(directory_.Get(), kIndexName, identity, batches, index).WithContext(context));
+  TERRACED_RETURN_IF_ERROR(Persist(state, state.run_id).WithContext(context));
+  TERRACED_RETURN_IF_ERROR(
+      ReplaceFile(directory_.Get(), kCleanName, CleanMark(state.run_id)).WithContext(context));
+  ClearOpening();  // a tier that came to a clean stop does not crash at its start
+  return Status();
+}
+
+Status FlashDirectory::RemoveTier() {
+  for (const char* const name : kTierNames) {
+    std::error_code error;
+    std::filesystem::remove_all(path_ + "/" + name, error);
+    if (error) return Status::FromErrno("remove '" + path_ + "/" + name + "'", error.value());
+  }
+  return SyncDirectory(directory_.Get(), path_);
+}
+
+Status FlashDirectory::EmptyTier() {
+  // The mark goes first: half a tier must not look like a whole one.
+  TERRACED_RETURN_IF_ERROR(RemoveCleanMark());
+  not_clean_ = "the tier was emptied";
+  return RemoveTier();
+}
+
+Result<bool> FlashDirectory::MarkOpening() {
+  const std::string context = "flash_path '" + path_ + "'";
+  const Result<std::string> text =
+      ReadSmallFile(directory_.Get(), kOpeningName, kSmallFileBytesMax);
+  uint64_t openings = text.ok() ? LeadingNumber(text.value()) : 0;
+  if (!text.ok() && !IsAbsent(text.status())) openings = 1;
+  const bool aside = openings >= kOpeningsMax;
+  if (aside) {
+    TERRACED_RETURN_IF_ERROR(RemoveCleanMark());
+    std::error_code error;
+    std::filesystem::remove_all(path_ + "/" + kAsideName, error);
+    if (error) return Status::FromErrno(context + ": remove 'aside'", error.value());
+    TERRACED_RETURN_IF_ERROR(MakeDirectory(directory_.Get(), kAsideName).WithContext(context));
+    for (const char* const name : kTierNames) {
+      const std::string to = std::string(kAsideName) + "/" + name;
+      const bool moved = ::renameat(directory_.Get(), name, directory_.Get(), to.c_str()) == 0;
+      if (!moved && errno != ENOENT)
+        return Status::FromErrno(context + ": move '" + name + "' aside", errno);
+    }
+    not_clean_ =
+        "the tier was moved aside after two starts that did not survive their first minute";
+    openings = 0;
+  }
+  TERRACED_RETURN_IF_ERROR(
+      ReplaceFile(directory_.Get(), kOpeningName, std::to_string(openings + 1) + "\n")
+          .WithContext(context));
+  opening_marked_ = true;
+  return aside;
+}
+
+void FlashDirectory::ClearOpening() {
+  if (!opening_marked_) return;
+  opening_marked_ = false;
+  // If it cannot be removed, two such ends in a row cost a cold start, nothing else.
+  static_cast<void>(RemoveFile(directory_.Get(), kOpeningName).ok());
+  static_cast<void>(SyncDirectory(directory_.Get(), path_).ok());
+}
+
+Result<uint64_t> FlashDirectory::FreeBytes() const {
+  struct statvfs info = {};
+  if (::fstatvfs(directory_.Get(), &info) != 0)
+    return Status::FromErrno("flash_path '" + path_ + "'", errno);
+  return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
+}
+
+}  // namespace terraced::storage

@@ -1,0 +1,113 @@
+// FlashDirectory: the directory of the flash tier and what must survive in it besides the batches.
+//   LOCK     flock()ed for the life of the process; holds the pid
+//   FORMAT   version of everything below; an unknown one refuses to start and empties nothing
+//   STATE    start count, directory id, run id, flush epoch, pending flush, hash key (replaced
+//   atomically, fsynced) CLEAN    the clean mark: there only after a clean stop, names the run id
+//   whose INDEX is whole INDEX    batch table and flash index of the clean stop, checksummed by
+//   partition OPENING  mark set before RocksDB is opened, removed after the first clean minute:
+//   found at two starts
+//            in a row, the tier is moved aside instead of crashing at every start
+//   db/ hashes/ staging/   RocksDB, hash lists, files being built
+// Other names: aside/ (the tier moved aside), <name>.new (a file being replaced). lost+found is let
+// be. Threads: start-up and stop; WriteState by one thread at a time. Ownership: the lock goes with
+// the object, or with the process however it ends. Errors: one Status that names the path and what
+// would be right.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "storage/base/hash.h"
+#include "storage/base/status.h"
+#include "storage/flash/file_io.h"
+#include "storage/flash/flash_index.h"
+
+namespace terraced::storage {
+
+constexpr uint32_t kFlashFormatVersion = 1;
+
+// The count of starts is the upper part of serials (start_count << 24 | counter) and of CAS uniques
+// (start_count << 40 | counter), so it stays under 2^24. A directory without a readable STATE
+// begins at the minutes since kStartCountEpochS: whoever starts less than once a minute never gets
+// there by counting, so no number that was ever handed out comes again. The clock is taken up to
+// kStartCountFromClockMax (the year 2054), which leaves a million starts above it.
+constexpr uint64_t kStartCountMax = (1ULL << 24) - 1;
+constexpr uint64_t kStartCountFromClockMax = kStartCountMax - (1ULL << 20);
+constexpr uint64_t kStartCountEpochS = 1'700'000'000;
+uint64_t StartCountFromClock(uint64_t unix_s);
+
+// Survives emptying the tier: the counts are never reset, so that serials and CAS uniques never
+// repeat.
+struct FlashState {
+  uint64_t start_count =
+      0;  // raised and fsynced at every start: serials and CAS blocks follow from it
+  uint64_t directory_id = 0;  // random, made with the directory
+  uint64_t run_id = 0;        // random, renewed at every start
+  uint64_t epoch = 1;         // flush epoch
+  uint32_t flush_due_s = 0;   // pending delayed flush_all, Unix seconds; 0 = none
+  uint64_t cas_next = 0;      // first CAS unique not handed out (clean stop)
+  HashKey hash_key;           // keys are hashed alike in every run of this directory
+};
+
+class FlashDirectory {
+ public:
+  // Creates what is missing (0700; files 0600), locks it, checks FORMAT, reads STATE (a damaged
+  // STATE starts over with start_count from the clock), raises start_count, renews run_id and
+  // fsyncs. Errors: not a directory, not ours, not writable, held by another process (names its
+  // pid), unknown format, not empty and without FORMAT (a directory of somebody else's is never
+  // touched).
+  static Result<std::unique_ptr<FlashDirectory>> Open(const std::string& path);
+  ~FlashDirectory();  // unlocks; a process that gets here did not crash, so OPENING goes too
+  FlashDirectory(const FlashDirectory&) = delete;
+  FlashDirectory& operator=(const FlashDirectory&) = delete;
+
+  const std::string& Path() const { return path_; }
+  const FlashState& State() const { return state_; }
+  Status WriteState(const FlashState& state);
+
+  // Whether the last run that changed anything on flash ended with a clean mark that matches STATE
+  // and INDEX; why not, else. A run that ended before RemoveCleanMark() (its port was taken, say)
+  // leaves the mark as good as it was.
+  bool WasClean(std::string* why_not) const;
+  // Reads INDEX into table and index. Any damage is kCorruption and leaves both to be cleared.
+  Status LoadIndex(BatchTable* batches, FlashIndex* index) const;
+  Status RemoveCleanMark();  // fsyncs; before anything on flash changes
+  // Clean stop: INDEX, then STATE, then the clean mark, each fsynced before the next.
+  Status SaveClean(const FlashState& state, const BatchTable& batches, const FlashIndex& index);
+  // Deletes db/, hashes/, staging/ and INDEX; STATE stays.
+  Status EmptyTier();
+  // Crash-loop guard around opening RocksDB: true if OPENING was found at two starts in a row and
+  // the tier was moved aside (to <path>/aside, an older one is deleted).
+  Result<bool> MarkOpening();
+  void ClearOpening();
+
+  Result<uint64_t> FreeBytes() const;  // of the filesystem
+
+ private:
+  explicit FlashDirectory(std::string path) : path_(std::move(path)) {}
+  Status OpenPath();
+  Status CheckForeign() const;
+  Status Lock();
+  Status CheckFormat();
+  Status RenewState();
+  // The run whose clean mark stands; 0: none, and why.
+  uint64_t MarkedRun(std::string* why_not) const;
+  Status Persist(const FlashState& state, uint64_t clean_run_id);
+  Status RemoveTier();
+
+  // Constant after Open().
+  const std::string path_;
+  FileDescriptor directory_;
+  FileDescriptor lock_;
+
+  // By one thread at a time.
+  FlashState state_;
+  // The run whose INDEX is whole as long as its clean mark stands; 0: none.
+  uint64_t clean_run_id_ = 0;
+  std::string not_clean_;  // why clean_run_id_ is 0
+  bool opening_marked_ = false;
+};
+
+}  // namespace terraced::storage

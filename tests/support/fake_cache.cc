@@ -1,0 +1,304 @@
+#include "tests/support/fake_cache.h"
+
+#include <charconv>
+#include <cstring>
+#include <functional>
+#include <utility>
+
+namespace terraced::support {
+
+using tiering::AllocateResult;
+using tiering::Outcome;
+
+FakeCache::FakeCache(const tiering::CacheOptions& options, const Clock& clock)
+    : options_(options),
+      clock_(clock),
+      store_(storage::MakeNullBatchStore()),
+      reader_(std::make_unique<tiering::FlashReader>(*store_, 1, 1U << 20)) {
+  Result<std::unique_ptr<storage::SlabArena>> arena = storage::SlabArena::Create(options_.slabs);
+  TERRACED_CHECK(arena.ok());
+  arena_ = std::move(arena).value();
+  allocator_ = std::make_unique<storage::ItemAllocator>(*arena_, options_.slabs.item_bytes_max);
+}
+
+FakeCache::~FakeCache() = default;
+
+void FakeCache::PutOnFlash(std::string_view key) {
+  const MutexLock lock(mutex_);
+  on_flash_.emplace(key);
+}
+
+void FakeCache::LetAllocateWait(int times) {
+  const MutexLock lock(mutex_);
+  waits_ = times;
+}
+
+std::vector<std::string> FakeCache::Calls() const {
+  const MutexLock lock(mutex_);
+  return calls_;
+}
+
+uint64_t FakeCache::FlushedAt() const {
+  const MutexLock lock(mutex_);
+  return flushed_at_;
+}
+
+int FakeCache::Dropped() const {
+  const MutexLock lock(mutex_);
+  return dropped_;
+}
+
+void FakeCache::HoldDemotions() {
+  const MutexLock lock(mutex_);
+  hold_demotions_ = true;
+}
+
+void FakeCache::AnswerDemotions() {
+  std::vector<std::pair<Executor*, Completion*>> demotions;
+  {
+    const MutexLock lock(mutex_);
+    demotions.swap(demotions_);
+  }
+  for (const auto& [executor, done] : demotions) executor->Post(done);
+}
+
+uint64_t FakeCache::HashOf(std::string_view key) const { return std::hash<std::string_view>()(key); }
+
+FakeCache::Place FakeCache::Look(const tiering::Key& key, tiering::Evidence* evidence, Entry** entry) {
+  if (on_flash_.contains(key.bytes)) {
+    if (evidence->timed_out) return Place::kFailed;
+    if (evidence->fill == nullptr) {
+      evidence->need.count = 1;
+      evidence->need.slots[0].serial = 1;
+      return Place::kAsk;
+    }
+    if (evidence->fill->Failed()) return Place::kFailed;
+  }
+  const auto found = entries_.find(key.bytes);
+  if (found == entries_.end()) return Place::kNowhere;
+  if (IsExpired(found->second.exptime_s, clock_.NowS())) {
+    entries_.erase(found);
+    return Place::kNowhere;
+  }
+  *entry = &found->second;
+  return Place::kHere;
+}
+
+void FakeCache::Called(std::string_view command, std::string_view key) {
+  calls_.push_back(std::string(command) + " " + std::string(key));
+}
+
+void FakeCache::Deliver(const Entry& entry, tiering::ValueSink& sink) {
+  tiering::ItemMeta meta;
+  meta.cas_unique = entry.cas_unique;
+  meta.client_flags = entry.client_flags;
+  meta.exptime_s = entry.exptime_s;
+  meta.value_bytes = static_cast<uint32_t>(entry.value.size());
+  if (entry.value.size() <= tiering::kCopyBytesMax) {
+    std::memcpy(sink.Begin(meta), entry.value.data(), entry.value.size());
+    return;
+  }
+  storage::SlabClass short_of = 0;
+  const storage::Position position =
+      allocator_->New("pinned", 0, static_cast<uint32_t>(entry.value.size()), &short_of);
+  TERRACED_CHECK(position != storage::kNoPosition);
+  std::vector<std::span<char>> pieces;
+  allocator_->ValuePieces(*arena_->ItemAt(position), &pieces);
+  size_t copied = 0;
+  for (const std::span<char> piece : pieces) {
+    std::memcpy(piece.data(), entry.value.data() + copied, piece.size());
+    copied += piece.size();
+  }
+  // As if it had been linked, pinned and overwritten: the pin frees it.
+  arena_->ItemAt(position)->Set(storage::kItemLinked);
+  storage::ItemRef ref(*allocator_, position);
+  arena_->ItemAt(position)->Clear(storage::kItemLinked);
+  allocator_->Retire(position);
+  sink.Pinned(meta, std::move(ref));
+}
+
+Outcome FakeCache::Get(const tiering::Key& key, tiering::Evidence* evidence, tiering::ValueSink& sink) {
+  const MutexLock lock(mutex_);
+  Entry* entry = nullptr;
+  switch (Look(key, evidence, &entry)) {
+    case Place::kAsk:
+      return Outcome::kNeedsFlash;
+    case Place::kFailed:
+      return Outcome::kFlashFailed;
+    case Place::kNowhere:
+      Called("get", key.bytes);
+      return Outcome::kMiss;
+    case Place::kHere:
+      break;
+  }
+  Called("get", key.bytes);
+  Deliver(*entry, sink);
+  return Outcome::kHit;
+}
+
+Outcome FakeCache::GetAndTouch(const tiering::Key& key, uint32_t exptime_s, tiering::Evidence* evidence,
+                               tiering::ValueSink& sink) {
+  const Outcome outcome = Get(key, evidence, sink);
+  if (outcome != Outcome::kHit) return outcome;
+  const MutexLock lock(mutex_);
+  if (const auto found = entries_.find(key.bytes); found != entries_.end()) {
+    found->second.exptime_s = exptime_s;
+  }
+  return outcome;
+}
+
+Outcome FakeCache::Touch(const tiering::Key& key, uint32_t exptime_s, tiering::Evidence* evidence) {
+  const MutexLock lock(mutex_);
+  Entry* entry = nullptr;
+  const Place place = Look(key, evidence, &entry);
+  if (place == Place::kAsk) return Outcome::kNeedsFlash;
+  if (place == Place::kFailed) return Outcome::kFlashFailed;
+  Called("touch", key.bytes);
+  if (place == Place::kNowhere) return Outcome::kNotFound;
+  entry->exptime_s = exptime_s;
+  return Outcome::kTouched;
+}
+
+Outcome FakeCache::Delete(const tiering::Key& key, tiering::Evidence* evidence) {
+  const MutexLock lock(mutex_);
+  Entry* entry = nullptr;
+  const Place place = Look(key, evidence, &entry);
+  if (place == Place::kAsk) return Outcome::kNeedsFlash;
+  if (place == Place::kFailed) return Outcome::kFlashFailed;
+  Called("delete", key.bytes);
+  if (place == Place::kNowhere) return Outcome::kNotFound;
+  entries_.erase(entries_.find(key.bytes));
+  return Outcome::kDeleted;
+}
+
+Outcome FakeCache::Count(const tiering::Key& key, tiering::Arithmetic direction, uint64_t delta,
+                         tiering::Evidence* evidence, uint64_t* value) {
+  const MutexLock lock(mutex_);
+  Entry* entry = nullptr;
+  const Place place = Look(key, evidence, &entry);
+  if (place == Place::kAsk) return Outcome::kNeedsFlash;
+  if (place == Place::kFailed) return Outcome::kFlashFailed;
+  Called("count", key.bytes);
+  if (place == Place::kNowhere) return Outcome::kNotFound;
+  uint64_t number = 0;
+  const std::string& text = entry->value;
+  if (std::from_chars(text.data(), text.data() + text.size(), number).ec != std::errc()) {
+    return Outcome::kNonNumeric;
+  }
+  if (direction == tiering::Arithmetic::kIncrement) {
+    number += delta;
+  } else {
+    number = number < delta ? 0 : number - delta;
+  }
+  std::string result = std::to_string(number);
+  if (result.size() < text.size()) result.resize(text.size(), ' ');
+  entry->value = result;
+  entry->cas_unique = ++cas_unique_;
+  *value = number;
+  return Outcome::kHit;
+}
+
+AllocateResult FakeCache::Allocate(const tiering::Key& key, uint32_t client_flags, uint32_t exptime_s,
+                                   uint64_t value_bytes, bool may_wait, tiering::Draft* draft) {
+  if (!allocator_->Fits(key.bytes.size(), client_flags, value_bytes)) return AllocateResult::kTooLarge;
+  {
+    const MutexLock lock(mutex_);
+    if (may_wait && waits_ > 0) {
+      --waits_;
+      return AllocateResult::kWait;
+    }
+  }
+  storage::SlabClass short_of = 0;
+  const storage::Position position =
+      allocator_->New(key.bytes, client_flags, static_cast<uint32_t>(value_bytes), &short_of);
+  if (position == storage::kNoPosition) return AllocateResult::kNoMemory;
+  arena_->ItemAt(position)->exptime_s = exptime_s;
+  *draft = tiering::Draft(*allocator_, position);
+  return AllocateResult::kOk;
+}
+
+Outcome FakeCache::Store(const tiering::Key& key, tiering::StoreMode mode, tiering::Draft* draft,
+                         uint64_t compare_cas, tiering::Evidence* evidence, uint64_t* cas_unique) {
+  const MutexLock lock(mutex_);
+  Entry* old = nullptr;
+  const Place place = mode == tiering::StoreMode::kSet ? Place::kNowhere : Look(key, evidence, &old);
+  if (place == Place::kAsk) return Outcome::kNeedsFlash;
+  tiering::Draft own = std::move(*draft);
+  if (place == Place::kFailed) return Outcome::kFlashFailed;
+  Called("store", key.bytes);
+  const storage::Item& item = own.Peek();
+  Entry made;
+  made.value.resize(item.value_bytes);
+  allocator_->CopyValue(item, made.value.data());
+  made.client_flags = item.ClientFlags();
+  made.exptime_s = item.exptime_s;
+  switch (mode) {
+    case tiering::StoreMode::kSet:
+      break;
+    case tiering::StoreMode::kAdd:
+      if (old != nullptr) return Outcome::kNotStored;
+      break;
+    case tiering::StoreMode::kReplace:
+      if (old == nullptr) return Outcome::kNotStored;
+      break;
+    case tiering::StoreMode::kCas:
+      if (old == nullptr) return Outcome::kNotFound;
+      if (old->cas_unique != compare_cas) return Outcome::kExists;
+      break;
+    case tiering::StoreMode::kAppend:
+    case tiering::StoreMode::kPrepend: {
+      if (old == nullptr) return Outcome::kNotStored;
+      const bool append = mode == tiering::StoreMode::kAppend;
+      const std::string joined = append ? old->value + made.value : made.value + old->value;
+      made = *old;
+      made.value = joined;
+      break;
+    }
+  }
+  made.cas_unique = *cas_unique = ++cas_unique_;
+  entries_.insert_or_assign(std::string(key.bytes), made);
+  if (const auto slot = on_flash_.find(key.bytes); slot != on_flash_.end()) on_flash_.erase(slot);
+  return Outcome::kStored;
+}
+
+void FakeCache::DropRefused(const tiering::Key& key) {
+  const MutexLock lock(mutex_);
+  ++dropped_;
+  if (const auto found = entries_.find(key.bytes); found != entries_.end()) entries_.erase(found);
+}
+
+void FakeCache::FlushAll(uint32_t at_s) {
+  const MutexLock lock(mutex_);
+  flushed_at_ = at_s;
+  if (at_s == 0) entries_.clear();
+}
+
+tiering::CacheStats FakeCache::Stats() const {
+  const MutexLock lock(mutex_);
+  tiering::CacheStats stats;
+  stats.curr_items = entries_.size();
+  stats.commands.total_items = cas_unique_;
+  stats.limit_maxbytes = options_.slabs.limit_bytes;
+  stats.slabs = arena_->Stats();
+  stats.gauges[1].items[0] = entries_.size();
+  stats.flash.enabled = !options_.flash_path.empty();
+  stats.flash.state = stats.flash.enabled ? "online" : "off";
+  return stats;
+}
+
+void FakeCache::ResetStats() {}
+
+void FakeCache::DemoteAll(Executor& executor, Completion* done) {
+  {
+    const MutexLock lock(mutex_);
+    if (hold_demotions_) {
+      demotions_.emplace_back(&executor, done);
+      return;
+    }
+  }
+  executor.Post(done);
+}
+
+Status FakeCache::Stop(const std::function<bool()>&) { return Status(); }
+
+}  // namespace terraced::support

@@ -1,0 +1,93 @@
+// FakeCache: a tiering::Cache over a std::map, for tests of everything above the cache. It behaves like the
+// real one seen from a connection; keys can be put "on flash", where a command first answers kNeedsFlash.
+// Threads: any, under one mutex. Ownership: drafts and pinned values live in a small arena of its own.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "storage/base/mutex.h"
+#include "storage/flash/batch_store.h"
+#include "storage/ram/item_allocator.h"
+#include "tiering/cache.h"
+#include "tiering/flash_reader.h"
+
+namespace terraced::support {
+
+class FakeCache final : public tiering::Cache {
+ public:
+  FakeCache(const tiering::CacheOptions& options, const Clock& clock);
+  ~FakeCache() override;
+
+  // From now on a command on that key needs one read before it answers; a set takes the key back to RAM.
+  void PutOnFlash(std::string_view key);
+  // The next so many calls of Allocate that may wait are told to.
+  void LetAllocateWait(int times);
+  std::vector<std::string> Calls() const;  // commands as they were run to their end: "get k", "set k"
+  uint64_t FlushedAt() const;              // what FlushAll was last given; kNeverFlushed
+  static constexpr uint64_t kNeverFlushed = ~0ULL;
+  int Dropped() const;  // calls of DropRefused
+  // With it, DemoteAll is not answered until AnswerDemotions.
+  void HoldDemotions();
+  void AnswerDemotions();
+
+  uint64_t HashOf(std::string_view key) const override;
+  void Prefetch(const tiering::Key&) const override {}
+  tiering::Outcome Get(const tiering::Key& key, tiering::Evidence* evidence,
+                       tiering::ValueSink& sink) override;
+  tiering::Outcome GetAndTouch(const tiering::Key& key, uint32_t exptime_s, tiering::Evidence* evidence,
+                               tiering::ValueSink& sink) override;
+  tiering::Outcome Touch(const tiering::Key& key, uint32_t exptime_s, tiering::Evidence* evidence) override;
+  tiering::Outcome Delete(const tiering::Key& key, tiering::Evidence* evidence) override;
+  tiering::Outcome Count(const tiering::Key& key, tiering::Arithmetic direction, uint64_t delta,
+                         tiering::Evidence* evidence, uint64_t* value) override;
+  tiering::AllocateResult Allocate(const tiering::Key& key, uint32_t client_flags, uint32_t exptime_s,
+                                   uint64_t value_bytes, bool may_wait, tiering::Draft* draft) override;
+  tiering::Outcome Store(const tiering::Key& key, tiering::StoreMode mode, tiering::Draft* draft,
+                         uint64_t compare_cas, tiering::Evidence* evidence, uint64_t* cas_unique) override;
+  void DropRefused(const tiering::Key& key) override;
+  void FlushAll(uint32_t at_s) override;
+  void Tick() override {}
+  tiering::CacheStats Stats() const override;
+  void ResetStats() override;
+  const tiering::CacheOptions& Options() const override { return options_; }
+  tiering::FlashReader& Reader() override { return *reader_; }
+  bool HasFlash() const override { return true; }
+  void DemoteAll(Executor& executor, Completion* done) override;
+  Status Stop(const std::function<bool()>& hurry) override;
+
+ private:
+  struct Entry {
+    std::string value;
+    uint32_t client_flags = 0;
+    uint32_t exptime_s = 0;
+    uint64_t cas_unique = 0;
+  };
+  enum class Place { kHere, kNowhere, kAsk, kFailed };
+  Place Look(const tiering::Key& key, tiering::Evidence* evidence, Entry** entry)
+      TERRACED_REQUIRES(mutex_);
+  void Deliver(const Entry& entry, tiering::ValueSink& sink) TERRACED_REQUIRES(mutex_);
+  void Called(std::string_view command, std::string_view key) TERRACED_REQUIRES(mutex_);
+
+  const tiering::CacheOptions options_;
+  const Clock& clock_;
+  const std::unique_ptr<storage::BatchStore> store_;
+  const std::unique_ptr<tiering::FlashReader> reader_;
+  std::unique_ptr<storage::SlabArena> arena_;
+  std::unique_ptr<storage::ItemAllocator> allocator_;
+  mutable Mutex mutex_;
+  std::map<std::string, Entry, std::less<>> entries_ TERRACED_GUARDED_BY(mutex_);
+  std::set<std::string, std::less<>> on_flash_ TERRACED_GUARDED_BY(mutex_);
+  std::vector<std::string> calls_ TERRACED_GUARDED_BY(mutex_);
+  std::vector<std::pair<Executor*, Completion*>> demotions_ TERRACED_GUARDED_BY(mutex_);
+  bool hold_demotions_ TERRACED_GUARDED_BY(mutex_) = false;
+  uint64_t cas_unique_ TERRACED_GUARDED_BY(mutex_) = 0;
+  uint64_t flushed_at_ TERRACED_GUARDED_BY(mutex_) = kNeverFlushed;
+  int waits_ TERRACED_GUARDED_BY(mutex_) = 0;
+  int dropped_ TERRACED_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace terraced::support

@@ -1,0 +1,173 @@
+#include "tests/support/history.h"
+
+#include <functional>
+
+#include "storage/base/check.h"
+#include "storage/base/clock.h"
+
+namespace terraced::support {
+namespace {
+
+constexpr size_t kShownStates = 8;
+constexpr size_t kShownValueBytes = 80;
+
+std::string Since(uint64_t us, Moment begin) {
+  const int64_t difference = static_cast<int64_t>(us) - static_cast<int64_t>(begin.us);
+  return (difference >= 0 ? "+" : "") + std::to_string(difference) + " us";
+}
+
+const char* NameOf(ChangeKind kind) {
+  switch (kind) {
+    case ChangeKind::kStore:
+      return "store";
+    case ChangeKind::kRemove:
+      return "remove";
+    case ChangeKind::kTouch:
+      return "touch";
+  }
+  return "?";
+}
+
+}  // namespace
+
+Moment Moment::Now() {
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  return {.us = MonotonicUs(),
+          .wall_s = std::chrono::duration_cast<std::chrono::seconds>(wall).count()};
+}
+
+History::History(size_t key_count) {
+  for (size_t i = 0; i < key_count; ++i) {
+    keys_.push_back(std::make_unique<KeyHistory>());
+    MutexLock lock(keys_.back()->mutex);
+    State never;  // absent since ever
+    never.end_us = never.stored_us = 0;
+    keys_.back()->states.push_back(never);
+  }
+}
+
+uint64_t History::ContentOf(std::string_view value) {
+  const uint64_t hash = std::hash<std::string_view>()(value);
+  return hash == kAbsent ? 1 : hash;
+}
+
+void History::BeginChange(size_t key, const Change& change, Moment now) {
+  KeyHistory& history = *keys_[key];
+  MutexLock lock(history.mutex);
+  std::deque<State>& states = history.states;
+  TERRACED_CHECK(states.back().end_us != kNotYet);  // one change of a key at a time
+  while (states.size() > 1 && states[1].end_us + kForgetAfterUs < now.us) states.pop_front();
+  State state;
+  state.kind = change.kind;
+  state.version = change.version;
+  state.needs_value = change.needs_value;
+  state.keeps_exptime = change.keeps_exptime;
+  state.ttl_s = change.ttl_s;
+  state.begin = now;
+  if (change.kind == ChangeKind::kStore) state.content = ContentOf(change.value);
+  if (change.kind == ChangeKind::kTouch) {
+    state.content = states.back().content;
+    state.stored_us = states.back().stored_us;
+  }
+  states.push_back(state);
+}
+
+Violation History::EndChange(size_t key, Applied applied, Moment now) {
+  KeyHistory& history = *keys_[key];
+  MutexLock lock(history.mutex);
+  std::deque<State>& states = history.states;
+  TERRACED_CHECK(states.size() > 1 && states.back().end_us == kNotYet);
+  if (applied == Applied::kNo) {
+    states.pop_back();
+    return std::nullopt;
+  }
+  State& state = states.back();
+  std::string why_dead;
+  if (state.needs_value) why_dead = WhyDead(states[states.size() - 2], nullptr, state.begin);
+  state.end_us = now.us;
+  if (state.kind != ChangeKind::kTouch) state.stored_us = now.us;
+  if (state.ttl_s > 0) state.expires_s = now.wall_s + state.ttl_s;
+  if (state.keeps_exptime) state.expires_s = states[states.size() - 2].expires_s;
+  if (why_dead.empty()) return std::nullopt;
+  return std::string(NameOf(state.kind)) + " worked on an item that " + why_dead + "\n" +
+         Describe(key, states, state.begin);
+}
+
+Violation History::JudgePresence(size_t key, Moment begin) const {
+  const KeyHistory& history = *keys_[key];
+  MutexLock lock(history.mutex);
+  const std::deque<State>& states = history.states;
+  const size_t pending = states.back().end_us == kNotYet ? 1 : 0;
+  const std::string why_dead = WhyDead(states[states.size() - 1 - pending], nullptr, begin);
+  if (why_dead.empty()) return std::nullopt;
+  return "the server found an item that " + why_dead + "\n" + Describe(key, states, begin);
+}
+
+bool History::Flushed(const State& state, Moment begin) const {
+  MutexLock lock(flush_mutex_);
+  for (const Flush& flush : flushes_) {
+    if (flush.begin_us > state.stored_us && flush.end_us < begin.us) return true;
+  }
+  return false;
+}
+
+std::string History::WhyDead(const State& state, const State* next, Moment begin) const {
+  if (state.content == kAbsent) return "was not there";
+  if (next != nullptr && next->end_us < begin.us) {
+    return std::string("was ended by a ") + NameOf(next->kind) + " acknowledged at " +
+           Since(next->end_us, begin);
+  }
+  if (state.expires_s != 0 && begin.wall_s > state.expires_s + kExpirySlackS) {
+    return "expired " + std::to_string(begin.wall_s - state.expires_s) + " s before";
+  }
+  if (Flushed(state, begin)) return "was flushed";
+  return std::string();
+}
+
+Violation History::JudgeHit(size_t key, std::string_view value, Moment begin, Moment end) const {
+  const uint64_t content = ContentOf(value);
+  const KeyHistory& history = *keys_[key];
+  MutexLock lock(history.mutex);
+  const std::deque<State>& states = history.states;
+  std::string why_dead = "was never stored, or long ago";
+  for (size_t i = states.size(); i-- > 0;) {
+    const State& state = states[i];
+    if (state.content != content) continue;
+    if (state.begin.us > end.us) {
+      why_dead = "was asked to be stored only later";
+      continue;
+    }
+    why_dead = WhyDead(state, i + 1 < states.size() ? &states[i + 1] : nullptr, begin);
+    if (why_dead.empty()) return std::nullopt;
+  }
+  return "a get returned a value that " + why_dead + ": " +
+         std::string(value.substr(0, kShownValueBytes)) + " (" + std::to_string(value.size()) +
+         " bytes), answered at " + Since(end.us, begin) + "\n" + Describe(key, states, begin);
+}
+
+std::string History::Describe(size_t key, const std::deque<State>& states, Moment begin) {
+  std::string text = "  key " + std::to_string(key) + ", times from the request that showed it:";
+  const size_t first = states.size() > kShownStates ? states.size() - kShownStates : 0;
+  for (size_t i = first; i < states.size(); ++i) {
+    const State& state = states[i];
+    text += "\n    " + std::string(NameOf(state.kind)) + " version " + std::to_string(state.version) +
+            " sent " + Since(state.begin.us, begin) +
+            (state.end_us == kNotYet ? ", not answered yet" : ", answered " + Since(state.end_us, begin)) +
+            (state.expires_s == 0 ? ""
+                                  : ", expires at " + std::to_string(state.expires_s - begin.wall_s) + " s");
+  }
+  return text;
+}
+
+size_t History::BeginFlush(Moment now) {
+  MutexLock lock(flush_mutex_);
+  flushes_.push_back({.begin_us = now.us, .end_us = kNotYet});
+  return flushes_.size() - 1;
+}
+
+void History::EndFlush(size_t flush, Moment now) {
+  MutexLock lock(flush_mutex_);
+  flushes_[flush].end_us = now.us;
+}
+
+}  // namespace terraced::support

@@ -1,0 +1,270 @@
+#include "tests/support/history_runner.h"
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <random>
+#include <thread>
+
+#include "storage/base/sync_point.h"
+#include "tests/support/history.h"
+#include "tests/support/history_writer.h"
+
+namespace terraced::support {
+namespace {
+
+constexpr size_t kKeptViolations = 5;
+constexpr uint32_t kWindowKeys = 200;   // where half of all traffic meets
+constexpr uint64_t kWindowMoveUs = 100'000;
+constexpr auto kStartedAgain = std::chrono::milliseconds(50);
+
+// Sync points that a thread passes once a record, not once a batch: long delays there would stop the show.
+bool IsPerRecord(SyncPoint point) {
+  return point == SyncPoint::kFillRead || point == SyncPoint::kSecondChanceRead;
+}
+
+class HistoryRun {
+ public:
+  explicit HistoryRun(const HistoryLoad& load)
+      : load_(load),
+        keys_{.text_keys = load.text_keys, .number_keys = load.number_keys},
+        history_(keys_.Count()) {}
+
+  HistoryReport Run();
+
+ private:
+  using Random = std::mt19937_64;
+
+  void Writer(uint32_t index, Client& client);
+  void Reader(uint32_t index, Client& client);
+  void Demoter(Client& client);
+  void Flusher(Client& client);
+  void Filler(Client& client);
+  void Supervise(Client& client);
+
+  bool GetOnce(Random& random, Client& client);
+  bool ShiftDelay(Random& random, Client& client);
+  size_t AnyKey(Random& random) const;
+  // Runs `body` on a thread with a connection of its own.
+  void StartThread(const std::function<void(Client&)>& body);
+  // Waits in small steps, so that the end of the run is noticed.
+  void Pause(std::chrono::milliseconds pause) const;
+  bool Judge(Violation violation);
+  void Error(const std::string& text);
+  bool Over() const { return over_.load(std::memory_order_relaxed); }
+
+  const HistoryLoad load_;
+  const HistoryKeys keys_;
+  History history_;
+  std::vector<std::thread> threads_;
+  std::atomic<bool> over_{false};
+  std::atomic<uint64_t> gets_{0};
+  std::atomic<uint64_t> hits_{0};
+  std::atomic<uint64_t> changes_{0};
+  std::atomic<uint64_t> flushes_{0};
+  std::atomic<uint64_t> demotes_{0};
+  Mutex mutex_;
+  std::vector<std::string> violations_ TERRACED_GUARDED_BY(mutex_);
+  std::vector<std::string> errors_ TERRACED_GUARDED_BY(mutex_);
+  bool enough_ = true;  // by Supervise only
+};
+
+bool HistoryRun::Judge(Violation violation) {
+  if (!violation.has_value()) return true;
+  MutexLock lock(mutex_);
+  if (violations_.size() < kKeptViolations) violations_.push_back(std::move(*violation));
+  over_ = true;
+  return false;
+}
+
+void HistoryRun::Error(const std::string& text) {
+  MutexLock lock(mutex_);
+  errors_.push_back(text);
+  over_ = true;
+}
+
+void HistoryRun::Pause(std::chrono::milliseconds pause) const {
+  const auto end = std::chrono::steady_clock::now() + pause;
+  while (!Over() && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::min<std::chrono::milliseconds>(pause, std::chrono::milliseconds(20)));
+  }
+}
+
+size_t HistoryRun::AnyKey(Random& random) const {
+  const uint64_t die = random();
+  const uint32_t count = keys_.Count();
+  if ((die & 1) != 0) return (die >> 8) % count;
+  const uint64_t window = Moment::Now().us / kWindowMoveUs * 37;
+  return (window + (die >> 8) % kWindowKeys) % count;
+}
+
+void HistoryRun::Writer(uint32_t index, Client& client) {
+  Random random(load_.seed * 1'000 + index);
+  HistoryWriter writer(index, load_.seed * 2'000 + index, keys_, load_.value_bytes_max, history_, client);
+  while (!Over()) {
+    // Each key has one writer: the next one that is ours.
+    const size_t any = AnyKey(random);
+    const size_t key = any - any % load_.writers + index;
+    if (key >= keys_.Count()) continue;
+    Violation violation;
+    const Status status = writer.ChangeOnce(key, &violation);
+    changes_.fetch_add(1, std::memory_order_relaxed);
+    if (!status.ok() && !Over()) return Error("writer: " + std::string(status.message()));
+    if (!Judge(std::move(violation))) return;
+  }
+}
+
+bool HistoryRun::GetOnce(Random& random, Client& client) {
+  std::array<size_t, 24> asked = {};
+  const size_t count = random() % 3 == 0 ? 2 + random() % (asked.size() - 1) : 1;
+  std::string request = random() % 4 == 0 ? "gets" : "get";
+  for (size_t i = 0; i < count; ++i) {
+    asked[i] = AnyKey(random);
+    request.append(" ").append(HistoryKeys::Name(asked[i]));
+  }
+  request.append("\r\n");
+  const Moment begin = Moment::Now();
+  const std::string reply = client.Ask(request);
+  const Moment end = Moment::Now();
+  if (!reply.ends_with("END\r\n")) {
+    if (!Over()) Error("reader: '" + request + "' was answered by '" + reply.substr(0, 200) + "'");
+    return false;
+  }
+  gets_.fetch_add(count, std::memory_order_relaxed);
+  size_t at = 0;  // hits come in the order of the keys
+  for (const ValueBlock& block : ParseValues(reply)) {
+    while (at < count && HistoryKeys::Name(asked[at]) != block.key) ++at;
+    if (at == count) {
+      Error("reader: an unasked value of '" + block.key + "'");
+      return false;
+    }
+    hits_.fetch_add(1, std::memory_order_relaxed);
+    if (!Judge(history_.JudgeHit(asked[at++], block.data, begin, end))) return false;
+  }
+  return true;
+}
+
+void HistoryRun::Reader(uint32_t index, Client& client) {
+  Random random(load_.seed * 3'000 + index);
+  while (!Over() && GetOnce(random, client)) {
+  }
+}
+
+bool HistoryRun::ShiftDelay(Random& random, Client& client) {
+  constexpr std::array<uint32_t, 5> kBatchDelaysMs = {0, 2, 5, 15, 40};
+  constexpr std::array<uint32_t, 4> kRecordDelaysMs = {0, 0, 1, 3};
+  const SyncPoint point = static_cast<SyncPoint>(random() % kSyncPointNames.size());
+  const uint32_t delay_ms = IsPerRecord(point) ? kRecordDelaysMs[random() % kRecordDelaysMs.size()]
+                                               : kBatchDelaysMs[random() % kBatchDelaysMs.size()];
+  const std::string request = "debug delay " +
+                              std::string(kSyncPointNames[static_cast<size_t>(point)]) + " " +
+                              std::to_string(delay_ms) + "\r\n";
+  const std::string reply = client.Ask(request);
+  if (reply == "OK\r\n") return true;
+  if (!Over()) Error("'" + request + "' was answered by '" + reply + "'");
+  return false;
+}
+
+void HistoryRun::Demoter(Client& client) {
+  Random random(load_.seed * 5'000);
+  while (!Over()) {
+    if (!ShiftDelay(random, client)) return;
+    const std::string reply = client.Ask("debug demote\r\n");
+    if (reply != "OK\r\n") {
+      if (!Over()) Error("'debug demote' was answered by '" + reply + "'");
+      return;
+    }
+    demotes_.fetch_add(1, std::memory_order_relaxed);
+    Pause(std::chrono::milliseconds(random() % 30));
+  }
+}
+
+void HistoryRun::Flusher(Client& client) {
+  while (!Over()) {
+    Pause(load_.flush_every);
+    if (Over()) return;
+    const size_t flush = history_.BeginFlush(Moment::Now());
+    const std::string reply = client.Ask("flush_all\r\n");
+    history_.EndFlush(flush, Moment::Now());
+    if (reply != "OK\r\n" && !Over()) return Error("flush_all was answered by '" + reply + "'");
+    flushes_.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+void HistoryRun::Filler(Client& client) {
+  Random random(load_.seed * 7'000);
+  uint64_t next = 0;
+  while (!Over()) {
+    std::string burst;
+    for (uint32_t i = 0; i < load_.filler_keys_per_burst; ++i) {
+      const std::string data(20 + random() % 400, static_cast<char>('A' + next % 26));
+      burst += "set filler" + std::to_string(next++) + " 0 0 " + std::to_string(data.size()) +
+               " noreply\r\n" + data + "\r\n";
+    }
+    if (!client.Send(burst).ok() || !client.Ask("version\r\n").starts_with("VERSION ")) {
+      if (!Over()) Error("filler: the connection broke");
+      return;
+    }
+    Pause(std::chrono::milliseconds(5));
+  }
+}
+
+void HistoryRun::Supervise(Client& client) {
+  const auto begin = std::chrono::steady_clock::now();
+  while (!Over() && std::chrono::steady_clock::now() - begin < load_.duration) Pause(kStartedAgain);
+  while (!Over() && load_.enough && !(enough_ = load_.enough(client)) &&
+         std::chrono::steady_clock::now() - begin < load_.longest) {
+    Pause(std::chrono::milliseconds(1'000));
+  }
+  over_ = true;
+}
+
+void HistoryRun::StartThread(const std::function<void(Client&)>& body) {
+  threads_.emplace_back([this, body] {
+    Result<std::unique_ptr<Client>> client = Client::Connect(load_.port);
+    if (!client.ok()) return Error(std::string(client.status().message()));
+    body(*client.value());
+  });
+}
+
+HistoryReport HistoryRun::Run() {
+  const auto begin = std::chrono::steady_clock::now();
+  for (uint32_t i = 0; i < load_.writers; ++i) {
+    StartThread([this, i](Client& client) { Writer(i, client); });
+  }
+  for (uint32_t i = 0; i < load_.readers; ++i) {
+    StartThread([this, i](Client& client) { Reader(i, client); });
+  }
+  if (load_.demotes) StartThread([this](Client& client) { Demoter(client); });
+  if (load_.flush_every.count() > 0) StartThread([this](Client& client) { Flusher(client); });
+  if (load_.filler_keys_per_burst > 0) StartThread([this](Client& client) { Filler(client); });
+  StartThread([this](Client& client) { Supervise(client); });
+  for (std::thread& thread : threads_) thread.join();
+  HistoryReport report;
+  report.gets = gets_;
+  report.hits = hits_;
+  report.changes = changes_;
+  report.flushes = flushes_;
+  report.demotes = demotes_;
+  report.enough = enough_;
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  MutexLock lock(mutex_);
+  report.violations = violations_;
+  report.errors = errors_;
+  return report;
+}
+
+}  // namespace
+
+std::string HistoryReport::Summary() const {
+  std::string text = std::to_string(seconds) + " s: " + std::to_string(gets) + " gets, " +
+                     std::to_string(hits) + " hits, " + std::to_string(changes) + " changes, " +
+                     std::to_string(flushes) + " flushes, " + std::to_string(demotes) + " demotes";
+  for (const std::string& violation : violations) text += "\nviolation: " + violation;
+  for (const std::string& error : errors) text += "\nerror: " + error;
+  return text;
+}
+
+HistoryReport RunHistory(const HistoryLoad& load) { return HistoryRun(load).Run(); }
+
+}  // namespace terraced::support

@@ -1,0 +1,52 @@
+// HistoryRunner: the load of the history checker. Writers change keys (each key belongs to one writer), readers
+// get them, a demoter pushes everything to flash and shifts delays from one sync point to another, a flusher
+// flushes now and then, a filler stores keys that nobody asks for, so that the flash tier turns over and its
+// index grows. Every reply is judged by a History. The first violation ends the run.
+// Threads: RunHistory starts and joins its own.
+// Errors: a reply that should not come (no answer, garbage) is an error of the run, not a violation.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tests/support/client.h"
+
+namespace terraced::support {
+
+struct HistoryLoad {
+  int port = 0;
+  uint64_t seed = 1;
+  std::chrono::seconds duration{20};
+  // If `enough` is not yet true then, the run goes on until it is, but no longer than this.
+  std::chrono::seconds longest{120};
+  std::function<bool(Client&)> enough;
+  uint32_t writers = 2;
+  uint32_t readers = 3;
+  uint32_t text_keys = 3'000;
+  uint32_t number_keys = 200;
+  uint32_t value_bytes_max = 2'000;
+  uint32_t filler_keys_per_burst = 0;  // 0: no filler
+  bool demotes = false;                // the server has `debug demote` and `debug delay`
+  std::chrono::milliseconds flush_every{1'500};  // 0: never
+};
+
+struct HistoryReport {
+  uint64_t gets = 0;  // keys asked for
+  uint64_t hits = 0;
+  uint64_t changes = 0;
+  uint64_t flushes = 0;
+  uint64_t demotes = 0;
+  double seconds = 0;
+  bool enough = true;
+  std::vector<std::string> violations;
+  std::vector<std::string> errors;
+
+  std::string Summary() const;
+};
+
+HistoryReport RunHistory(const HistoryLoad& load);
+
+}  // namespace terraced::support
