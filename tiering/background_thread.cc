@@ -1,0 +1,41 @@
+#include "tiering/background_thread.h"
+
+#include <pthread.h>
+
+namespace terraced::tiering {
+
+void BackgroundThread::Start(const char* name, std::function<std::chrono::milliseconds()> round) {
+  thread_ = std::thread([this, round = std::move(round)] { Run(round); });
+  pthread_setname_np(thread_.native_handle(), name);
+}
+
+void BackgroundThread::Run(const std::function<std::chrono::milliseconds()>& round) {
+  while (!Stopping()) {
+    const std::chrono::milliseconds rest = round();
+    MutexLock lock(mutex_);
+    if (!stopping_ && !wanted_ && rest.count() > 0) wake_.WaitFor(mutex_, rest);
+    wanted_ = false;
+  }
+}
+
+void BackgroundThread::Join() {
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+    wake_.NotifyAll();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void BackgroundThread::Wake() {
+  MutexLock lock(mutex_);
+  wanted_ = true;
+  wake_.NotifyAll();
+}
+
+bool BackgroundThread::Stopping() const {
+  MutexLock lock(mutex_);
+  return stopping_;
+}
+
+}  // namespace terraced::tiering

@@ -1,0 +1,34 @@
+// BackgroundThread: a loop that works, rests as long as its last round said, and can be woken or stopped at once.
+// Threads: Start and Join by the owner; Wake by any; the round runs on the thread.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <thread>
+
+#include "storage/base/mutex.h"
+
+namespace terraced::tiering {
+
+class BackgroundThread {
+ public:
+  BackgroundThread() = default;
+  ~BackgroundThread() { Join(); }
+
+  // `round` answers how long to rest before the next one.
+  void Start(const char* name, std::function<std::chrono::milliseconds()> round);
+  void Join();
+  void Wake();
+  bool Stopping() const;
+
+ private:
+  void Run(const std::function<std::chrono::milliseconds()>& round);
+
+  std::thread thread_;
+  mutable Mutex mutex_;
+  CondVar wake_;
+  bool stopping_ TERRACED_GUARDED_BY(mutex_) = false;
+  bool wanted_ TERRACED_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace terraced::tiering

@@ -1,0 +1,154 @@
+// Cache: one key space over two terraces, RAM and flash; the engine's face towards src/. Every command is a
+// function that runs once under the shard mutex. If its answer lies on flash it says kNeedsFlash, the caller
+// has the fill read (FillQueue) and calls the same function again with that evidence: validation, bounded
+// retries and the command itself are then one critical section (I3). Nothing here blocks on disk.
+// Threads: any, unless a method says otherwise. Lock order and thread table: tiering/README.md.
+// Ownership: keys and value bytes are borrowed for the call; pinned values are lent as ItemRef.
+// Errors: Outcome for clients' answers; Status for start and stop.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "storage/base/clock.h"
+#include "storage/base/executor.h"
+#include "storage/base/status.h"
+#include "storage/ram/item_allocator.h"
+#include "tiering/cache_options.h"
+#include "tiering/cache_stats.h"
+#include "tiering/fill.h"
+
+namespace terraced::tiering {
+
+enum class Outcome : uint8_t {
+  kHit,
+  kMiss,        // get, gat
+  kStored,
+  kNotStored,
+  kExists,      // cas unique differs
+  kNotFound,
+  kDeleted,
+  kTouched,
+  kNonNumeric,  // incr, decr
+  kTooLarge,
+  kNoMemory,
+  kNeedsFlash,   // evidence->need says which slots; call again with the fill
+  kFlashFailed,  // the read failed, took too long or raced too often; nothing was changed
+};
+
+struct ItemMeta {
+  uint64_t cas_unique = 0;
+  uint32_t client_flags = 0;
+  uint32_t exptime_s = 0;
+  uint32_t last_access_s = 0;
+  uint32_t value_bytes = 0;
+  bool fetched = false;
+};
+
+// Where the value of a hit goes. For small values the shard mutex is held: only copy, never block.
+class ValueSink {
+ public:
+  // The value will have meta.value_bytes; returns where exactly so many bytes can be copied to. Nothing may
+  // move that place until the call that produced it has returned.
+  virtual char* Begin(const ItemMeta& meta) = 0;
+  // Values over kCopyBytesMax in RAM: pinned, to be sent from where they lie (chunk by chunk).
+  virtual void Pinned(const ItemMeta& meta, storage::ItemRef ref) = 0;
+
+ protected:
+  ~ValueSink() = default;
+};
+constexpr uint32_t kCopyBytesMax = 16U << 10;
+
+// An item being filled by its connection: not yet visible to anyone. Gives its chunks back unless stored.
+class Draft {
+ public:
+  Draft() = default;
+  Draft(storage::ItemAllocator& allocator, storage::Position position)
+      : allocator_(&allocator), position_(position) {}
+  Draft(Draft&& other) noexcept;
+  Draft& operator=(Draft&& other) noexcept;
+  ~Draft() { Reset(); }
+  void Reset();
+
+  explicit operator bool() const { return allocator_ != nullptr; }
+  void ValuePieces(std::vector<std::span<char>>* pieces) const;
+  // The whole value at once; the parts together have exactly its size.
+  void FillValue(std::initializer_list<std::string_view> parts);
+  const storage::Item& Peek() const { return *allocator_->Arena().ItemAt(position_); }
+
+ private:
+  friend class TwoTierCache;
+  storage::Position Release();  // the caller owns the chunks now
+  storage::ItemAllocator* allocator_ = nullptr;
+  storage::Position position_ = storage::kNoPosition;
+};
+
+enum class AllocateResult : uint8_t {
+  kOk,
+  kTooLarge,  // over -I
+  kNoMemory,  // nothing may be evicted (-M), or everything is pinned
+  kWait,      // the demoter is behind: stop reading from this connection for a moment, then ask again
+};
+
+enum class StoreMode : uint8_t { kSet, kAdd, kReplace, kAppend, kPrepend, kCas };
+enum class Arithmetic : uint8_t { kIncrement, kDecrement };
+
+class Cache {
+ public:
+  // Opens (or empties) the flash tier and starts the background threads. `clock` outlives the cache.
+  static Result<std::unique_ptr<Cache>> Create(const CacheOptions& options, const Clock& clock);
+  virtual ~Cache() = default;
+
+  virtual uint64_t HashOf(std::string_view key) const = 0;
+  // Before a run of gets whose keys are known: hides the cache misses of their buckets.
+  virtual void Prefetch(const Key& key) const = 0;
+
+  // get, gets.
+  virtual Outcome Get(const Key& key, Evidence* evidence, ValueSink& sink) = 0;
+  // gat, gats; touch. `exptime_s` is absolute (AbsoluteExptime).
+  virtual Outcome GetAndTouch(const Key& key, uint32_t exptime_s, Evidence* evidence, ValueSink& sink) = 0;
+  virtual Outcome Touch(const Key& key, uint32_t exptime_s, Evidence* evidence) = 0;
+  virtual Outcome Delete(const Key& key, Evidence* evidence) = 0;
+  // *value is the new number.
+  virtual Outcome Count(const Key& key, Arithmetic direction, uint64_t delta, Evidence* evidence,
+                        uint64_t* value) = 0;
+
+  // Room for an item. `may_wait`: kWait is understood; without it RAM evicts at once.
+  virtual AllocateResult Allocate(const Key& key, uint32_t client_flags, uint32_t exptime_s,
+                                  uint64_t value_bytes, bool may_wait, Draft* draft) = 0;
+  // kStored, kNotStored, kExists, kNotFound, kTooLarge or kNoMemory (append, prepend), kNeedsFlash,
+  // kFlashFailed. The draft is consumed unless the answer is kNeedsFlash. *cas_unique of a stored item.
+  virtual Outcome Store(const Key& key, StoreMode mode, Draft* draft, uint64_t compare_cas,
+                        Evidence* evidence, uint64_t* cas_unique) = 0;
+  // A set that was refused for its size or for memory must not leave the old value behind (I2).
+  virtual void DropRefused(const Key& key) = 0;
+
+  // flush_all: everything stored until now is gone from both tiers by a single store. `at_s` 0 = now;
+  // else the Unix second at which it falls due (replaces a pending one).
+  virtual void FlushAll(uint32_t at_s) = 0;
+
+  // Each second, by the daemon's clock thread: applies a flush that fell due.
+  virtual void Tick() = 0;
+
+  virtual CacheStats Stats() const = 0;
+  virtual void ResetStats() = 0;
+  virtual const CacheOptions& Options() const = 0;
+  virtual FlashReader& Reader() = 0;
+  virtual bool HasFlash() const = 0;
+
+  // Tests (`debug demote`): everything in RAM that may go to flash goes; `done` is posted when all is ingested
+  // and has its slots.
+  virtual void DemoteAll(Executor& executor, Completion* done) = 0;
+
+  // Clean stop: no command may be running any more. Drains RAM to flash, writes index and clean mark.
+  // `hurry` may become true meanwhile (second SIGTERM): stops at once, unclean.
+  virtual Status Stop(const std::function<bool()>& hurry) = 0;
+};
+
+}  // namespace terraced::tiering

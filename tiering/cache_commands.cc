@@ -1,0 +1,272 @@
+// The commands that read, delete and touch; those that store are in cache_stores.cc. Each is one critical
+// section of its key's shard: RAM first (I1), then what flash says (I3), then the change (I2).
+#include <cstring>
+
+#include "tiering/two_tier_cache.h"
+
+namespace terraced::tiering {
+
+using storage::Item;
+using storage::LruSegment;
+using Kind = Shard::FlashAnswer::Kind;
+
+void TwoTierCache::Prefetch(const Key& key) const {
+  // Only what never moves: buckets may be replaced by growth while nobody here holds the mutex.
+  __builtin_prefetch(&tiers_->ShardOf(key.hash));
+}
+
+LruSegment TwoTierCache::SegmentFor(uint32_t exptime_s) const {
+  const CacheOptions& options = tiers_->options;
+  if (!options.lru_segmented) return LruSegment::kCold;
+  const bool short_lived = options.temporary_ttl_s >= 0 && exptime_s != kExptimeNever &&
+                           exptime_s <= tiers_->clock.NowS() + options.temporary_ttl_s;
+  return short_lived ? LruSegment::kTemp : LruSegment::kHot;
+}
+
+void TwoTierCache::DeliverRam(const Item& item, ValueSink& sink) const {
+  const ItemMeta meta{.cas_unique = item.cas_unique,
+                      .client_flags = item.ClientFlags(),
+                      .exptime_s = item.exptime_s,
+                      .last_access_s = item.last_access_s,
+                      .value_bytes = item.value_bytes,
+                      .fetched = item.Has(storage::kItemFetched)};
+  if (item.value_bytes > kCopyBytesMax && storage::ItemRef::CanPin(item)) {
+    sink.Pinned(meta, storage::ItemRef(tiers_->allocator, tiers_->arena->PositionOf(&item)));
+    return;
+  }
+  char* const to = sink.Begin(meta);
+  if (item.Has(storage::kItemChunked)) {
+    tiers_->allocator.CopyValue(item, to);
+  } else {
+    std::memcpy(to, item.AfterKey(), item.value_bytes);
+  }
+}
+
+void TwoTierCache::DeliverRecord(const storage::DecodedRecord& record, ValueSink& sink) {
+  const ItemMeta meta{.cas_unique = record.meta.cas_unique,
+                      .client_flags = record.meta.client_flags,
+                      .exptime_s = record.meta.exptime_s,
+                      .last_access_s = record.meta.last_access_s,
+                      .value_bytes = static_cast<uint32_t>(record.value.size()),
+                      .fetched = record.meta.fetched};
+  std::memcpy(sink.Begin(meta), record.value.data(), record.value.size());
+}
+
+Draft TwoTierCache::DraftFromFill(const Key& key, const Evidence* evidence, bool make_room,
+                                  const Fill::Try** tried) {
+  *tried = evidence->fill->Newest(evidence->need);
+  if (*tried == nullptr) return {};
+  const storage::DecodedRecord& record = (*tried)->record;
+  const auto bytes = static_cast<uint32_t>(record.value.size());
+  storage::Position position = storage::kNoPosition;
+  if (make_room) {
+    if (reclaimer_->NewItem(key.bytes, record.meta.client_flags, bytes, false, &position) !=
+        Reclaimer::Room::kYes) {
+      return {};
+    }
+  } else {
+    storage::SlabClass short_of;
+    position = tiers_->allocator.New(key.bytes, record.meta.client_flags, bytes, &short_of);
+    if (position == storage::kNoPosition) return {};
+  }
+  Draft draft(tiers_->allocator, position);
+  draft.FillValue({record.value});
+  Inherit(record.meta, &draft);
+  return draft;
+}
+
+void TwoTierCache::Inherit(const storage::RecordMeta& meta, Draft* draft) const {
+  Item* const item = tiers_->arena->ItemAt(draft->position_);
+  item->exptime_s = meta.exptime_s;
+  item->cas_unique = meta.cas_unique;
+  item->last_access_s = meta.last_access_s;
+  uint32_t bits = 0;
+  if (meta.fetched) bits |= storage::kItemFetched;
+  if (meta.stale) bits |= storage::kItemStale;
+  if (meta.token_sent) bits |= storage::kItemTokenSent;
+  if (meta.binary_key) bits |= storage::kItemBinaryKey;
+  item->Set(bits);
+}
+
+bool TwoTierCache::WantsPromotion(const Evidence* evidence) const {
+  const uint32_t hits = tiers_->options.promote_hits;
+  if (hits == 0) return false;
+  if (hits == 1) return true;
+  for (const storage::Slot& slot : evidence->need) {
+    if (slot.hit) return true;
+  }
+  return false;
+}
+
+void TwoTierCache::Promote(Shard& shard, const Key& key, const Moment& moment,
+                           const Shard::FlashAnswer& answer, Draft* draft) {
+  Item* const item = tiers_->arena->ItemAt(draft->position_);
+  // The flash copy stays and the RAM item is clean (I1). It lives under the record's epoch: a flush between
+  // the read and now must not be escaped by moving up.
+  item->clean_serial = static_cast<uint32_t>(answer.found->serial);
+  item->Set(storage::kItemClean | storage::kItemFetched);
+  item->last_access_s = moment.now_s;
+  const Moment stored{moment.now_s, answer.found->record.meta.epoch};
+  shard.Link(draft->Release(), key, stored, LruSegment::kWarm);
+  --shard.commands.total_items;  // moved, not stored
+  tiers_->batches.AddClean(answer.slot.number, 1);
+  ++shard.commands.flash_promotions;
+}
+
+Outcome TwoTierCache::GetOnce(const Key& key, const uint32_t* touch_exptime_s, Evidence* evidence,
+                              ValueSink& sink) {
+  const bool touch = touch_exptime_s != nullptr;
+  const Fill::Try* tried = nullptr;
+  Draft draft;
+  if (evidence->fill != nullptr && (touch || WantsPromotion(evidence))) {
+    draft = DraftFromFill(key, evidence, touch, &tried);
+  }
+  Shard& shard = tiers_->ShardOf(key.hash);
+  Shard::FlashAnswer answer;
+  {
+    MutexLock lock(shard.mutex);
+    const Moment moment = Now();
+    CommandCounters& counters = shard.commands;
+    Death death = Death::kNone;
+    if (Item* const item = shard.FindLive(key, moment, &death)) {
+      ++(touch ? counters.cmd_touch : counters.cmd_get);
+      ++(touch ? counters.touch_hits : counters.get_hits);
+      if (!touch) ++counters.get_hits_ram;
+      ClassCounters& of_class = shard.classes[item->slab_class];
+      ++(touch ? of_class.touch_hits : of_class.get_hits);
+      DeliverRam(*item, sink);
+      shard.NoteHit(item, moment.now_s);
+      if (touch) {
+        shard.RemoveSlots(key, moment, item, storage::kNoSerial);
+        Shard::MakeDirty(item);
+        item->exptime_s = *touch_exptime_s;
+      }
+      return Outcome::kHit;
+    }
+    answer = shard.AskFlash(key, moment, evidence);
+    if (answer.kind == Kind::kNeedsFlash) return Outcome::kNeedsFlash;
+    if (answer.kind == Kind::kFailed && touch) return Outcome::kFlashFailed;
+    if (answer.kind == Kind::kFound && touch) {
+      if (tried != answer.found) {
+        return Outcome::kNeedsFlash;  // another record counts by now: read that one
+      }
+      if (!draft) return Outcome::kNoMemory;
+      shard.RemoveSlots(key, moment, nullptr, answer.found->serial);
+      Item* const item = tiers_->arena->ItemAt(draft.position_);
+      item->exptime_s = *touch_exptime_s;
+      item->last_access_s = moment.now_s;
+      item->Set(storage::kItemFetched);
+      shard.Link(draft.Release(), key, moment, SegmentFor(*touch_exptime_s));
+      --counters.total_items;
+    }
+    ++(touch ? counters.cmd_touch : counters.cmd_get);
+    if (answer.kind != Kind::kFound) {
+      ++(touch ? counters.touch_misses : counters.get_misses);
+      if (!touch && (death == Death::kExpired || answer.expired)) ++counters.get_expired;
+      if (!touch && death == Death::kFlushed) ++counters.get_flushed;
+      return Outcome::kMiss;
+    }
+    ++(touch ? counters.touch_hits : counters.get_hits);
+    if (!touch) {
+      ++counters.get_hits_flash;
+      if (draft && tried == answer.found) {
+        Promote(shard, key, moment, answer, &draft);
+      } else {
+        tiers_->index.MarkHit(shard.Number(), key.hash, answer.found->serial);
+      }
+    }
+  }
+  // Records are immutable and the fill holds this one: large values are copied without the mutex.
+  DeliverRecord(answer.found->record, sink);
+  return Outcome::kHit;
+}
+
+Outcome TwoTierCache::Get(const Key& key, Evidence* evidence, ValueSink& sink) {
+  return GetOnce(key, nullptr, evidence, sink);
+}
+
+Outcome TwoTierCache::GetAndTouch(const Key& key, uint32_t exptime_s, Evidence* evidence,
+                                  ValueSink& sink) {
+  return GetOnce(key, &exptime_s, evidence, sink);
+}
+
+Outcome TwoTierCache::Touch(const Key& key, uint32_t exptime_s, Evidence* evidence) {
+  const Fill::Try* tried = nullptr;
+  Draft draft;
+  if (evidence->fill != nullptr) draft = DraftFromFill(key, evidence, true, &tried);
+  Shard& shard = tiers_->ShardOf(key.hash);
+  MutexLock lock(shard.mutex);
+  const Moment moment = Now();
+  CommandCounters& counters = shard.commands;
+  if (Item* const item = shard.FindLive(key, moment)) {
+    ++counters.cmd_touch;
+    ++counters.touch_hits;
+    ++shard.classes[item->slab_class].touch_hits;
+    shard.RemoveSlots(key, moment, item, storage::kNoSerial);
+    Shard::MakeDirty(item);
+    item->exptime_s = exptime_s;
+    item->last_access_s = moment.now_s;
+    return Outcome::kTouched;
+  }
+  const Shard::FlashAnswer answer = shard.AskFlash(key, moment, evidence);
+  if (answer.kind == Kind::kNeedsFlash) return Outcome::kNeedsFlash;
+  if (answer.kind == Kind::kFailed) return Outcome::kFlashFailed;
+  if (answer.kind == Kind::kAbsent) {
+    ++counters.cmd_touch;
+    ++counters.touch_misses;
+    return Outcome::kNotFound;
+  }
+  if (tried != answer.found) return Outcome::kNeedsFlash;
+  if (!draft) return Outcome::kNoMemory;
+  ++counters.cmd_touch;
+  ++counters.touch_hits;
+  shard.RemoveSlots(key, moment, nullptr, answer.found->serial);
+  Item* const item = tiers_->arena->ItemAt(draft.position_);
+  item->exptime_s = exptime_s;
+  item->last_access_s = moment.now_s;
+  shard.Link(draft.Release(), key, moment, SegmentFor(exptime_s));
+  --counters.total_items;
+  return Outcome::kTouched;
+}
+
+Outcome TwoTierCache::Delete(const Key& key, Evidence* evidence) {
+  Shard& shard = tiers_->ShardOf(key.hash);
+  MutexLock lock(shard.mutex);
+  const Moment moment = Now();
+  CommandCounters& counters = shard.commands;
+  if (Item* const item = shard.FindLive(key, moment)) {
+    ++counters.delete_hits;
+    ++shard.classes[item->slab_class].delete_hits;
+    shard.RemoveSlots(key, moment, item, storage::kNoSerial);
+    shard.Unlink(item, key.hash, moment);
+    return Outcome::kDeleted;
+  }
+  const Shard::FlashAnswer answer = shard.AskFlash(key, moment, evidence);
+  switch (answer.kind) {
+    case Kind::kNeedsFlash:
+      return Outcome::kNeedsFlash;
+    case Kind::kFailed:
+      // Nobody knows whether it was there; from now on it is not (I2).
+      shard.RemoveSlots(key, moment, nullptr, storage::kNoSerial);
+      return Outcome::kFlashFailed;
+    case Kind::kFound:
+      ++counters.delete_hits;
+      shard.RemoveSlots(key, moment, nullptr, answer.found->serial);
+      return Outcome::kDeleted;
+    case Kind::kAbsent:
+      break;
+  }
+  ++counters.delete_misses;
+  return Outcome::kNotFound;
+}
+
+void TwoTierCache::DropRefused(const Key& key) {
+  Shard& shard = tiers_->ShardOf(key.hash);
+  MutexLock lock(shard.mutex);
+  const Moment moment = Now();
+  Item* const item = shard.FindLive(key, moment);
+  shard.RemoveSlots(key, moment, item, storage::kNoSerial);
+  if (item != nullptr) shard.Unlink(item, key.hash, moment);
+}
+
+}  // namespace terraced::tiering

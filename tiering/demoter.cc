@@ -1,0 +1,309 @@
+#include "tiering/demoter.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+
+#include "storage/base/clock.h"
+#include "storage/base/log.h"
+
+namespace terraced::tiering {
+
+using storage::LruSegment;
+using storage::SlabClass;
+
+namespace {
+
+constexpr uint64_t kBatchBytesMin = 8ULL << 20;
+constexpr uint64_t kBatchBytesMax = 64ULL << 20;
+constexpr uint64_t kBatchBytesLeast = 64ULL << 10;
+constexpr uint32_t kItemsPerHold = 32;
+constexpr uint32_t kFailuresUntilOffline = 3;
+constexpr uint64_t kRetryUs = 10'000'000;
+constexpr std::chrono::milliseconds kIdleWait{50};
+
+}  // namespace
+
+uint64_t Demoter::BatchBytes(const CacheOptions& options) {
+  if (options.flash_batch_bytes != 0) return options.flash_batch_bytes;
+  const uint64_t ram = options.slabs.limit_bytes;
+  uint64_t bytes = std::clamp(options.flash_size_bytes / 256, kBatchBytesMin, kBatchBytesMax);
+  bytes = std::min(bytes, ram / 16);
+  // Half of the batch numbers have to be enough for the quota; a batch may then hold up to an eighth of RAM.
+  const uint64_t least = options.flash_size_bytes / (storage::kBatchesMax / 2);
+  bytes = std::max(bytes, std::min(least, ram / 8));
+  return std::max(bytes, kBatchBytesLeast);
+}
+
+Demoter::Demoter(Tiers& tiers, uint64_t first_serial)
+    : tiers_(tiers),
+      batch_bytes_(BatchBytes(tiers.options)),
+      item_bytes_max_(tiers.options.flash_item_max_bytes != 0 ? tiers.options.flash_item_max_bytes
+                                                              : batch_bytes_ / 2),
+      admission_(tiers.options),
+      keeper_(tiers, batch_bytes_),
+      next_serial_(first_serial) {}
+
+Demoter::~Demoter() { Join(); }
+
+void Demoter::Start() {
+  if (!tiers_.HasFlash()) return;
+  thread_ = std::thread([this] { Run(); });
+  pthread_setname_np(thread_.native_handle(), "demoter");
+}
+
+void Demoter::Join() {
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+    wake_.NotifyAll();
+  }
+  if (thread_.joinable()) thread_.join();
+  AnswerRequests();
+}
+
+void Demoter::Wake() {
+  if (wanted_.load(std::memory_order_relaxed)) return;
+  MutexLock lock(mutex_);
+  wanted_.store(true, std::memory_order_relaxed);
+  wake_.NotifyOne();
+}
+
+void Demoter::DemoteAll(Executor& executor, Completion* done) {
+  if (!tiers_.HasFlash()) {
+    executor.Post(done);
+    return;
+  }
+  {
+    MutexLock lock(mutex_);
+    requests_.push_back({&executor, done});
+  }
+  Wake();
+}
+
+uint64_t Demoter::ReserveAt(SlabClass slab_class, uint64_t bytes) const {
+  const uint64_t total = tiers_.arena->TotalChunks(slab_class);
+  if (total == 0) return 0;
+  const uint64_t wanted = bytes / tiers_.arena->ChunkBytes(slab_class);
+  return std::clamp<uint64_t>(wanted, 1, std::max<uint64_t>(total / 8, 1));
+}
+
+uint64_t Demoter::ReserveChunks(SlabClass slab_class) const {
+  return ReserveAt(slab_class, batch_bytes_);
+}
+
+bool Demoter::NoteAllocation(SlabClass slab_class) {
+  const uint64_t free = tiers_.arena->FreeChunks(slab_class);
+  if (free >= ReserveChunks(slab_class)) return false;
+  Wake();
+  return free < ReserveAt(slab_class, batch_bytes_ / 4);
+}
+
+bool Demoter::UnderPressure() const {
+  for (SlabClass slab_class = 1; slab_class <= tiers_.arena->LargestClass(); ++slab_class) {
+    if (tiers_.arena->FreeChunks(slab_class) < ReserveChunks(slab_class)) return true;
+  }
+  return false;
+}
+
+void Demoter::Run() {
+  while (WaitForWork()) Step();
+}
+
+bool Demoter::WaitForWork() {
+  MutexLock lock(mutex_);
+  if (!stopping_ && !wanted_.load(std::memory_order_relaxed)) wake_.WaitFor(mutex_, kIdleWait);
+  wanted_.store(false, std::memory_order_relaxed);
+  return !stopping_;
+}
+
+void Demoter::Step() {
+  if (!orphans_removed_) {
+    keeper_.RemoveOrphans();
+    orphans_removed_ = true;
+  }
+  TryAgain();
+  keeper_.DropFlushed();
+  if (tiers_.FlashOnline()) {
+    CollectRules rules;
+    rules.item_bytes_max = item_bytes_max_;
+    rules.flash_full = keeper_.Full();
+    const bool may_write = admission_.MayWrite(batch_bytes_, MonotonicUs());
+    if (may_write && UnderPressure() && WriteBatch(rules, true) == Wrote::kBatch) Wake();
+  }
+  AnswerRequests();
+  if (keeper_.GrowOne()) Wake();
+  keeper_.SweepIfNeeded(tiers_.batches.UsedNumbers() + 256 >= storage::kBatchesMax);
+  keeper_.VerifyRemovals();
+}
+
+void Demoter::AnswerRequests() {
+  std::vector<Request> requests;
+  {
+    MutexLock lock(mutex_);
+    requests.swap(requests_);
+  }
+  if (requests.empty()) return;
+  CollectRules rules;
+  rules.everything = true;
+  rules.item_bytes_max = item_bytes_max_;
+  // An item that was cancelled once (touched while its file was built) goes with the next batch; a full index
+  // may refuse one again and again, so the rounds have an end.
+  for (int round = 0; round < 64 && tiers_.FlashOnline(); ++round) {
+    if (WriteBatch(rules, false) != Wrote::kBatch) break;
+  }
+  for (const Request& request : requests) request.executor->Post(request.done);
+}
+
+Demoter::Wrote Demoter::WriteBatch(const CollectRules& rules, bool keep_hit_items) {
+  const FlashKeeper::Victims victims = keeper_.ChooseVictims();
+  BatchBuilder builder(tiers_, admission_, next_serial_++, tiers_.flush.Current(), batch_bytes_);
+  if (rules.everything) {
+    CollectAll(&builder, rules);
+  } else {
+    CollectPressed(&builder, rules);
+  }
+  if (builder.Empty()) return Wrote::kNothing;
+  if (builder.Flushed()) {
+    builder.Abandon();
+    return Wrote::kBatch;  // begin again under the new epoch
+  }
+  keeper_.GatherRewrites(victims, &builder);
+  return Finish(&builder, victims, keep_hit_items);
+}
+
+Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims& victims,
+                               bool keep_hit_items) {
+  const Result<storage::BatchFile> file = builder->Write();
+  if (!file.ok()) {
+    builder->Abandon();
+    NoteFailure(file.status());
+    return Wrote::kFailed;
+  }
+  const uint64_t bytes = file.value().sst_bytes + file.value().hash_list_bytes;
+  admission_.Spend(bytes);
+  tiers_.counters.bytes_written.fetch_add(bytes, std::memory_order_relaxed);
+  tiers_.counters.batches_written.fetch_add(1, std::memory_order_relaxed);
+  storage::BatchInfo info;
+  info.serial = builder->Serial();
+  info.epoch = builder->Epoch();
+  info.file_bytes = bytes;
+  info.record_count = builder->RecordCount();
+  info.raw_bytes = builder->RawBytes();
+  info.created_s = tiers_.clock.NowS();
+  std::optional<storage::BatchNumber> number = tiers_.batches.Open(info);
+  if (!number) {
+    keeper_.Drop(victims.numbers);
+    keeper_.SweepIfNeeded(true);
+    number = tiers_.batches.Open(info);
+  }
+  if (!number) {  // every number lives: give this batch up, its items stay
+    builder->Abandon();
+    static_cast<void>(tiers_.store->Drop(info.serial).ok());
+    return Wrote::kFailed;
+  }
+  keeper_.PrepareIndex(builder->EntriesPerPartition());
+  builder->Slot(*number, keep_hit_items);
+  keeper_.Drop(victims.numbers);
+  if (tiers_.batches.Live(*number) == 0) keeper_.Drop({*number});
+  NoteSuccess();
+  return Wrote::kBatch;
+}
+
+void Demoter::CollectPressed(BatchBuilder* builder, const CollectRules& rules) {
+  for (SlabClass slab_class = 1; slab_class <= tiers_.arena->LargestClass(); ++slab_class) {
+    const uint64_t free = tiers_.arena->FreeChunks(slab_class);
+    const uint64_t reserve = ReserveChunks(slab_class);
+    if (free >= reserve) continue;
+    // A whole batch's worth beyond the reserve, but never more than an eighth of the class.
+    const uint64_t wanted = reserve - free + ReserveAt(slab_class, batch_bytes_);
+    uint64_t taken = 0;
+    uint32_t& at = next_shard_[slab_class];
+    for (uint32_t idle = 0; idle < storage::kPartitions && taken < wanted && !builder->Full();) {
+      Shard& shard = *tiers_.shards[at++ % storage::kPartitions];
+      const auto items_max = static_cast<uint32_t>(std::min<uint64_t>(wanted - taken, kItemsPerHold));
+      const uint32_t got = builder->Collect(shard, slab_class, LruSegment::kCold, items_max, rules);
+      if (builder->Flushed()) return;
+      taken += got;
+      idle = got == 0 ? idle + 1 : 0;
+    }
+  }
+}
+
+void Demoter::CollectAll(BatchBuilder* builder, const CollectRules& rules) {
+  constexpr std::array<LruSegment, storage::kLruSegments> kHottestFirst = {
+      LruSegment::kWarm, LruSegment::kHot, LruSegment::kTemp, LruSegment::kCold};
+  for (const LruSegment segment : kHottestFirst) {
+    for (const auto& shard : tiers_.shards) {
+      for (SlabClass slab_class = 1; slab_class <= tiers_.arena->LargestClass(); ++slab_class) {
+        builder->Collect(*shard, slab_class, segment, UINT32_MAX, rules);
+        if (builder->Full() || builder->Flushed()) return;
+      }
+    }
+  }
+}
+
+uint64_t Demoter::Drain(uint64_t deadline_us, const std::function<bool()>& hurry) {
+  CollectRules rules;
+  rules.everything = true;
+  rules.any_size = true;
+  int failures = 0;
+  while (tiers_.FlashOnline() && !hurry() && MonotonicUs() < deadline_us && failures < 3) {
+    const Wrote wrote = WriteBatch(rules, false);
+    if (wrote == Wrote::kNothing) break;
+    if (wrote == Wrote::kFailed) ++failures;
+    while (keeper_.GrowOne() && MonotonicUs() < deadline_us) {
+    }
+  }
+  keeper_.DropFlushed();
+  keeper_.VerifyRemovals();
+  keeper_.SweepIfNeeded(true);
+  return DirtyItems();
+}
+
+uint64_t Demoter::DirtyItems() {
+  uint64_t items = 0;
+  for (const auto& shard : tiers_.shards) {
+    MutexLock lock(shard->mutex);
+    items += shard->ram.ItemCount();
+  }
+  return items;
+}
+
+void Demoter::NoteFailure(const Status& status) {
+  tiers_.counters.batches_failed.fetch_add(1, std::memory_order_relaxed);
+  Log::Write(LogLevel::kNotice, "flash batch failed: %s", std::string(status.message()).c_str());
+  if (++failures_ < kFailuresUntilOffline) {
+    const Status reopened = tiers_.store->Reopen();  // a background error refuses everything until then
+    if (!reopened.ok()) failures_ = kFailuresUntilOffline;
+  }
+  if (failures_ < kFailuresUntilOffline || !tiers_.FlashOnline()) return;
+  tiers_.flash_online.store(false, std::memory_order_relaxed);
+  offline_since_us_ = MonotonicUs();
+  Log::Write(LogLevel::kNotice, "flash tier turned off after %u failures, serving from RAM: %s",
+             failures_, std::string(status.message()).c_str());
+  MutexLock lock(mutex_);
+  offline_why_ = std::string(status.message());
+}
+
+void Demoter::NoteSuccess() { failures_ = 0; }
+
+void Demoter::TryAgain() {
+  if (tiers_.FlashOnline() || MonotonicUs() - offline_since_us_ < kRetryUs) return;
+  offline_since_us_ = MonotonicUs();
+  if (!tiers_.store->Reopen().ok()) return;
+  failures_ = kFailuresUntilOffline - 1;  // the first batch decides
+  tiers_.flash_online.store(true, std::memory_order_relaxed);
+  Log::Write(LogLevel::kNotice, "flash tier tried again");
+  MutexLock lock(mutex_);
+  offline_why_.clear();
+}
+
+std::string Demoter::StateText() const {
+  if (!tiers_.HasFlash()) return "off";
+  if (tiers_.FlashOnline()) return "online";
+  MutexLock lock(mutex_);
+  return "offline: " + offline_why_;
+}
+
+}  // namespace terraced::tiering

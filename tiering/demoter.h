@@ -1,0 +1,94 @@
+// Demoter: the thread that writes flash, and the only one that does: batches of COLD items ahead of need, drops,
+// growth of the index, recovery from a failing disk (I6).
+// Threads: Step() and Drain() on one thread at a time (its own; the main thread after Join()); the rest from any.
+// Ownership: owned by the cache; borrows Tiers.
+// Errors: a failed batch leaves its items where they are; three in a row turn the tier off for a while: RAM goes
+// on alone, mutations still remove slots (rule 8), and every ten seconds it is tried again.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "storage/base/executor.h"
+#include "storage/base/mutex.h"
+#include "tiering/admission_policy.h"
+#include "tiering/batch_builder.h"
+#include "tiering/flash_keeper.h"
+#include "tiering/tiers.h"
+
+namespace terraced::tiering {
+
+class Demoter {
+ public:
+  Demoter(Tiers& tiers, uint64_t first_serial);
+  ~Demoter();
+
+  void Start();
+  void Join();  // stops the thread; waiting DemoteAll requests are answered
+
+  void Wake();
+  // After an allocation: wakes the thread where the class's reserve runs low; true where it is nearly gone.
+  bool NoteAllocation(storage::SlabClass slab_class);
+  void DemoteAll(Executor& executor, Completion* done);
+
+  // One round of everything there is to do; the thread's loop body, and a test's crank.
+  void Step();
+  // Clean stop: every dirty RAM item, hottest first, until done, the deadline, or `hurry`. Returns how many
+  // items stayed behind.
+  uint64_t Drain(uint64_t deadline_us, const std::function<bool()>& hurry);
+
+  // Chosen from -m and flash_size (8 to 64 MB, at most a sixteenth of -m; larger where the quota has more
+  // batches than numbers).
+  static uint64_t BatchBytes(const CacheOptions& options);
+  std::string StateText() const;
+
+ private:
+  struct Request {
+    Executor* executor;
+    Completion* done;
+  };
+  enum class Wrote : uint8_t { kBatch, kNothing, kFailed };
+
+  void Run();
+  bool WaitForWork();  // false: stop
+  // One batch. `everything`: `debug demote` and drain; else what has too little in reserve.
+  Wrote WriteBatch(const CollectRules& rules, bool keep_hit_items);
+  void CollectPressed(BatchBuilder* builder, const CollectRules& rules);
+  void CollectAll(BatchBuilder* builder, const CollectRules& rules);
+  bool UnderPressure() const;
+  uint64_t ReserveChunks(storage::SlabClass slab_class) const;
+  uint64_t ReserveAt(storage::SlabClass slab_class, uint64_t bytes) const;
+  Wrote Finish(BatchBuilder* builder, const FlashKeeper::Victims& victims, bool keep_hit_items);
+  void NoteFailure(const Status& status);
+  void NoteSuccess();
+  void TryAgain();
+  void AnswerRequests();
+  uint64_t DirtyItems();
+
+  // Constant after construction.
+  Tiers& tiers_;
+  const uint64_t batch_bytes_;
+  const uint64_t item_bytes_max_;
+  // The writing thread's.
+  AdmissionPolicy admission_;
+  FlashKeeper keeper_;
+  uint64_t next_serial_;
+  uint32_t failures_ = 0;
+  uint64_t offline_since_us_ = 0;
+  bool orphans_removed_ = false;
+  std::array<uint32_t, storage::kSlabClassesMax> next_shard_{};
+  // Self-synchronised.
+  std::atomic<bool> wanted_{false};
+  std::thread thread_;
+  // Guarded.
+  mutable Mutex mutex_;
+  CondVar wake_;
+  bool stopping_ TERRACED_GUARDED_BY(mutex_) = false;
+  std::vector<Request> requests_ TERRACED_GUARDED_BY(mutex_);
+  std::string offline_why_ TERRACED_GUARDED_BY(mutex_);
+};
+
+}  // namespace terraced::tiering

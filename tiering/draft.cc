@@ -1,0 +1,55 @@
+#include <cstring>
+#include <utility>
+
+#include "tiering/cache.h"
+
+namespace terraced::tiering {
+
+Draft::Draft(Draft&& other) noexcept
+    : allocator_(std::exchange(other.allocator_, nullptr)),
+      position_(std::exchange(other.position_, storage::kNoPosition)) {}
+
+Draft& Draft::operator=(Draft&& other) noexcept {
+  if (this != &other) {
+    Reset();
+    allocator_ = std::exchange(other.allocator_, nullptr);
+    position_ = std::exchange(other.position_, storage::kNoPosition);
+  }
+  return *this;
+}
+
+void Draft::Reset() {
+  if (allocator_ != nullptr) allocator_->Free(Release());
+}
+
+storage::Position Draft::Release() {
+  allocator_ = nullptr;
+  return std::exchange(position_, storage::kNoPosition);
+}
+
+void Draft::ValuePieces(std::vector<std::span<char>>* pieces) const {
+  allocator_->ValuePieces(Peek(), pieces);
+}
+
+void Draft::FillValue(std::initializer_list<std::string_view> parts) {
+  std::vector<std::span<char>> pieces;
+  ValuePieces(&pieces);
+  size_t piece = 0;
+  size_t used = 0;
+  for (std::string_view part : parts) {
+    while (!part.empty()) {
+      TERRACED_CHECK(piece < pieces.size());
+      const size_t bytes = std::min(part.size(), pieces[piece].size() - used);
+      std::memcpy(pieces[piece].data() + used, part.data(), bytes);
+      part.remove_prefix(bytes);
+      used += bytes;
+      if (used == pieces[piece].size()) {
+        ++piece;
+        used = 0;
+      }
+    }
+  }
+  TERRACED_CHECK(piece == pieces.size());
+}
+
+}  // namespace terraced::tiering

@@ -1,0 +1,289 @@
+#include "tiering/flash_keeper.h"
+
+#include <algorithm>
+#include <string>
+
+#include "storage/base/log.h"
+#include "storage/base/sync_point.h"
+
+namespace terraced::tiering {
+
+using storage::BatchNumber;
+using storage::kPartitions;
+using storage::Partition;
+
+namespace {
+
+constexpr double kIndexLoadMax = 0.90;  // before an addition; WantsGrowth has its own, slightly higher one
+constexpr int kGrowthsPerAddition = 24;
+constexpr uint32_t kBucketsPerHold = 256;
+constexpr size_t kHashesPerHold = 128;
+constexpr double kMostlyDead = 0.15;
+// Sweeping reads the whole index, so dead batches are gathered first.
+constexpr size_t kDeadBatchesPerSweep = 32;
+constexpr uint32_t kNumbersReserve = 64;
+constexpr size_t kMergeBatchesMax = 256;
+
+}  // namespace
+
+FlashKeeper::FlashKeeper(Tiers& tiers, uint64_t batch_bytes)
+    : tiers_(tiers),
+      batch_bytes_(batch_bytes),
+      // Victims go after the new batch has its slots, RocksDB's own files and the index file at stop take a
+      // little: one batch and a fiftieth stay free.
+      quota_bytes_(tiers.options.flash_size_bytes - tiers.options.flash_size_bytes / 50 -
+                   std::min(batch_bytes, tiers.options.flash_size_bytes / 8)) {}
+
+bool FlashKeeper::Full() const {
+  return tiers_.batches.LivingBytes() + batch_bytes_ > quota_bytes_;
+}
+
+FlashKeeper::Victims FlashKeeper::ChooseVictims() {
+  Victims victims;
+  std::vector<BatchNumber> living = tiers_.batches.Living();
+  uint64_t used = tiers_.batches.LivingBytes();
+  const auto live_share = [&](BatchNumber number) {
+    const uint64_t records = std::max<uint64_t>(tiers_.batches.Info(number).record_count, 1);
+    return static_cast<double>(tiers_.batches.Live(number)) / static_cast<double>(records);
+  };
+  while (used + batch_bytes_ > quota_bytes_ && !living.empty()) {
+    auto victim = std::min_element(living.begin(), living.end(), [&](BatchNumber a, BatchNumber b) {
+      return live_share(a) < live_share(b);
+    });
+    if (live_share(*victim) > kMostlyDead) victim = living.begin();
+    used -= std::min(used, tiers_.batches.Info(*victim).file_bytes);
+    victims.numbers.push_back(*victim);
+    living.erase(victim);
+  }
+  if (!victims.numbers.empty() ||
+      tiers_.batches.UsedNumbers() + kNumbersReserve < storage::kBatchesMax) {
+    return victims;
+  }
+  // Small batches (closed early by flush_all or a stop) have used up the numbers: merge the smallest.
+  std::sort(living.begin(), living.end(), [&](BatchNumber a, BatchNumber b) {
+    return tiers_.batches.Info(a).raw_bytes < tiers_.batches.Info(b).raw_bytes;
+  });
+  uint64_t bytes = 0;
+  for (const BatchNumber number : living) {
+    bytes += tiers_.batches.Info(number).raw_bytes;
+    if (victims.numbers.size() >= kMergeBatchesMax || bytes > batch_bytes_) break;
+    victims.numbers.push_back(number);
+  }
+  victims.rewrite_all = !victims.numbers.empty();
+  if (victims.numbers.empty() && !living.empty()) victims.numbers.push_back(living.front());
+  return victims;
+}
+
+void FlashKeeper::GatherRewrites(const Victims& victims, BatchBuilder* builder) {
+  for (const BatchNumber number : victims.numbers) {
+    if (tiers_.batches.Live(number) > 0) Gather(number, victims.rewrite_all, builder);
+  }
+}
+
+void FlashKeeper::Gather(BatchNumber number, bool all, BatchBuilder* builder) {
+  const storage::BatchInfo& info = tiers_.batches.Info(number);
+  const uint64_t bytes_max =
+      all ? info.raw_bytes + 1 : info.raw_bytes * tiers_.options.second_chance_pct / 100;
+  const uint64_t bytes_before = builder->RawBytes();
+  const uint64_t serial = info.serial;
+  bool passed = false;
+  const auto visit = [&](std::string_view key, std::string_view bytes) {
+    if (builder->RawBytes() - bytes_before >= bytes_max) return false;
+    const uint64_t hash = tiers_.HashOf(key);
+    Shard& shard = tiers_.ShardOf(hash);
+    {
+      MutexLock lock(shard.mutex);
+      bool wanted = false;
+      for (const storage::Slot& slot :
+           tiers_.index.Find(shard.Number(), hash, tiers_.flush.Current())) {
+        if (slot.serial == serial) wanted = all || slot.hit;
+      }
+      // What is in RAM too stays there, dirty from now on.
+      if (!wanted || shard.ram.Find(hash, key) != nullptr) return true;
+    }
+    Result<storage::DecodedRecord> record = storage::DecodeRecord(serial, key, bytes);
+    if (!record.ok()) return true;
+    if (IsExpired(record.value().meta.exptime_s, tiers_.clock.NowS())) return true;
+    if (record.value().meta.epoch != builder->Epoch()) return true;
+    builder->AddRewrite(hash, serial, key, record.value());
+    if (!passed) SyncPoints::Pass(SyncPoint::kSecondChanceRead);
+    passed = true;
+    return true;
+  };
+  if (bytes_max == 0) return;
+  const Status status = tiers_.store->Records(serial, visit);
+  if (!status.ok()) {
+    Log::Write(LogLevel::kVerbose, "second chance of batch %016llx: %s",
+               static_cast<unsigned long long>(serial), std::string(status.message()).c_str());
+  }
+}
+
+void FlashKeeper::Drop(const std::vector<BatchNumber>& numbers) {
+  if (numbers.empty()) return;
+  VerifyRemovals();  // while the hash lists are still there
+  for (const BatchNumber number : numbers) DropOne(number);
+}
+
+void FlashKeeper::DropOne(BatchNumber number) {
+  SyncPoints::Pass(SyncPoint::kDropBegin);
+  const uint64_t serial = tiers_.batches.Info(number).serial;
+  const bool flushed = tiers_.batches.Info(number).epoch != tiers_.flush.Current();
+  // Lost to clients: what stood, less what RAM holds as well.
+  const int64_t lost = tiers_.batches.Live(number) - tiers_.batches.Clean(number);
+  tiers_.batches.Kill(number);
+  if (lost > 0 && !flushed) {
+    tiers_.counters.evictions.fetch_add(static_cast<uint64_t>(lost), std::memory_order_relaxed);
+    tiers_.counters.records_evicted.fetch_add(static_cast<uint64_t>(lost),
+                                              std::memory_order_relaxed);
+  }
+  SyncPoints::Pass(SyncPoint::kDropDead);
+  const Status status = tiers_.store->Drop(serial);
+  if (!status.ok()) {
+    Log::Write(LogLevel::kNotice, "flash batch %016llx could not be removed: %s",
+               static_cast<unsigned long long>(serial), std::string(status.message()).c_str());
+  }
+  tiers_.counters.batches_dropped.fetch_add(1, std::memory_order_relaxed);
+}
+
+void FlashKeeper::DropFlushed() {
+  if (MutantIs(Mutant::kFlushNotAppliedToFlash)) return;
+  const uint64_t epoch = tiers_.flush.Current();
+  std::vector<BatchNumber> flushed;
+  for (const BatchNumber number : tiers_.batches.Living()) {
+    if (tiers_.batches.EpochOf(number) != epoch) flushed.push_back(number);
+  }
+  Drop(flushed);
+}
+
+void FlashKeeper::PrepareIndex(const std::array<uint32_t, kPartitions>& additions) {
+  for (Partition partition = 0; partition < kPartitions; ++partition) {
+    if (additions[partition] == 0) continue;
+    Shard& shard = *tiers_.shards[partition];
+    for (int i = 0; i < kGrowthsPerAddition; ++i) {
+      double wanted = 0;
+      double total = 0;
+      {
+        MutexLock lock(shard.mutex);
+        wanted = static_cast<double>(tiers_.index.SlotsUsed(partition) + additions[partition]);
+        total = static_cast<double>(tiers_.index.SlotsTotal(partition));
+      }
+      if (wanted <= total * kIndexLoadMax || !Grow(partition)) break;
+    }
+  }
+}
+
+bool FlashKeeper::GrowOne() {
+  for (Partition i = 0; i < kPartitions; ++i) {
+    const Partition partition = (next_to_grow_ + i) % kPartitions;
+    bool wants = false;
+    {
+      Shard& shard = *tiers_.shards[partition];
+      MutexLock lock(shard.mutex);
+      wants = tiers_.index.WantsGrowth(partition);
+    }
+    if (!wants) continue;
+    next_to_grow_ = (partition + 1) % kPartitions;
+    return Grow(partition);
+  }
+  return false;
+}
+
+bool FlashKeeper::Grow(Partition partition) {
+  Shard& shard = *tiers_.shards[partition];
+  {
+    MutexLock lock(shard.mutex);
+    tiers_.index.BeginGrowth(partition);
+  }
+  SyncPoints::Pass(SyncPoint::kGrowBegin);
+  bool full = false;
+  for (const BatchNumber number : tiers_.batches.Living()) {
+    if (CarryOverBatch(partition, tiers_.batches.Info(number).serial, &full)) continue;
+    // A list that cannot be read would lose its batch's slots; a new table that is too small, others'.
+    MutexLock lock(shard.mutex);
+    tiers_.index.AbandonGrowth(partition);
+    return false;
+  }
+  SyncPoints::Pass(SyncPoint::kGrowSwitch);
+  MutexLock lock(shard.mutex);
+  if (!tiers_.index.FinishGrowth(partition)) {
+    tiers_.index.AbandonGrowth(partition);
+    return false;
+  }
+  tiers_.counters.index_growths.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+bool FlashKeeper::CarryOverBatch(Partition partition, uint64_t serial, bool* full) {
+  Shard& shard = *tiers_.shards[partition];
+  const uint64_t first = static_cast<uint64_t>(partition) << (64 - storage::kPartitionBits);
+  const uint64_t last = first | (~uint64_t{0} >> storage::kPartitionBits);
+  const Status status =
+      tiers_.store->Hashes(serial, first, last, [&](std::span<const uint64_t> hashes) {
+        while (!hashes.empty()) {
+          const auto slice = hashes.first(std::min(hashes.size(), kHashesPerHold));
+          MutexLock lock(shard.mutex);
+          for (const uint64_t hash : slice) {
+            if (tiers_.index.CarryOver(partition, hash, serial)) continue;
+            *full = true;
+            return false;
+          }
+          hashes = hashes.subspan(slice.size());
+        }
+        return true;
+      });
+  return status.ok() && !*full;
+}
+
+void FlashKeeper::SweepIfNeeded(bool now) {
+  const std::vector<BatchNumber> dead = tiers_.batches.Dead();
+  if (dead.empty() || (!now && dead.size() < kDeadBatchesPerSweep)) return;
+  for (Partition partition = 0; partition < kPartitions; ++partition) {
+    Shard& shard = *tiers_.shards[partition];
+    uint64_t cursor = 0;
+    for (bool done = false; !done;) {
+      MutexLock lock(shard.mutex);
+      done = tiers_.index.Sweep(partition, &cursor, kBucketsPerHold);
+    }
+  }
+  // Fills carry serials, growth and rewrites run on this very thread: nothing begun before still means one of
+  // these numbers (rule 5).
+  for (const BatchNumber number : dead) tiers_.batches.Free(number);
+}
+
+void FlashKeeper::VerifyRemovals() {
+  std::vector<Removal> removals = tiers_.removals.Take();
+  if (removals.empty()) return;
+  std::sort(removals.begin(), removals.end(), [](const Removal& a, const Removal& b) {
+    return a.serial != b.serial ? a.serial < b.serial : a.hash < b.hash;
+  });
+  uint64_t collisions = 0;
+  for (const Removal& removal : removals) {
+    bool own = false;
+    const Status status =
+        tiers_.store->Hashes(removal.serial, removal.hash, removal.hash,
+                             [&](std::span<const uint64_t> hashes) {
+                               own = !hashes.empty();
+                               return false;
+                             });
+    if (status.ok() && !own) ++collisions;
+  }
+  tiers_.counters.collisions_verified.fetch_add(collisions, std::memory_order_relaxed);
+  tiers_.removals.Done(removals.size());
+}
+
+void FlashKeeper::RemoveOrphans() {
+  std::vector<uint64_t> serials;
+  for (const BatchNumber number : tiers_.batches.Living()) {
+    serials.push_back(tiers_.batches.Info(number).serial);
+  }
+  std::sort(serials.begin(), serials.end());
+  const Status status = tiers_.store->Retain([&](uint64_t serial) {
+    return std::binary_search(serials.begin(), serials.end(), serial);
+  });
+  if (!status.ok()) {
+    Log::Write(LogLevel::kVerbose, "looking for orphaned flash files: %s",
+               std::string(status.message()).c_str());
+  }
+}
+
+}  // namespace terraced::tiering

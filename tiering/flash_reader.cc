@@ -1,0 +1,157 @@
+#include "tiering/flash_reader.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+
+#include "storage/base/log.h"
+#include "storage/base/sync_point.h"
+#include "storage/flash/record.h"
+
+namespace terraced::tiering {
+namespace {
+
+// More per take saves locks, fewer keep the pool's threads evenly busy.
+constexpr size_t kTakeMax = 16;
+
+}  // namespace
+
+FlashReader::FlashReader(storage::BatchStore& store, uint32_t threads, uint64_t bytes_max)
+    : store_(store), bytes_max_(bytes_max) {
+  for (uint32_t i = 0; i < threads; ++i) {
+    threads_.emplace_back([this] { Work(); });
+    pthread_setname_np(threads_.back().native_handle(), "flash_reader");
+  }
+}
+
+FlashReader::~FlashReader() {
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+    wake_.NotifyAll();
+  }
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void FlashReader::Submit(std::vector<std::shared_ptr<Fill>>* fills) {
+  MutexLock lock(mutex_);
+  for (std::shared_ptr<Fill>& fill : *fills) queue_.push_back(std::move(fill));
+  if (queue_.size() > kTakeMax) {
+    wake_.NotifyAll();
+  } else {
+    wake_.NotifyOne();
+  }
+}
+
+void FlashReader::GiveBack(uint64_t bytes) {
+  if (bytes_.fetch_sub(bytes, std::memory_order_relaxed) < bytes_max_) return;
+  MutexLock lock(mutex_);
+  wake_.NotifyAll();
+}
+
+void FlashReader::Work() {
+  while (true) {
+    std::vector<std::shared_ptr<Fill>> fills = Take();
+    if (fills.empty()) return;
+    Read(fills);
+    SyncPoints::Pass(SyncPoint::kFillRead);
+    Post(std::move(fills));
+  }
+}
+
+std::vector<std::shared_ptr<Fill>> FlashReader::Take() {
+  MutexLock lock(mutex_);
+  while (!stopping_ &&
+         (queue_.empty() || bytes_.load(std::memory_order_relaxed) >= bytes_max_)) {
+    wake_.Wait(mutex_);
+  }
+  std::vector<std::shared_ptr<Fill>> fills;
+  const size_t share = queue_.size() / std::max<size_t>(threads_.size(), 1) + 1;
+  const size_t wanted = std::min({share, kTakeMax, queue_.size()});
+  for (size_t i = 0; i < wanted; ++i) {
+    fills.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  return fills;
+}
+
+void FlashReader::Read(const std::vector<std::shared_ptr<Fill>>& fills) {
+  std::vector<storage::BatchRead> reads;
+  for (const auto& fill : fills) {
+    for (const Fill::Try& one : fill->tries_) {
+      reads.push_back({.serial = one.serial, .key = fill->key_, .status = {}, .record = {}});
+    }
+  }
+  store_.ReadMany(reads);
+  reads_.fetch_add(reads.size(), std::memory_order_relaxed);
+  size_t next = 0;
+  for (const auto& fill : fills) {
+    for (Fill::Try& one : fill->tries_) Decode(reads[next++], fill.get(), &one);
+    if (fill->charged_bytes_ > 0) {
+      fill->charged_ = this;
+      bytes_.fetch_add(fill->charged_bytes_, std::memory_order_relaxed);
+    }
+  }
+}
+
+void FlashReader::Decode(const storage::BatchRead& read, Fill* fill, Fill::Try* one) {
+  if (read.status.code() == StatusCode::kNotFound) return;
+  if (read.status.code() == StatusCode::kCorruption) {
+    one->corrupt = true;
+  } else if (!read.status.ok()) {
+    fill->failed_ = true;
+    errors_.fetch_add(1, std::memory_order_relaxed);
+    Log::Write(LogLevel::kVerbose, "flash read failed: %s",
+               std::string(read.status.message()).c_str());
+    return;
+  } else {
+    Result<storage::DecodedRecord> decoded =
+        storage::DecodeRecord(read.serial, read.key, read.record);
+    if (decoded.ok()) {
+      one->found = true;
+      one->record = std::move(decoded).value();
+      fill->charged_bytes_ += one->record.value.size();
+      return;
+    }
+    one->corrupt = true;
+  }
+  corrupt_.fetch_add(1, std::memory_order_relaxed);
+  Log::Write(LogLevel::kNotice, "flash record in batch %016llx fails its check",
+             static_cast<unsigned long long>(read.serial));
+}
+
+void FlashReader::Post(std::vector<std::shared_ptr<Fill>> fills) {
+  std::sort(fills.begin(), fills.end(), [](const auto& a, const auto& b) {
+    return a->executor_ < b->executor_;
+  });
+  for (size_t i = 0; i < fills.size();) {
+    Executor* const executor = fills[i]->executor_;
+    Completion* first = nullptr;
+    for (; i < fills.size() && fills[i]->executor_ == executor; ++i) {
+      Fill* const fill = fills[i].get();
+      fill->next = first;
+      first = fill;
+      fill->self_ = std::move(fills[i]);
+    }
+    executor->Post(first);
+  }
+}
+
+FlashReaderStats FlashReader::Stats() const {
+  FlashReaderStats stats;
+  stats.reads = reads_.load(std::memory_order_relaxed);
+  stats.coalesced = coalesced_.load(std::memory_order_relaxed);
+  stats.errors = errors_.load(std::memory_order_relaxed);
+  stats.corrupt = corrupt_.load(std::memory_order_relaxed);
+  MutexLock lock(mutex_);
+  stats.queued = queue_.size();
+  return stats;
+}
+
+void FlashReader::ResetStats() {
+  for (auto* counter : {&reads_, &coalesced_, &errors_, &corrupt_}) {
+    counter->store(0, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace terraced::tiering

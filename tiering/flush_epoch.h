@@ -1,0 +1,49 @@
+// FlushEpoch: flush_all for both tiers as one number. Items, batches and records carry the epoch under which
+// they were stored and live only while it is the current one, so a flush is a single store: two marks, one per
+// tier, leak in either order (tests/model proves it). RAM items carry its low 8 bits; a value comes round
+// again only after the crawler has proved that no older item is left.
+// Threads: any; the only writer of `swept` is the crawler.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace terraced::tiering {
+
+class FlushEpoch {
+ public:
+  uint64_t Current() const { return epoch_.load(std::memory_order_acquire); }
+  static uint8_t Short(uint64_t epoch) { return static_cast<uint8_t>(epoch); }
+
+  // False: 255 flushes have outrun the crawler; sweep first (Cache does), then call again.
+  bool Raise() {
+    uint64_t now = epoch_.load(std::memory_order_relaxed);
+    do {
+      if (now + 1 - swept_.load(std::memory_order_acquire) >= 255) return false;
+    } while (!epoch_.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel));
+    return true;
+  }
+  void Restore(uint64_t epoch) {  // at start-up, before any item exists
+    epoch_.store(epoch, std::memory_order_release);
+    swept_.store(epoch, std::memory_order_release);
+  }
+  // A whole walk over RAM that began under `epoch` has found and removed everything older.
+  void Swept(uint64_t epoch) { swept_.store(epoch, std::memory_order_release); }
+  bool NeedsSweep() const { return swept_.load(std::memory_order_relaxed) != Current(); }
+
+  // A delayed flush_all: one at most, a later one replaces it. Unix seconds, 0 = none.
+  void SetDue(uint32_t at_s) { due_s_.store(at_s, std::memory_order_release); }
+  uint32_t Due() const { return due_s_.load(std::memory_order_acquire); }
+  // Takes the due time if it has come; true: the caller raises the epoch now.
+  bool TakeDue(uint32_t now_s) {
+    uint32_t due_s = due_s_.load(std::memory_order_acquire);
+    return due_s != 0 && due_s <= now_s && due_s_.compare_exchange_strong(due_s, 0);
+  }
+
+ private:
+  std::atomic<uint64_t> epoch_{1};
+  std::atomic<uint64_t> swept_{1};
+  std::atomic<uint32_t> due_s_{0};
+};
+
+}  // namespace terraced::tiering

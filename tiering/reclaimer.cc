@@ -1,0 +1,71 @@
+#include "tiering/reclaimer.h"
+
+#include "tiering/demoter.h"
+
+namespace terraced::tiering {
+
+using storage::SlabClass;
+
+namespace {
+
+// Looking for clean items to drop while the demoter works: a few shards, so that a waiting set stays cheap.
+constexpr uint32_t kShardsGlanced = 8;
+// Each round gives back at least one chunk; a chunked item needs several, of up to three classes.
+constexpr int kRoundsMax = 4096;
+
+}  // namespace
+
+Reclaimer::Room Reclaimer::NewItem(std::string_view key, uint32_t client_flags,
+                                   uint32_t value_bytes, bool may_wait,
+                                   storage::Position* position) {
+  for (int round = 0; round < kRoundsMax; ++round) {
+    SlabClass short_of = storage::kNoSlabClass;
+    *position = tiers_.allocator.New(key, client_flags, value_bytes, &short_of);
+    if (*position != storage::kNoPosition) {
+      if (tiers_.HasFlash()) {
+        const SlabClass slab_class = tiers_.arena->ItemAt(*position)->slab_class;
+        // The reserve is nearly used up: this connection slows down while there is still room for others.
+        if (demoter_.NoteAllocation(slab_class) && may_wait && tiers_.FlashOnline()) {
+          tiers_.allocator.Free(*position);
+          *position = storage::kNoPosition;
+          return Room::kWait;
+        }
+      }
+      return Room::kYes;
+    }
+    if (tiers_.FlashOnline()) {
+      demoter_.Wake();
+      if (ReclaimFrom(short_of, EvictPolicy::kSpareDirty, kShardsGlanced) == Reclaimed::kYes) continue;
+      if (may_wait) return Room::kWait;
+    }
+    if (!MakeRoom(short_of)) return Room::kNone;
+  }
+  return Room::kNone;
+}
+
+bool Reclaimer::MakeRoom(SlabClass slab_class) {
+  const EvictPolicy policy =
+      tiers_.options.evict_to_free ? EvictPolicy::kEvict : EvictPolicy::kSpareDirty;
+  if (ReclaimFrom(slab_class, policy, storage::kPartitions) == Reclaimed::kYes) return true;
+  // Heads and last chunks of chunked items lie in small classes, but the items are listed in the largest.
+  const SlabClass largest = tiers_.arena->LargestClass();
+  return slab_class != largest &&
+         ReclaimFrom(largest, policy, storage::kPartitions) == Reclaimed::kYes;
+}
+
+Reclaimed Reclaimer::ReclaimFrom(SlabClass slab_class, EvictPolicy policy, uint32_t shards) {
+  Reclaimed best = Reclaimed::kNothing;
+  for (uint32_t i = 0; i < shards; ++i) {
+    const uint32_t number =
+        next_shard_[slab_class].fetch_add(1, std::memory_order_relaxed) % storage::kPartitions;
+    Shard& shard = *tiers_.shards[number];
+    MutexLock lock(shard.mutex);
+    const Moment moment{tiers_.clock.NowS(), tiers_.flush.Current()};
+    const Reclaimed done = shard.Reclaim(slab_class, policy, moment);
+    if (done == Reclaimed::kYes) return done;
+    if (done == Reclaimed::kNeedsDemotion) best = done;
+  }
+  return best;
+}
+
+}  // namespace terraced::tiering

@@ -1,0 +1,35 @@
+// Reclaimer: finds room for an item when its slab class has none. Without flash it evicts the coldest item, as
+// memcached does; with flash it first drops what is also on flash, then lets the caller wait for the demoter,
+// and evicts only where waiting did not help.
+// Threads: any, without a shard mutex (it takes them one at a time).
+#pragma once
+
+#include <array>
+#include <atomic>
+
+#include "tiering/shard.h"
+
+namespace terraced::tiering {
+
+class Demoter;
+
+class Reclaimer {
+ public:
+  Reclaimer(Tiers& tiers, Demoter& demoter) : tiers_(tiers), demoter_(demoter) {}
+
+  enum class Room : uint8_t { kYes, kWait, kNone };
+  // Builds an item, making room where needed. kWait only if `may_wait`.
+  Room NewItem(std::string_view key, uint32_t client_flags, uint32_t value_bytes, bool may_wait,
+               storage::Position* position);
+  // One chunk of the class, by eviction if need be: for commands that hold no chunk yet and must not wait.
+  bool MakeRoom(storage::SlabClass slab_class);
+
+ private:
+  Reclaimed ReclaimFrom(storage::SlabClass slab_class, EvictPolicy policy, uint32_t shards);
+
+  Tiers& tiers_;
+  Demoter& demoter_;
+  std::array<std::atomic<uint32_t>, storage::kSlabClassesMax> next_shard_{};
+};
+
+}  // namespace terraced::tiering

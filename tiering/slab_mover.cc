@@ -1,0 +1,158 @@
+#include "tiering/slab_mover.h"
+
+#include <algorithm>
+
+namespace terraced::tiering {
+
+using storage::Item;
+using storage::Position;
+using storage::SlabClass;
+
+namespace {
+
+constexpr std::chrono::milliseconds kRest{1'000};
+constexpr std::chrono::milliseconds kRestAfterMove{20};
+// memcached's: a class gives a page away without being asked where it could do without two and a half.
+constexpr double kSparePages = 2.5;
+constexpr int kEvacuationRounds = 50;
+
+}  // namespace
+
+void SlabMover::Start() {
+  if (!tiers_.options.slab_reassign || tiers_.options.slab_automove == 0) return;
+  thread_.Start("slab_mover", [this] { return Round() ? kRestAfterMove : kRest; });
+}
+
+std::array<SlabMover::Need, storage::kSlabClassesMax> SlabMover::Look() {
+  std::array<Need, storage::kSlabClassesMax> needs{};
+  const std::array<storage::SlabClassStats, storage::kSlabClassesMax> slabs =
+      tiers_.arena->Stats();
+  std::array<uint64_t, storage::kSlabClassesMax> lost{};
+  const uint32_t now_s = tiers_.clock.NowS();
+  for (const auto& shard : tiers_.shards) {
+    MutexLock lock(shard->mutex);
+    for (SlabClass i = 1; i <= tiers_.arena->LargestClass(); ++i) {
+      const ClassCounters& counters = shard->classes[i];
+      lost[i] += counters.evicted + counters.demoted + counters.direct_reclaims;
+      const Position tail = shard->ram.List(i, storage::LruSegment::kCold).tail;
+      if (tail == storage::kNoPosition) continue;
+      const uint32_t last_s = tiers_.arena->ItemAt(tail)->last_access_s;
+      needs[i].age_s = std::max<uint64_t>(needs[i].age_s, now_s - std::min(now_s, last_s));
+    }
+  }
+  for (SlabClass i = 1; i <= tiers_.arena->LargestClass(); ++i) {
+    needs[i].lost = lost[i] - std::min(lost[i], lost_before_[i]);
+    needs[i].pages = slabs[i].total_pages;
+    needs[i].free_chunks = slabs[i].free_chunks;
+    needs[i].chunks_per_page = std::max<uint64_t>(slabs[i].chunks_per_page, 1);
+  }
+  lost_before_ = lost;
+  return needs;
+}
+
+bool SlabMover::Round() {
+  const auto needs = Look();
+  SlabClass shortest = storage::kNoSlabClass;  // loses most for the pages it has
+  SlabClass spare = storage::kNoSlabClass;
+  SlabClass oldest = storage::kNoSlabClass;
+  const auto loss = [&](SlabClass i) {
+    return static_cast<double>(needs[i].lost) / static_cast<double>(std::max<uint64_t>(needs[i].pages, 1) *
+                                                                    needs[i].chunks_per_page);
+  };
+  for (SlabClass i = 1; i <= tiers_.arena->LargestClass(); ++i) {
+    if (needs[i].lost > 0 && (shortest == storage::kNoSlabClass || loss(i) > loss(shortest))) {
+      shortest = i;
+    }
+    if (needs[i].pages < 2) continue;
+    const double free_pages =
+        static_cast<double>(needs[i].free_chunks) / static_cast<double>(needs[i].chunks_per_page);
+    if (needs[i].lost == 0 && free_pages >= kSparePages) spare = i;
+    if (oldest == storage::kNoSlabClass || needs[i].age_s > needs[oldest].age_s ||
+        (needs[i].age_s == needs[oldest].age_s && loss(i) < loss(oldest))) {
+      oldest = i;
+    }
+  }
+  if (shortest == storage::kNoSlabClass || tiers_.arena->FreePages() > 0) return false;
+  if (spare != storage::kNoSlabClass && spare != shortest) return MovePage(spare, shortest);
+  if (oldest == storage::kNoSlabClass || oldest == shortest) return false;
+  const double ratio = tiers_.options.slab_automove_ratio;
+  const bool older = static_cast<double>(needs[shortest].age_s) <
+                     static_cast<double>(needs[oldest].age_s) * ratio;
+  // Ages are whole seconds: a class that loses its whole content many times over is short whatever they say.
+  const bool thrashing = loss(shortest) > 0.5 && loss(oldest) * 4 < loss(shortest);
+  return (older || thrashing) && MovePage(oldest, shortest);
+}
+
+bool SlabMover::MovePage(SlabClass from, SlabClass to) {
+  if (!tiers_.arena->BeginPageMove(from).ok()) return false;
+  tiers_.counters.slab_move_running.store(true, std::memory_order_relaxed);
+  bool moved = tiers_.arena->FinishPageMove(to);
+  for (int round = 0; round < kEvacuationRounds && !moved && !thread_.Stopping(); ++round) {
+    const std::vector<Position> left = tiers_.arena->LeavingChunks();
+    for (const Position position : left) Evacuate(position);
+    moved = tiers_.arena->FinishPageMove(to);
+    if (!moved) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  if (moved) {
+    tiers_.counters.slabs_moved.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    tiers_.arena->CancelPageMove();
+  }
+  tiers_.counters.slab_move_running.store(false, std::memory_order_relaxed);
+  return moved;
+}
+
+void SlabMover::Evacuate(Position position) {
+  // The state word is atomic and says which shard to ask; everything is looked at again under its mutex.
+  const uint32_t seen = tiers_.arena->ItemAt(position)->state.load(std::memory_order_acquire);
+  if ((seen & storage::kItemLinked) == 0) return;  // free by now, or a draft: its connection will be done soon
+  Shard& shard = *tiers_.shards[(seen >> storage::kItemShardShift) & 0xffU];
+  MutexLock lock(shard.mutex);
+  const uint32_t bits = tiers_.arena->ItemAt(position)->state.load(std::memory_order_acquire);
+  const bool same_shard = ((bits ^ seen) >> storage::kItemShardShift & 0xffU) == 0;
+  if ((bits & storage::kItemLinked) == 0 || !same_shard) return;
+  if ((bits & storage::kItemValueChunk) != 0) {
+    EvacuateChunk(shard, position);
+  } else {
+    EvacuateItem(shard, position);
+  }
+}
+
+void SlabMover::EvacuateItem(Shard& shard, Position position) {
+  Item* const item = tiers_.arena->ItemAt(position);
+  if (item->IsPinned()) {
+    tiers_.counters.slab_busy_items.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  const Moment moment{tiers_.clock.NowS(), tiers_.flush.Current()};
+  const uint64_t hash = tiers_.HashOf(item->Key());
+  const Position to = shard.IsLive(*item, moment)
+                          ? tiers_.arena->Allocate(tiers_.arena->ClassOf(position))
+                          : storage::kNoPosition;
+  if (to == storage::kNoPosition) {
+    shard.Evict(item, hash, moment);
+    return;
+  }
+  // An item that moves is no longer where its batch looks for it.
+  if (item->Has(storage::kItemInBatch)) Shard::MakeDirty(item);
+  shard.ram.Relocate(item, to, hash);
+  tiers_.counters.slab_rescues.fetch_add(1, std::memory_order_relaxed);
+}
+
+void SlabMover::EvacuateChunk(Shard& shard, Position position) {
+  Item* const item = tiers_.arena->ItemAt(tiers_.arena->ChunkAt(position)->head);
+  if (item->IsPinned()) {
+    tiers_.counters.slab_busy_items.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  const Position to = tiers_.arena->Allocate(tiers_.arena->ClassOf(position));
+  if (to == storage::kNoPosition) {
+    const Moment moment{tiers_.clock.NowS(), tiers_.flush.Current()};
+    shard.Evict(item, tiers_.HashOf(item->Key()), moment);
+    return;
+  }
+  shard.ram.RelocateValueChunk(item, position, to);
+  tiers_.counters.slab_rescues.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace terraced::tiering

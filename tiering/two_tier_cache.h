@@ -1,0 +1,135 @@
+// TwoTierCache: Cache over the slab tier and RocksDB. Wires the parts, runs the commands (cache_commands.cc) and
+// answers for start, stop and statistics (two_tier_cache.cc).
+// Threads, ownership, errors: as cache.h.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "storage/flash/flash_directory.h"
+#include "tiering/cache.h"
+#include "tiering/crawler.h"
+#include "tiering/demoter.h"
+#include "tiering/flash_reader.h"
+#include "tiering/lru_maintainer.h"
+#include "tiering/reclaimer.h"
+#include "tiering/shard.h"
+#include "tiering/slab_mover.h"
+#include "tiering/tiers.h"
+
+namespace terraced::tiering {
+
+// What a start found on flash.
+struct FlashStart {
+  std::unique_ptr<storage::FlashDirectory> directory;
+  std::unique_ptr<storage::BatchStore> store;
+  storage::FlashState state;
+  bool warm = false;
+  std::string summary;  // "warm", or why the tier was emptied
+};
+
+class TwoTierCache final : public Cache {
+ public:
+  // Also the door for tests, which bring their own store and crank the threads' work by hand: nothing runs in
+  // the background until StartThreads(). `flash.directory` may be null (nothing is saved).
+  static Result<std::unique_ptr<TwoTierCache>> Make(const CacheOptions& options, const Clock& clock,
+                                                    FlashStart flash);
+  ~TwoTierCache() override;
+
+  uint64_t HashOf(std::string_view key) const override { return tiers_->HashOf(key); }
+  void Prefetch(const Key& key) const override;
+  Outcome Get(const Key& key, Evidence* evidence, ValueSink& sink) override;
+  Outcome GetAndTouch(const Key& key, uint32_t exptime_s, Evidence* evidence,
+                      ValueSink& sink) override;
+  Outcome Touch(const Key& key, uint32_t exptime_s, Evidence* evidence) override;
+  Outcome Delete(const Key& key, Evidence* evidence) override;
+  Outcome Count(const Key& key, Arithmetic direction, uint64_t delta, Evidence* evidence,
+                uint64_t* value) override;
+  AllocateResult Allocate(const Key& key, uint32_t client_flags, uint32_t exptime_s,
+                          uint64_t value_bytes, bool may_wait, Draft* draft) override;
+  Outcome Store(const Key& key, StoreMode mode, Draft* draft, uint64_t compare_cas,
+                Evidence* evidence, uint64_t* cas_unique) override;
+  void DropRefused(const Key& key) override;
+  void FlushAll(uint32_t at_s) override;
+  void Tick() override;
+  CacheStats Stats() const override;
+  void ResetStats() override;
+  const CacheOptions& Options() const override { return tiers_->options; }
+  FlashReader& Reader() override { return *reader_; }
+  bool HasFlash() const override { return tiers_->HasFlash(); }
+  void DemoteAll(Executor& executor, Completion* done) override;
+  Status Stop(const std::function<bool()>& hurry) override;
+
+  void StartThreads();
+  Tiers& TiersForTest() { return *tiers_; }
+  Demoter& DemoterForTest() { return *demoter_; }
+  Crawler& CrawlerForTest() { return *crawler_; }
+  LruMaintainer& MaintainerForTest() { return *maintainer_; }
+  SlabMover& MoverForTest() { return *mover_; }
+
+ private:
+  TwoTierCache(const CacheOptions& options, const Clock& clock,
+               std::unique_ptr<storage::SlabArena> arena, FlashStart flash);
+  Status LoadFlash();
+  void StopThreads();
+  void RaiseEpoch();
+
+  Moment Now() const { return {tiers_->clock.NowS(), tiers_->flush.Current()}; }
+  storage::LruSegment SegmentFor(uint32_t exptime_s) const;
+
+  // A RAM item made from the record that the fill found, before the mutex is taken; empty if there is none
+  // or no room for it. `tried` says which record it copies.
+  Draft DraftFromFill(const Key& key, const Evidence* evidence, bool make_room,
+                      const Fill::Try** tried);
+  // Everything of the record that must survive, onto the draft (I4).
+  void Inherit(const storage::RecordMeta& meta, Draft* draft) const;
+  void Promote(Shard& shard, const Key& key, const Moment& moment,
+               const Shard::FlashAnswer& answer, Draft* draft) TERRACED_REQUIRES(shard.mutex);
+  bool WantsPromotion(const Evidence* evidence) const;
+  Outcome GetOnce(const Key& key, const uint32_t* touch_exptime_s, Evidence* evidence,
+                  ValueSink& sink);
+  void DeliverRam(const storage::Item& item, ValueSink& sink) const;
+  static void DeliverRecord(const storage::DecodedRecord& record, ValueSink& sink);
+
+  // Store, by what was found of the key.
+  struct StoreJob {
+    const Key& key;
+    StoreMode mode;
+    Draft* draft;
+    uint64_t compare_cas;
+    Evidence* evidence;
+    uint64_t* cas_unique;
+  };
+  Outcome StoreOnce(const StoreJob& job, storage::SlabClass* short_of, bool* retry);
+  Outcome JudgeStore(const StoreJob& job, bool present, uint64_t present_cas, Shard& shard,
+                     storage::SlabClass slab_class) const TERRACED_REQUIRES(shard.mutex);
+  // append, prepend: the draft that holds both values; empty if a chunk is missing or it would be too large.
+  Outcome Concatenate(const StoreJob& job, const storage::Item* item, const Fill::Try* found,
+                      Draft* joined, storage::SlabClass* short_of) const;
+
+  struct CountJob {
+    const Key& key;
+    Arithmetic direction;
+    uint64_t delta;
+    Evidence* evidence;
+    uint64_t* value;
+  };
+  Outcome CountOnce(const CountJob& job, storage::SlabClass* short_of, bool* retry);
+
+  std::unique_ptr<Tiers> tiers_;
+  std::unique_ptr<storage::FlashDirectory> directory_;  // null without flash
+  const storage::FlashState start_state_;
+  const std::string start_summary_;
+  const bool warm_;
+  std::string flash_start_text_;  // constant after LoadFlash()
+  uint64_t started_us_ = 0;
+  bool opening_cleared_ = false;  // Tick()'s thread only
+  std::unique_ptr<FlashReader> reader_;
+  std::unique_ptr<Demoter> demoter_;
+  std::unique_ptr<Reclaimer> reclaimer_;
+  std::unique_ptr<LruMaintainer> maintainer_;
+  std::unique_ptr<Crawler> crawler_;
+  std::unique_ptr<SlabMover> mover_;
+};
+
+}  // namespace terraced::tiering
