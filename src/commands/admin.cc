@@ -1,0 +1,98 @@
+// flush_all, stats, version, verbosity, quit; debug (tests only).
+#include <algorithm>
+#include <charconv>
+#include <string>
+
+#include "src/commands/command_table.h"
+#include "storage/base/log.h"
+#include "storage/base/sync_point.h"
+
+namespace terraced::server {
+namespace {
+
+constexpr uint64_t kVerbosityMax = 2;  // what memcached's `verbosity` is capped at
+constexpr uint32_t kDelayMsMax = 60'000;
+
+void ListSyncPoints(const Request& request, ReplySink& sink) {
+  for (size_t i = 0; i < kSyncPointNames.size(); ++i) {
+    const uint64_t passed = SyncPoints::Passed(static_cast<SyncPoint>(i));
+    sink.Stat(kSyncPointNames[i], std::to_string(passed));
+  }
+  sink.Answer(request, Reply::kEnd);
+}
+
+bool AttachDelay(std::string_view name, std::string_view delay) {
+  const std::optional<SyncPoint> point = SyncPointByName(name);
+  uint32_t delay_ms = 0;
+  const auto [end, error] = std::from_chars(delay.data(), delay.data() + delay.size(), delay_ms);
+  if (!point || error != std::errc() || end != delay.data() + delay.size()) return false;
+  if (delay_ms > kDelayMsMax) return false;
+  SyncPoints::AttachDelay(*point, delay_ms);
+  return true;
+}
+
+}  // namespace
+
+Step HandleFlushAll(const CommandContext& context, const Request& request, tiering::Evidence*,
+                    ReplySink& sink) {
+  if (!context.options.flush_enabled) {
+    sink.Answer(request, Reply::kFlushNotAllowed);
+    return Step::kDone;
+  }
+  uint32_t due_s = 0;
+  if (request.exptime > 0) {
+    due_s = AbsoluteExptime(request.exptime, context.clock);
+    if (due_s <= context.clock.NowS()) due_s = 0;
+  }
+  context.cache.FlushAll(due_s);
+  sink.Answer(request, Reply::kOk);
+  return Step::kDone;
+}
+
+Step HandleStats(const CommandContext& context, const Request& request, tiering::Evidence*,
+                 ReplySink& sink) {
+  const std::string_view group = request.argument_count == 0 ? "" : request.arguments[0];
+  if (group == "reset") {
+    context.control.ResetStats();
+    sink.Answer(request, Reply::kReset);
+    return Step::kDone;
+  }
+  const bool known = context.control.WriteStats(group, sink);
+  sink.Answer(request, known ? Reply::kEnd : Reply::kUnknownCommand);
+  return Step::kDone;
+}
+
+Step HandleVersion(const CommandContext&, const Request& request, tiering::Evidence*, ReplySink& sink) {
+  sink.Answer(request, Reply::kVersion);
+  return Step::kDone;
+}
+
+Step HandleVerbosity(const CommandContext&, const Request& request, tiering::Evidence*, ReplySink& sink) {
+  Log::SetVerbosity(static_cast<int>(std::min(request.number, kVerbosityMax)));
+  sink.Answer(request, Reply::kOk);
+  return Step::kDone;
+}
+
+Step HandleQuit(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&) {
+  return Step::kClose;
+}
+
+Step HandleDebug(const CommandContext&, const Request& request, tiering::Evidence*, ReplySink& sink) {
+  const std::string_view what = request.arguments[0];
+  if (what == "demote" && request.argument_count == 1) return Step::kDemote;
+  if (what == "sync_points" && request.argument_count == 1) {
+    ListSyncPoints(request, sink);
+    return Step::kDone;
+  }
+  const bool done = what == "delay" && request.argument_count == 3 &&
+                    AttachDelay(request.arguments[1], request.arguments[2]);
+  sink.Answer(request, done ? Reply::kOk : Reply::kUnknownCommand);
+  return Step::kDone;
+}
+
+Step HandleRefused(const CommandContext&, const Request& request, tiering::Evidence*, ReplySink& sink) {
+  sink.Answer(request, request.error);
+  return Step::kDone;
+}
+
+}  // namespace terraced::server

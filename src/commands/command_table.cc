@@ -1,0 +1,49 @@
+#include "src/commands/command_table.h"
+
+namespace terraced::server {
+namespace {
+
+constexpr uint32_t kStoreFlags = kWrites | kStores | kTakesNoreply;
+
+// The most frequent words first: the search is linear. Token counts are memcached's, including those that it
+// only tolerates (`set k 0 0 1 junk` stores).
+constexpr CommandSpec kCommands[] = {
+    {"get", Verb::kGet, 2, kAnyTokens, kReads | kManyKeys, &HandleGet},
+    {"set", Verb::kSet, 5, 6, kStoreFlags, &HandleStore},
+    {"gets", Verb::kGets, 2, kAnyTokens, kReads | kManyKeys | kAnswersCas, &HandleGet},
+    {"delete", Verb::kDelete, 2, 4, kWrites | kTakesNoreply, &HandleDelete},
+    {"incr", Verb::kIncr, 3, 4, kWrites | kTakesNoreply, &HandleArithmetic},
+    {"decr", Verb::kDecr, 3, 4, kWrites | kTakesNoreply, &HandleArithmetic},
+    {"add", Verb::kAdd, 5, 6, kStoreFlags, &HandleStore},
+    {"replace", Verb::kReplace, 5, 6, kStoreFlags, &HandleStore},
+    {"append", Verb::kAppend, 5, 6, kStoreFlags, &HandleStore},
+    {"prepend", Verb::kPrepend, 5, 6, kStoreFlags, &HandleStore},
+    {"cas", Verb::kCas, 6, 7, kStoreFlags, &HandleStore},
+    {"touch", Verb::kTouch, 3, 4, kWrites | kTakesNoreply, &HandleTouch},
+    {"gat", Verb::kGat, 2, kAnyTokens, kWrites | kManyKeys | kTakesExptime, &HandleGetAndTouch},
+    {"gats", Verb::kGats, 2, kAnyTokens, kWrites | kManyKeys | kTakesExptime | kAnswersCas,
+     &HandleGetAndTouch},
+    {"bget", Verb::kGet, 2, kAnyTokens, kReads | kManyKeys, &HandleGet},
+    {"flush_all", Verb::kFlushAll, 1, 3, kWrites | kTakesNoreply, &HandleFlushAll},
+    {"stats", Verb::kStats, 1, kAnyTokens, kReads, &HandleStats},
+    {"version", Verb::kVersion, 1, kAnyTokens, kReads, &HandleVersion},
+    {"verbosity", Verb::kVerbosity, 2, 3, kReads | kTakesNoreply, &HandleVerbosity},
+    {"quit", Verb::kQuit, 1, kAnyTokens, kReads, &HandleQuit},
+    {"debug", Verb::kDebug, 2, 4, kWrites | kTestOnly, &HandleDebug},
+};
+constexpr CommandSpec kRefused = {"", Verb::kRefused, 0, kAnyTokens, kReads, &HandleRefused};
+
+}  // namespace
+
+std::span<const CommandSpec> Commands() { return kCommands; }
+
+const CommandSpec* FindCommand(std::string_view word) {
+  for (const CommandSpec& command : kCommands) {
+    if (command.word == word) return &command;
+  }
+  return nullptr;
+}
+
+const CommandSpec& RefusedCommand() { return kRefused; }
+
+}  // namespace terraced::server

@@ -1,0 +1,123 @@
+// The command table: one row for each word of the wire: who runs it, how many tokens it takes and how it
+// behaves. Codecs, connections, tests and the fuzz dictionary walk the same rows.
+// Threads: constant. Errors: a word without a row is unknown.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "src/protocol/reply_sink.h"
+#include "src/protocol/request.h"
+#include "src/server_options.h"
+#include "storage/base/clock.h"
+#include "tiering/cache.h"
+
+namespace terraced::server {
+
+// What `stats` and `debug` ask of the daemon around the cache.
+class ServerControl {
+ public:
+  // False: there is no such group.
+  virtual bool WriteStats(std::string_view group, ReplySink& sink) = 0;
+  virtual void ResetStats() = 0;
+
+ protected:
+  ~ServerControl() = default;
+};
+
+// All that a handler may use; one per worker.
+struct CommandContext {
+  tiering::Cache& cache;
+  const Clock& clock;
+  const ServerOptions& options;
+  ServerControl& control;
+};
+
+// What a handler leaves to do.
+enum class Step : uint8_t {
+  kDone,         // answered (or silent)
+  kNeedsFlash,   // nothing answered: run again once evidence->need was read
+  kFlashFailed,  // gat: this key could not be read, the whole command must not look complete
+  kClose,        // answer what is outstanding, then close
+  kDemote,       // `debug demote`: answer OK when the cache says so
+};
+
+enum class Verb : uint8_t {
+  kGet,
+  kGets,
+  kGat,
+  kGats,
+  kSet,
+  kAdd,
+  kReplace,
+  kAppend,
+  kPrepend,
+  kCas,
+  kDelete,
+  kTouch,
+  kIncr,
+  kDecr,
+  kFlushAll,
+  kStats,
+  kVersion,
+  kVerbosity,
+  kQuit,
+  kDebug,
+  kRefused,  // no word of the wire: a request the codec could not accept
+};
+
+enum CommandFlags : uint32_t {
+  kReads = 1U << 0,          // may overlap with earlier reads of the same connection
+  kWrites = 1U << 1,         // waits for them: what it changes must not show in their answers
+  kStores = 1U << 2,         // a data block follows
+  kManyKeys = 1U << 3,
+  kTakesExptime = 1U << 4,   // before the keys
+  kTakesNoreply = 1U << 5,
+  kAnswersCas = 1U << 6,
+  kTestOnly = 1U << 7,       // exists with -o test_commands
+};
+
+// The evidence is empty the first time and carries a fill (or the news that there will be none) afterwards.
+using Handler = Step (*)(const CommandContext& context, const Request& request,
+                         tiering::Evidence* evidence, ReplySink& sink);
+
+struct CommandSpec {
+  std::string_view word;
+  Verb verb;
+  uint8_t tokens_min;  // the word itself counts
+  uint8_t tokens_max;
+  uint32_t flags;
+  Handler handler;
+
+  bool Has(uint32_t flag) const { return (flags & flag) != 0; }
+};
+constexpr uint8_t kAnyTokens = 255;
+
+std::span<const CommandSpec> Commands();
+const CommandSpec* FindCommand(std::string_view word);  // nullptr: unknown
+const CommandSpec& RefusedCommand();
+
+// get.cc
+Step HandleGet(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+Step HandleGetAndTouch(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+// store.cc
+Step HandleStore(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+// Where the value of a store command will be written; the answer (if it is refused) was given.
+tiering::AllocateResult BeginStore(const CommandContext& context, const Request& request, bool may_wait,
+                                   tiering::Draft* draft, ReplySink& sink);
+// delete.cc
+Step HandleDelete(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+Step HandleTouch(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+// arithmetic.cc
+Step HandleArithmetic(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+// admin.cc
+Step HandleFlushAll(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+Step HandleStats(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+Step HandleVersion(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+Step HandleVerbosity(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+Step HandleQuit(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+Step HandleDebug(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+Step HandleRefused(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+
+}  // namespace terraced::server

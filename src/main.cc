@@ -1,0 +1,260 @@
+// main: parses the options, builds the daemon bottom-up, waits for a signal, takes it down
+// top-down. The order at start is the design's: everything that needs root first (port, limits,
+// directory, pid file), then the user is dropped, then threads and RocksDB. The port is bound
+// before anything on disk is touched, so that a second daemon fails without harm to the first.
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "src/option_docs.h"
+#include "src/options.h"
+#include "src/process.h"
+#include "src/server.h"
+#include "storage/base/clock.h"
+#include "storage/base/log.h"
+#include "storage/base/sync_point.h"
+#include "tiering/cache.h"
+
+namespace terraced::server {
+namespace {
+
+// A step of the start that failed, and how the process ends for it.
+struct Failure {
+  ExitCode code = ExitCode::kFailure;
+  Status status;
+};
+using Step = std::optional<Failure>;  // nothing: go on
+
+Step Check(ExitCode code, Status status) {
+  if (status.ok()) return std::nullopt;
+  return Failure{code, std::move(status)};
+}
+
+class Daemon {
+ public:
+  explicit Daemon(CommandLine line)
+      : options_(std::move(line.options)), notices_(std::move(line.notices)) {}
+
+  ExitCode Run() {
+    for (const auto step : {&Daemon::Resolve, &Daemon::Detach, &Daemon::TakeAsRoot,
+                            &Daemon::DropPrivileges, &Daemon::StartLayers}) {
+      if (const Step failure = (this->*step)(); failure.has_value()) return Refuse(*failure);
+    }
+    Started();
+    ServeUntilSignal();
+    return Stop();
+  }
+
+ private:
+  Step Resolve();
+  Step Detach();
+  Step TakeAsRoot();
+  Step DropPrivileges();
+  Step StartLayers();
+  void Started();
+  void ServeUntilSignal();
+  ExitCode Stop();
+  ExitCode Refuse(const Failure& failure);
+  bool HasFlash() const { return !options_.cache.flash_path.empty(); }
+
+  Options options_;
+  const std::vector<std::string> notices_;
+  std::optional<Account> account_;
+  Background background_;
+  PidFile pid_file_;
+  int original_stderr_ = -1;  // where errors of the start are told as well, with a log file
+  std::optional<Clock> clock_;
+  std::unique_ptr<tiering::Cache> cache_;  // outlives the server, which borrows it
+  std::unique_ptr<Server> server_;
+};
+
+Step Daemon::Resolve() {
+  if (Step failed = Check(ExitCode::kUsage, CheckOptions(&options_))) return failed;
+  for (std::string* const path :
+       {&options_.cache.flash_path, &options_.daemon.pid_file, &options_.daemon.log_file}) {
+    if (path->empty()) continue;
+    Result<std::string> absolute = AbsolutePath(*path);
+    if (!absolute.ok()) return Failure{ExitCode::kFailure, absolute.status()};
+    *path = std::move(absolute).value();
+  }
+  Result<std::optional<Account>> account = FindAccount(options_.daemon.user);
+  if (!account.ok()) {
+    const bool unknown = account.status().code() == StatusCode::kNotFound;
+    return Failure{unknown ? ExitCode::kNoUser : ExitCode::kUsage, account.status()};
+  }
+  account_ = std::move(account).value();
+  if (!HasFlash()) return std::nullopt;
+  const Result<FlashSpace> space = MeasureFlashSpace(options_.cache.flash_path);
+  if (!space.ok()) return Failure{ExitCode::kFailure, space.status()};
+  return Check(ExitCode::kFailure, ResolveFlashSize(&options_, space.value()));
+}
+
+Step Daemon::Detach() {
+  if (options_.daemon.daemonize) {
+    if (Step failed = Check(ExitCode::kSystem, background_.Start(options_.daemon))) return failed;
+  }
+  Log::SetVerbosity(options_.daemon.verbosity);
+  if (options_.daemon.log_file.empty()) return std::nullopt;
+  return Check(ExitCode::kFailure, OpenLogFile(options_.daemon.log_file, &original_stderr_));
+}
+
+Step Daemon::TakeAsRoot() {
+  if (options_.daemon.core_dumps) {
+    if (Step failed = Check(ExitCode::kSystem, RaiseCoreLimit())) return failed;
+  }
+  if (options_.daemon.lock_memory) RaiseLockedMemoryLimit();
+  if (Step failed = Check(ExitCode::kSystem, RaiseDescriptorLimit(options_))) return failed;
+  Result<std::unique_ptr<Server>> server = Server::Bind(options_);
+  if (!server.ok()) return Failure{ExitCode::kSystem, server.status()};
+  server_ = std::move(server).value();
+  if (HasFlash()) {
+    const Status made = MakeFlashDirectory(options_.cache.flash_path, account_);
+    if (!made.ok()) return Failure{ExitCode::kFailure, made};
+  }
+  if (!options_.daemon.pid_file.empty()) pid_file_.Write(options_.daemon.pid_file);
+  return std::nullopt;
+}
+
+Step Daemon::DropPrivileges() {
+  if (account_.has_value()) {
+    if (Step failed = Check(ExitCode::kSystem, BecomeAccount(*account_))) return failed;
+  }
+  if (options_.daemon.core_dumps) {
+    if (Step failed = Check(ExitCode::kSystem, AllowCoreFiles())) return failed;
+  }
+  const char* const port_file = std::getenv("MEMCACHED_PORT_FILENAME");
+  if (port_file == nullptr || port_file[0] == '\0') return std::nullopt;
+  return Check(ExitCode::kFailure, WritePortFile(port_file, server_->Addresses()));
+}
+
+Step Daemon::StartLayers() {
+  for (const std::string& notice : notices_) {
+    Log::Write(LogLevel::kNotice, "terraced: %s", notice.c_str());
+  }
+#ifdef TERRACED_MUTANTS
+  const auto mutant = std::find(kMutantNames.begin(), kMutantNames.end(), options_.mutant);
+  if (mutant != kMutantNames.end()) {
+    g_mutant.store(static_cast<Mutant>(mutant - kMutantNames.begin()));
+  }
+#endif
+  clock_.emplace();
+  Result<std::unique_ptr<tiering::Cache>> cache = tiering::Cache::Create(options_.cache, *clock_);
+  if (!cache.ok()) return Failure{ExitCode::kFailure, cache.status()};
+  cache_ = std::move(cache).value();
+  if (Step failed = Check(ExitCode::kSystem, server_->Start(*cache_, *clock_))) return failed;
+  for (const std::string& address : server_->Addresses()) {
+    Log::Write(LogLevel::kVerbose, "terraced: listening on %s", address.c_str());
+  }
+  return std::nullopt;
+}
+
+void Daemon::Started() {
+  background_.Ready(options_.daemon);
+  // Whoever waits for the end of the starting command's output must not wait for the daemon's end.
+  if (original_stderr_ >= 0) ::close(original_stderr_);
+  original_stderr_ = -1;
+}
+
+// This thread is the clock: it wakes with each second, or for a signal.
+void Daemon::ServeUntilSignal() {
+  for (;;) {
+    const int signal = TakeSignal(NanosecondsToNextSecond());
+    clock_->Tick();
+    cache_->Tick();
+    if (signal == SIGHUP) {
+      Log::Write(LogLevel::kVerbose, "terraced: SIGHUP: there is nothing to read again");
+    } else if (signal == SIGUSR1) {
+      Log::Write(LogLevel::kNotice, "Gracefully stopping");  // as memcached says it
+      return;
+    } else if (signal != 0) {
+      Log::Write(LogLevel::kVerbose, "Signal handled: %s.", ::strsignal(signal));
+      return;
+    }
+  }
+}
+
+ExitCode Daemon::Stop() {
+  server_->Stop();
+  // A second SIGTERM or SIGINT is taken from the queue by whoever asks; once heard, it stays heard.
+  std::atomic<bool> hurried = false;  // the cache may ask from any of its threads
+  const auto hurry = [&hurried] {
+    for (int signal = TakeSignal(0); signal != 0; signal = TakeSignal(0)) {
+      if (signal == SIGTERM || signal == SIGINT) hurried = true;
+    }
+    return hurried.load();
+  };
+  const Status stopped = cache_->Stop(hurry);
+  if (!stopped.ok()) {
+    Log::Write(LogLevel::kNotice, "terraced: the stop was not clean: %s",
+               std::string(stopped.message()).c_str());
+  }
+  server_.reset();
+  cache_.reset();
+  if (options_.daemon.daemonize) pid_file_.Remove();
+  return stopped.ok() ? ExitCode::kClean : ExitCode::kFailure;
+}
+
+ExitCode Daemon::Refuse(const Failure& failure) {
+  const std::string line = "terraced: " + std::string(failure.status.message());
+  Log::Write(LogLevel::kNotice, "%s", line.c_str());
+  if (original_stderr_ >= 0) ::dprintf(original_stderr_, "%s\n", line.c_str());
+  server_.reset();
+  cache_.reset();
+  pid_file_.Remove();
+  background_.Failed(failure.code);
+  return failure.code;
+}
+
+ExitCode Main(std::span<const char* const> arguments) {
+  BlockSignals();
+  Result<CommandLine> line = ParseCommandLine(arguments);
+  if (!line.ok()) {
+    std::fprintf(stderr, "terraced: %s\n", std::string(line.status().message()).c_str());
+    return ExitCode::kFailure;
+  }
+  std::string text;
+  switch (line.value().action) {
+    case StartAction::kServe:
+      return Daemon(std::move(line).value()).Run();
+    case StartAction::kHelp:
+      text = HelpText();
+      break;
+    case StartAction::kVersion:
+      text = "terraced " TERRACED_VERSION "\n";
+      break;
+    case StartAction::kPrintConfig:
+      text = ConfigFileText();
+      break;
+    case StartAction::kPrintManual:
+      text = ManualOptionsText();
+      break;
+  }
+  const bool written = std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
+  return written ? ExitCode::kClean : ExitCode::kFailure;
+}
+
+}  // namespace
+}  // namespace terraced::server
+
+int main(int count, char** words) {
+  try {
+    const size_t given = count > 0 ? static_cast<size_t>(count) - 1 : 0;
+    const std::span<const char* const> arguments(words + (count > 0 ? 1 : 0), given);
+    return static_cast<int>(terraced::server::Main(arguments));
+  } catch (const std::exception& exception) {
+    // Ours throws nothing: this is memory that ran out, or a library.
+    std::fprintf(stderr, "terraced: stopped by an exception: %s\n", exception.what());
+    return static_cast<int>(terraced::server::ExitCode::kFailure);
+  }
+}

@@ -1,0 +1,214 @@
+#include "src/net/address.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+namespace terraced::server {
+namespace {
+
+constexpr int kPortMax = 65535;
+
+struct AddressListDeleter {
+  void operator()(addrinfo* list) const { freeaddrinfo(list); }
+};
+using AddressList = std::unique_ptr<addrinfo, AddressListDeleter>;
+
+std::string Shown(const ListenAddress& address) {
+  const std::string host = address.host.empty() ? "*" : address.host;
+  const bool brackets = host.find(':') != std::string::npos;
+  return (brackets ? "[" + host + "]" : host) + ":" + std::to_string(address.port);
+}
+
+// "127.0.0.1:11211" of a bound socket.
+std::string BoundName(int fd, uint16_t* port) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof(address);
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return "?";
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (address.ss_family == AF_INET6) {
+    sockaddr_in6 six{};
+    std::memcpy(&six, &address, sizeof(six));
+    inet_ntop(AF_INET6, &six.sin6_addr, text.data(), text.size());
+    *port = ntohs(six.sin6_port);
+    return "[" + std::string(text.data()) + "]:" + std::to_string(*port);
+  }
+  sockaddr_in four{};
+  std::memcpy(&four, &address, sizeof(four));
+  inet_ntop(AF_INET, &four.sin_addr, text.data(), text.size());
+  *port = ntohs(four.sin_port);
+  return std::string(text.data()) + ":" + std::to_string(*port);
+}
+
+Result<AddressList> Resolve(const ListenAddress& address) {
+  addrinfo hints{};
+  hints.ai_flags = AI_PASSIVE;
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  const std::string port = std::to_string(address.port < 0 ? 0 : address.port);
+  const int error =
+      getaddrinfo(address.host.empty() ? nullptr : address.host.c_str(), port.c_str(), &hints, &list);
+  if (error != 0) {
+    const char* const why = error == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(error);
+    return Status(StatusCode::kInvalidArgument, "cannot listen on " + Shown(address) + ": " + why);
+  }
+  return AddressList(list);
+}
+
+Status TakenPort(const std::string& host, uint16_t port) {
+  const std::string holder = HolderOfPort(port);
+  std::string message = "port " + std::to_string(port) + " on " + host + " is in use";
+  message += holder.empty() ? " by another process" : " by " + holder;
+  return Status(StatusCode::kBusy, message);
+}
+
+std::string HostOf(const addrinfo& one) {
+  std::array<char, NI_MAXHOST> host{};
+  if (getnameinfo(one.ai_addr, one.ai_addrlen, host.data(), host.size(), nullptr, 0, NI_NUMERICHOST) != 0) {
+    return "?";
+  }
+  return host.data();
+}
+
+void SetPort(addrinfo* one, uint16_t port) {
+  if (one->ai_family == AF_INET6) {
+    reinterpret_cast<sockaddr_in6*>(one->ai_addr)->sin6_port = htons(port);
+  } else {
+    reinterpret_cast<sockaddr_in*>(one->ai_addr)->sin_port = htons(port);
+  }
+}
+
+// kNotFound: this machine has no such kind of address (IPv6 turned off), which is no failure of a wildcard.
+Result<ListeningSocket> BindOne(const addrinfo& one, int port, uint32_t backlog) {
+  const std::string host = HostOf(one);
+  const std::string what = "cannot listen on " + host + " port " + std::to_string(port);
+  const int fd = socket(one.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0 && errno == EAFNOSUPPORT) return Status(StatusCode::kNotFound, what);
+  if (fd < 0) return Status::FromErrno(what, errno);
+  ListeningSocket listening(fd, one.ai_family == AF_INET6);
+  const int on = 1;
+  if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) return Status::FromErrno(what, errno);
+  if (listening.IsIpv6() && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) {
+    return Status::FromErrno(what, errno);
+  }
+  if (bind(fd, one.ai_addr, one.ai_addrlen) != 0) {
+    if (errno == EADDRINUSE) return TakenPort(host, static_cast<uint16_t>(port));
+    if (errno == EADDRNOTAVAIL && listening.IsIpv6()) return Status(StatusCode::kNotFound, what);
+    return Status::FromErrno(what, errno);
+  }
+  // Two sockets may both bind with SO_REUSEADDR; only one may listen.
+  if (listen(fd, static_cast<int>(backlog)) != 0) {
+    if (errno == EADDRINUSE) return TakenPort(host, static_cast<uint16_t>(port));
+    return Status::FromErrno(what, errno);
+  }
+  uint16_t bound = 0;
+  listening.SetName(BoundName(fd, &bound));
+  return listening;
+}
+
+// Every address that a name stands for; an ephemeral port is the same for all of them.
+Status BindAddress(const ListenAddress& address, uint32_t backlog, std::vector<ListeningSocket>* sockets) {
+  TERRACED_ASSIGN_OR_RETURN(const AddressList list, Resolve(address));
+  const size_t before = sockets->size();
+  uint16_t port = address.port < 0 ? 0 : static_cast<uint16_t>(address.port);
+  Status missing;
+  for (addrinfo* one = list.get(); one != nullptr; one = one->ai_next) {
+    if (one->ai_family != AF_INET && one->ai_family != AF_INET6) continue;
+    SetPort(one, port);
+    Result<ListeningSocket> bound = BindOne(*one, port, backlog);
+    if (!bound.ok() && bound.status().code() == StatusCode::kNotFound) {
+      missing = bound.status();
+      continue;
+    }
+    if (!bound.ok()) return bound.status();
+    if (port == 0) static_cast<void>(BoundName(bound.value().Fd(), &port));
+    sockets->push_back(std::move(bound).value());
+  }
+  if (sockets->size() > before) return Status();
+  if (!missing.ok()) return Status(StatusCode::kIoError, std::string(missing.message()) + ": no such address here");
+  return Status(StatusCode::kInvalidArgument, "cannot listen on " + Shown(address) + ": no address");
+}
+
+bool ParsePort(std::string_view text, int* port) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *port);
+  return error == std::errc() && end == text.data() + text.size() && *port >= -1 && *port <= kPortMax;
+}
+
+}  // namespace
+
+ListeningSocket::ListeningSocket(ListeningSocket&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), name_(std::move(other.name_)), is_ipv6_(other.is_ipv6_) {}
+
+ListeningSocket& ListeningSocket::operator=(ListeningSocket&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  std::swap(name_, other.name_);
+  std::swap(is_ipv6_, other.is_ipv6_);
+  return *this;
+}
+
+ListeningSocket::~ListeningSocket() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<ListenAddress> ParseListenAddress(std::string_view text, int port) {
+  ListenAddress address{"", port};
+  const Status bad(StatusCode::kInvalidArgument,
+                   "-l " + std::string(text) + ": say host, host:port, [v6] or [v6]:port");
+  std::string_view host = text;
+  std::string_view port_text;
+  if (text.starts_with('[')) {
+    const size_t end = text.find(']');
+    if (end == std::string_view::npos) return bad;
+    host = text.substr(1, end - 1);
+    port_text = text.substr(end + 1);
+    if (!port_text.empty() && !port_text.starts_with(':')) return bad;
+  } else if (const size_t colon = text.find(':');
+             colon != std::string_view::npos && colon == text.rfind(':')) {
+    // Several colons and no brackets: an IPv6 address without a port.
+    host = text.substr(0, colon);
+    port_text = text.substr(colon);
+  }
+  if (!port_text.empty() && !ParsePort(port_text.substr(1), &address.port)) return bad;
+  if (host.empty()) return bad;
+  if (host != "*") address.host = host;
+  return address;
+}
+
+Result<std::vector<ListenAddress>> ListenAddresses(const ServerOptions& options) {
+  std::vector<ListenAddress> addresses;
+  for (const std::string& given : options.listen) {
+    std::string_view rest = given;
+    while (!rest.empty()) {
+      const size_t end = rest.find_first_of(",;");
+      const std::string_view piece = rest.substr(0, end);
+      rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+      if (piece.empty()) continue;
+      TERRACED_ASSIGN_OR_RETURN(ListenAddress address, ParseListenAddress(piece, options.tcp_port));
+      addresses.push_back(std::move(address));
+    }
+  }
+  if (addresses.empty()) addresses.push_back(ListenAddress{"", options.tcp_port});
+  return addresses;
+}
+
+Result<std::vector<ListeningSocket>> BindAll(const ServerOptions& options) {
+  std::vector<ListeningSocket> sockets;
+  TERRACED_ASSIGN_OR_RETURN(const std::vector<ListenAddress> addresses, ListenAddresses(options));
+  for (const ListenAddress& address : addresses) {
+    if (address.port == 0) continue;
+    TERRACED_RETURN_IF_ERROR(BindAddress(address, options.backlog, &sockets));
+  }
+  return sockets;
+}
+
+}  // namespace terraced::server

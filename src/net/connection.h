@@ -1,0 +1,181 @@
+// Connection: one client: its read buffer, the request it is in the middle of, its replies in order. Requests
+// that are there together are run together and answered by one write. A command whose answer lies on flash
+// keeps a slot in the replies; later reads overtake it, a command that changes something waits.
+// Threads: belongs to one worker. Ownership: by the worker (ConnectionHost); the descriptor is ours.
+// Errors: a client that breaks the protocol beyond repair or is gone is closed; nobody else notices.
+// Sizes: a read buffer of up to kLineBytesMax, reply_bytes_max of replies plus one batch, pipelined_reads_max slots.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/net/buffer_pool.h"
+#include "src/net/reply_queue.h"
+#include "src/net/worker_counters.h"
+#include "src/protocol/text_codec.h"
+#include "src/protocol/text_reply.h"
+
+struct event;  // libevent's
+
+namespace terraced::server {
+
+class Connection;
+
+// A command that waits for flash, with a copy of all it needs to run again.
+struct Suspended final : tiering::FillWaiter {
+  explicit Suspended(Connection& of) : connection(of) {}
+  void FillDone(std::shared_ptr<const tiering::Fill> result) override;
+
+  Connection& connection;
+  Request request;
+  std::string key;
+  tiering::Draft draft;
+  tiering::Evidence evidence;
+  uint64_t deadline_us = 0;
+  ReplyQueue::Slot slot = nullptr;
+  size_t index = 0;  // in the connection's list
+  std::shared_ptr<const tiering::Fill> fill;  // what FillDone brought
+};
+
+// Scratch of a worker: what its connections need only while they run.
+struct WorkerScratch {
+  std::vector<Request> requests;
+  std::vector<tiering::Key> keys;
+  tiering::Evidence evidence;  // of first attempts: always empty
+  std::vector<std::span<char>> pieces;
+  std::array<char, 64U << 10> swallowed;
+};
+
+// What a connection needs of its worker.
+class ConnectionHost {
+ public:
+  virtual const CommandContext& Context() = 0;
+  virtual BufferPool& Buffers() = 0;
+  virtual WorkerCounters& Counters() = 0;
+  virtual WorkerScratch& Scratch() = 0;
+  virtual TextReply& Replies() = 0;
+  // Which events the connection wants from now on.
+  virtual void SetInterest(Connection& connection, bool read, bool write) = 0;
+  // Run() soon, after other connections had their turn.
+  virtual void RunSoon(Connection& connection) = 0;
+  // RetryRoom() in about a millisecond.
+  virtual void RetryRoomSoon(Connection& connection) = 0;
+  // FillDone of the waiter will be called; Completed hands it to FinishSuspended when that is safe.
+  virtual void Want(Suspended& suspended) = 0;
+  virtual void Cancel(Suspended& suspended) = 0;
+  virtual void Completed(Suspended& suspended) = 0;
+  // DemoteDone() when everything is on flash.
+  virtual void Demote(Connection& connection) = 0;
+  // The connection is done with and will be destroyed when nobody is inside it any more.
+  virtual void Closed(Connection& connection) = 0;
+
+ protected:
+  ~ConnectionHost() = default;
+};
+
+class Connection {
+ public:
+  Connection(ConnectionHost& host, int fd);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  void OnReadable();
+  void OnWritable();
+  void Run();               // what is buffered: after RunSoon
+  void RetryRoom();         // a store command waited for room
+  void FinishSuspended(Suspended& suspended);  // its fill is there or will not come
+  void FillArrived(Suspended& suspended);      // from FillDone: only handed on
+  void FlushReplies();      // after one or more FinishSuspended
+  void DemoteDone();
+  void Close();             // at once; nothing outstanding is answered
+
+  int Fd() const { return fd_; }
+  bool IsClosed() const { return fd_ < 0; }
+  // For idle_timeout: nothing is under way, the client has not said anything since then.
+  bool IsIdle() const;
+  uint32_t LastHeardS() const { return last_heard_s_; }
+  size_t SuspendedCount() const { return suspended_.size(); }
+  uint64_t UnsentBytes() const { return replies_.UnsentBytes(); }
+
+  ::event* watch = nullptr;  // the host's
+  size_t index = 0;               // in the host's list
+
+ private:
+  enum class State : uint8_t {
+    kCommands,  // between data blocks
+    kValue,     // a data block is being read into its item
+    kSwallow,   // a data block that was refused is being thrown away
+    kDraining,  // no more requests: close when everything is answered
+  };
+
+  // Reading.
+  void ReadCommands();
+  void ReadValue();
+  void ReadSwallow();
+  bool ReadResult(ssize_t result);  // false: nothing to do now (blocked, ended, closed)
+  bool MakeRoom();
+  std::string_view Unread() const;
+
+  // Running.
+  void Advance();
+  void RunCommands();
+  bool MustPause();
+  bool GatherReads(uint32_t* left, Request* other, size_t* other_bytes, TextCodec* before);
+  void RunReads();
+  void RunKeys(const Request& request);
+  void RunOther(const Request& request, size_t consumed);
+  void RunStore(const Request& request, size_t consumed);
+  void BeginValue(const Request& request, tiering::Draft draft);
+  void FinishValue();
+  Step Execute(const Request& request);
+  void Suspend(const Request& request);
+  void Forget(Suspended& suspended);
+  void FinishTouchKeys(const Request& request);
+  void SwallowBuffered();
+  bool Flush();
+  void Settle();
+  void ShowLine(const Request& request) const;
+
+  // Constant after construction.
+  ConnectionHost& host_;
+  const CommandContext& context_;
+  // The worker's.
+  int fd_;
+  TextCodec codec_;
+  State state_ = State::kCommands;
+  bool wants_read_ = true;
+  bool wants_write_ = false;
+  bool yielded_ = false;
+  bool waits_for_room_ = false;
+  bool demoting_ = false;
+  bool touch_keys_failed_ = false;  // a key of the gat under way could not be read
+  bool touch_keys_open_ = false;    // its END is still to be written
+  uint32_t writes_suspended_ = 0;
+  uint32_t last_heard_s_;
+  uint64_t room_deadline_us_ = 0;   // 0: no store command is waiting for room
+
+  Block buffer_;
+  size_t begin_ = 0;  // unread bytes of the buffer
+  size_t end_ = 0;
+
+  ReplyQueue replies_;
+  std::vector<std::unique_ptr<Suspended>> suspended_;
+  ReplyQueue::Slot demote_slot_ = nullptr;
+
+  // The data block under way.
+  Request store_;
+  std::array<char, kKeyBytesMax> store_key_;
+  tiering::Draft draft_;
+  std::vector<std::span<char>> value_;  // places still to be filled
+  size_t value_next_ = 0;
+  std::array<char, 2> line_end_;
+  size_t line_end_bytes_ = 0;
+  uint64_t swallow_bytes_ = 0;
+};
+
+}  // namespace terraced::server

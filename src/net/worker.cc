@@ -1,0 +1,334 @@
+#include "src/net/worker.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "storage/base/log.h"
+
+namespace terraced::server {
+namespace {
+
+constexpr timeval kRoomRetry = {0, 1'000};        // how soon a store command asks for room again
+constexpr timeval kDeadlineCheck = {0, 50'000};   // how late a flash deadline may be noticed
+constexpr timeval kIdleCheck = {1, 0};
+
+}  // namespace
+
+void EventDeleter::operator()(::event* event) const { event_free(event); }
+void EventDeleter::operator()(::event_base* base) const { event_base_free(base); }
+
+EventBasePtr MakeEventBase() {
+  struct event_config* const config = event_config_new();
+  if (config == nullptr) return nullptr;
+  event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+  EventBasePtr base(event_base_new_with_config(config));
+  event_config_free(config);
+  return base;
+}
+
+// A socket on its way from the listener.
+struct Worker::Arrival final : Completion {
+  Arrival(Worker& of, int socket) : worker(of), fd(socket) {}
+  void Run() override {
+    const std::unique_ptr<Arrival> self(this);
+    worker.Add(fd);
+  }
+  Worker& worker;
+  const int fd;
+};
+
+// `debug demote` under way. It outlives its connection if need be.
+struct Worker::Demotion final : Completion {
+  Demotion(Worker& of, Connection* by) : worker(of), connection(by) {}
+  void Run() override {
+    const std::unique_ptr<Demotion> self(this);
+    std::erase(worker.demotions_, this);
+    if (connection != nullptr) connection->DemoteDone();
+  }
+  Worker& worker;
+  Connection* connection;
+};
+
+void Worker::Stop::Run() {
+  worker.stopping_ = true;
+  worker.CloseAll();
+}
+
+Result<std::unique_ptr<Worker>> Worker::Create(const CommandContext& context,
+                                               ConnectionCounters& connections,
+                                               std::function<void()> on_leave) {
+  std::unique_ptr<Worker> worker(new Worker(context, connections, std::move(on_leave)));
+  TERRACED_RETURN_IF_ERROR(worker->Open());
+  return worker;
+}
+
+Worker::Worker(const CommandContext& context, ConnectionCounters& connections,
+               std::function<void()> on_leave)
+    : context_(context),
+      connections_count_(connections),
+      on_leave_(std::move(on_leave)),
+      fills_(context.cache.Reader(), *this),
+      stop_(*this) {}
+
+Status Worker::Open() {
+  mailbox_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (mailbox_fd_ < 0) return Status::FromErrno("eventfd of a worker", errno);
+  base_ = MakeEventBase();
+  if (base_ == nullptr) return Status(StatusCode::kIoError, "no event loop for a worker");
+  mailbox_event_.reset(event_new(base_.get(), mailbox_fd_, EV_READ | EV_PERSIST, &OnMailbox, this));
+  round_end_.reset(event_new(base_.get(), -1, 0, &OnRoundEnd, this));
+  room_timer_.reset(event_new(base_.get(), -1, 0, &OnRoomTimer, this));
+  deadline_timer_.reset(event_new(base_.get(), -1, 0, &OnDeadlineTimer, this));
+  idle_timer_.reset(event_new(base_.get(), -1, EV_PERSIST, &OnIdleTimer, this));
+  event_add(mailbox_event_.get(), nullptr);
+  if (context_.options.idle_timeout_s > 0) event_add(idle_timer_.get(), &kIdleCheck);
+  return Status();
+}
+
+Worker::~Worker() {
+  TERRACED_CHECK(!thread_.joinable());
+  if (mailbox_fd_ >= 0) ::close(mailbox_fd_);
+}
+
+void Worker::Start() {
+  thread_ = std::thread([this]() noexcept { Loop(); });
+}
+
+void Worker::Loop() { event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY); }
+
+void Worker::Adopt(int fd) { Post(new Arrival(*this, fd)); }
+
+void Worker::BeginStop() { Post(&stop_); }
+
+void Worker::Join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+// --- Mailbox --------------------------------------------------------------------------------------
+
+void Worker::Post(Completion* first) {
+  Completion* last = first;
+  while (last->next != nullptr) last = last->next;
+  const MutexLock lock(mutex_);
+  const bool was_empty = mail_first_ == nullptr;
+  (was_empty ? mail_first_ : mail_last_->next) = first;
+  mail_last_ = last;
+  if (!was_empty) return;
+  // Inside the lock, so that the worker cannot have ended in between. An eventfd that says its counter is
+  // full wakes the worker just as well.
+  const uint64_t one = 1;
+  const ssize_t written = ::write(mailbox_fd_, &one, sizeof(one));
+  static_cast<void>(written);
+}
+
+void Worker::OnMailbox(int fd, short, void* worker) {
+  uint64_t posts = 0;
+  const ssize_t bytes = ::read(fd, &posts, sizeof(posts));
+  static_cast<void>(bytes);
+  static_cast<Worker*>(worker)->DrainMailbox();
+}
+
+void Worker::DrainMailbox() {
+  Completion* mail = nullptr;
+  {
+    const MutexLock lock(mutex_);
+    mail = std::exchange(mail_first_, nullptr);
+    mail_last_ = nullptr;
+  }
+  while (mail != nullptr) {
+    Completion* const next = std::exchange(mail->next, nullptr);
+    mail->Run();
+    mail = next;
+  }
+  FinishCompleted();
+  MaybeLeave();
+}
+
+// --- Connections ----------------------------------------------------------------------------------
+
+void Worker::Add(int fd) {
+  if (stopping_) {
+    ::close(fd);
+    connections_count_.current.fetch_sub(1);
+    return;
+  }
+  auto connection = std::make_unique<Connection>(static_cast<ConnectionHost&>(*this), fd);
+  connection->watch = event_new(base_.get(), fd, EV_READ | EV_PERSIST, &OnSocket, connection.get());
+  TERRACED_CHECK(connection->watch != nullptr);
+  event_add(connection->watch, nullptr);
+  if (Log::On(LogLevel::kDebug)) {
+    Log::Write(LogLevel::kDebug, "<%d new auto-negotiating client connection", fd);
+  }
+  connection->index = connections_.size();
+  connections_.push_back(std::move(connection));
+}
+
+void Worker::OnSocket(int, short what, void* argument) {
+  auto& connection = *static_cast<Connection*>(argument);
+  if ((what & EV_READ) != 0) {
+    connection.OnReadable();
+  } else if ((what & EV_WRITE) != 0) {
+    connection.OnWritable();
+  }
+}
+
+void Worker::SetInterest(Connection& connection, bool read, bool write) {
+  event_del(connection.watch);
+  const int wanted = (read ? EV_READ : 0) | (write ? EV_WRITE : 0);
+  if (wanted == 0) return;
+  event_assign(connection.watch, base_.get(), connection.Fd(), static_cast<short>(wanted | EV_PERSIST),
+               &OnSocket, &connection);
+  event_add(connection.watch, nullptr);
+}
+
+void Worker::Closed(Connection& connection) {
+  event_free(std::exchange(connection.watch, nullptr));
+  std::replace(run_soon_.begin(), run_soon_.end(), &connection, static_cast<Connection*>(nullptr));
+  std::erase(room_waiters_, &connection);
+  for (Demotion* demotion : demotions_) {
+    if (demotion->connection == &connection) demotion->connection = nullptr;
+  }
+  const size_t index = connection.index;
+  closed_.push_back(std::move(connections_[index]));
+  if (index + 1 < connections_.size()) {
+    connections_[index] = std::move(connections_.back());
+    connections_[index]->index = index;
+  }
+  connections_.pop_back();
+  connections_count_.current.fetch_sub(1);
+  on_leave_();
+  ActivateRoundEnd();
+}
+
+void Worker::CloseAll() {
+  while (!connections_.empty()) connections_.back()->Close();
+}
+
+void Worker::KickIdle() {
+  const uint32_t now_s = context_.clock.NowS();
+  std::vector<Connection*> idle;
+  for (const std::unique_ptr<Connection>& connection : connections_) {
+    if (!connection->IsIdle()) continue;
+    if (connection->LastHeardS() + context_.options.idle_timeout_s < now_s) idle.push_back(connection.get());
+  }
+  for (Connection* connection : idle) {
+    counters_.idle_kicks.Add(1);
+    connection->Close();
+  }
+}
+
+void Worker::OnIdleTimer(int, short, void* worker) { static_cast<Worker*>(worker)->KickIdle(); }
+
+// --- The end of a round ---------------------------------------------------------------------------
+
+// libevent runs an activated event after those that are active already: that is the end of the round.
+void Worker::ActivateRoundEnd() {
+  if (std::exchange(round_end_active_, true)) return;
+  event_active(round_end_.get(), EV_TIMEOUT, 1);
+}
+
+void Worker::OnRoundEnd(int, short, void* worker) { static_cast<Worker*>(worker)->EndRound(); }
+
+void Worker::EndRound() {
+  round_end_active_ = false;
+  // Those that yield again come after everybody else's next turn.
+  const size_t count = run_soon_.size();
+  for (size_t i = 0; i < count; ++i) {
+    if (run_soon_[i] != nullptr) run_soon_[i]->Run();
+  }
+  run_soon_.erase(run_soon_.begin(), run_soon_.begin() + static_cast<std::ptrdiff_t>(count));
+  fills_.Submit();
+  closed_.clear();
+  counters_.read_buf_count.Set(buffers_.Taken() + buffers_.Kept());
+  counters_.read_buf_bytes.Set(buffers_.TakenBytes() + buffers_.Kept() * BufferPool::kBlockBytes);
+  MaybeLeave();
+}
+
+void Worker::RunSoon(Connection& connection) {
+  run_soon_.push_back(&connection);
+  ActivateRoundEnd();
+}
+
+// --- Room for stores ------------------------------------------------------------------------------
+
+void Worker::RetryRoomSoon(Connection& connection) {
+  if (room_waiters_.empty()) event_add(room_timer_.get(), &kRoomRetry);
+  room_waiters_.push_back(&connection);
+}
+
+void Worker::OnRoomTimer(int, short, void* worker) { static_cast<Worker*>(worker)->RetryRooms(); }
+
+void Worker::RetryRooms() {
+  // Taken out one by one: a connection may wait again, or close and take itself out.
+  for (size_t count = room_waiters_.size(); count > 0 && !room_waiters_.empty(); --count) {
+    Connection* const connection = room_waiters_.front();
+    room_waiters_.erase(room_waiters_.begin());
+    connection->RetryRoom();
+  }
+  if (!room_waiters_.empty()) event_add(room_timer_.get(), &kRoomRetry);
+}
+
+// --- Flash ----------------------------------------------------------------------------------------
+
+void Worker::Want(Suspended& suspended) {
+  if (fills_.Waiting() == 0) event_add(deadline_timer_.get(), &kDeadlineCheck);
+  fills_.Want(suspended.request.key, suspended.evidence.need, &suspended, suspended.deadline_us);
+  ActivateRoundEnd();
+}
+
+void Worker::Cancel(Suspended& suspended) {
+  fills_.Cancel(&suspended);
+  std::replace(completed_.begin(), completed_.end(), &suspended, static_cast<Suspended*>(nullptr));
+}
+
+void Worker::Completed(Suspended& suspended) { completed_.push_back(&suspended); }
+
+// Commands run again outside the queue's own loops, and each connection sends once for all of its fills.
+void Worker::FinishCompleted() {
+  std::vector<Connection*> answered;
+  for (size_t i = 0; i < completed_.size(); ++i) {
+    if (completed_[i] == nullptr) continue;
+    Suspended& suspended = *std::exchange(completed_[i], nullptr);
+    Connection& connection = suspended.connection;
+    connection.FinishSuspended(suspended);
+    if (std::find(answered.begin(), answered.end(), &connection) == answered.end()) {
+      answered.push_back(&connection);
+    }
+  }
+  completed_.clear();
+  for (Connection* connection : answered) connection->FlushReplies();
+}
+
+void Worker::OnDeadlineTimer(int, short, void* worker) { static_cast<Worker*>(worker)->ExpireFills(); }
+
+void Worker::ExpireFills() {
+  fills_.ExpireUntil(MonotonicUs());
+  FinishCompleted();
+  if (fills_.Waiting() > 0) event_add(deadline_timer_.get(), &kDeadlineCheck);
+}
+
+void Worker::Demote(Connection& connection) {
+  auto* const demotion = new Demotion(*this, &connection);
+  demotions_.push_back(demotion);
+  context_.cache.DemoteAll(*this, demotion);
+}
+
+// --- The end --------------------------------------------------------------------------------------
+
+// What readers and demoter still hold points into this worker: it leaves when the last of it has come back.
+void Worker::MaybeLeave() {
+  if (!stopping_) return;
+  fills_.Submit();
+  if (fills_.Idle() && demotions_.empty()) {
+    closed_.clear();
+    event_base_loopbreak(base_.get());
+  }
+}
+
+}  // namespace terraced::server

@@ -1,0 +1,131 @@
+// Worker: one event loop with its connections, mailbox, timers and flash fills. A connection stays with its
+// worker for life, so nothing of it is ever locked.
+// Threads: everything runs on the worker's own thread except Create, Start, Adopt, Post, BeginStop, Join.
+// Blocks on epoll and on shard mutexes, never on disk.
+// Ownership: owns its connections; borrows what CommandContext names.
+// Errors: Create's Status when the kernel gives no event loop or eventfd.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "src/net/connection.h"
+#include "src/net/worker_counters.h"
+#include "storage/base/executor.h"
+#include "storage/base/mutex.h"
+#include "tiering/fill.h"
+
+struct event_base;
+
+namespace terraced::server {
+
+struct EventDeleter {
+  void operator()(::event* event) const;
+  void operator()(::event_base* base) const;
+};
+using EventPtr = std::unique_ptr<::event, EventDeleter>;
+using EventBasePtr = std::unique_ptr<::event_base, EventDeleter>;
+// A loop that is used by one thread only.
+EventBasePtr MakeEventBase();
+
+class Worker final : public Executor, private ConnectionHost {
+ public:
+  // `on_leave` is called (on the worker's thread) whenever a connection has gone.
+  static Result<std::unique_ptr<Worker>> Create(const CommandContext& context,
+                                                ConnectionCounters& connections,
+                                                std::function<void()> on_leave);
+  ~Worker() override;
+
+  void Start();
+  void Adopt(int fd);  // a non-blocking socket; counted in ConnectionCounters::current already
+  void Post(Completion* first) override;
+  // Ends every connection; the thread ends once nothing of it is with a reader or the demoter any more.
+  void BeginStop();
+  void Join();
+  const WorkerCounters& Counted() const { return counters_; }
+
+ private:
+  struct Arrival;
+  struct Demotion;
+  struct Stop final : Completion {
+    explicit Stop(Worker& of) : worker(of) {}
+    void Run() override;
+    Worker& worker;
+  };
+
+  Worker(const CommandContext& context, ConnectionCounters& connections, std::function<void()> on_leave);
+  Status Open();
+
+  // ConnectionHost
+  const CommandContext& Context() override { return context_; }
+  BufferPool& Buffers() override { return buffers_; }
+  WorkerCounters& Counters() override { return counters_; }
+  WorkerScratch& Scratch() override { return scratch_; }
+  TextReply& Replies() override { return replies_; }
+  void SetInterest(Connection& connection, bool read, bool write) override;
+  void RunSoon(Connection& connection) override;
+  void RetryRoomSoon(Connection& connection) override;
+  void Want(Suspended& suspended) override;
+  void Cancel(Suspended& suspended) override;
+  void Completed(Suspended& suspended) override;
+  void Demote(Connection& connection) override;
+  void Closed(Connection& connection) override;
+
+  // Events
+  static void OnSocket(int fd, short what, void* connection);
+  static void OnMailbox(int fd, short what, void* worker);
+  static void OnRoundEnd(int fd, short what, void* worker);
+  static void OnRoomTimer(int fd, short what, void* worker);
+  static void OnDeadlineTimer(int fd, short what, void* worker);
+  static void OnIdleTimer(int fd, short what, void* worker);
+
+  void Loop();
+  void Add(int fd);
+  void DrainMailbox();
+  void FinishCompleted();
+  void EndRound();
+  void RetryRooms();
+  void ExpireFills();
+  void KickIdle();
+  void CloseAll();
+  void MaybeLeave();
+  void ActivateRoundEnd();
+
+  // Constant after construction.
+  const CommandContext context_;
+  ConnectionCounters& connections_count_;
+  const std::function<void()> on_leave_;
+  int mailbox_fd_ = -1;
+  // Self-synchronised.
+  WorkerCounters counters_;
+  // The worker's thread only. Events go before their base.
+  EventBasePtr base_;
+  EventPtr mailbox_event_;
+  EventPtr round_end_;
+  EventPtr room_timer_;
+  EventPtr deadline_timer_;
+  EventPtr idle_timer_;
+  BufferPool buffers_;
+  WorkerScratch scratch_;
+  TextReply replies_;
+  tiering::FillQueue fills_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::vector<std::unique_ptr<Connection>> closed_;  // destroyed at the end of the round
+  std::vector<Connection*> run_soon_;
+  std::vector<Connection*> room_waiters_;
+  std::vector<Suspended*> completed_;
+  std::vector<Demotion*> demotions_;
+  bool round_end_active_ = false;
+  bool stopping_ = false;
+  Stop stop_;
+  std::thread thread_;
+  // Guarded.
+  Mutex mutex_;
+  Completion* mail_first_ TERRACED_GUARDED_BY(mutex_) = nullptr;
+  Completion* mail_last_ TERRACED_GUARDED_BY(mutex_) = nullptr;
+};
+
+}  // namespace terraced::server

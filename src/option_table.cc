@@ -1,0 +1,423 @@
+#include "src/option_table.h"
+
+#include <algorithm>
+
+#include "src/option_value.h"
+#include "storage/base/sync_point.h"
+
+namespace terraced::server {
+namespace {
+
+using storage::SlabOptions;
+using tiering::CacheOptions;
+
+constexpr double kKilo = 1024;
+constexpr double kMega = 1024 * kKilo;
+constexpr double kGiga = 1024 * kMega;
+constexpr double kTera = 1024 * kGiga;
+constexpr double kWholeMax = 2147483647;  // of counts and seconds: fits every field
+
+// Where a row's value lives.
+template <auto Member>
+Field Slab(Options& options) {
+  return &(options.cache.slabs.*Member);
+}
+template <auto Member>
+Field Cache(Options& options) {
+  return &(options.cache.*Member);
+}
+template <auto Member>
+Field Server(Options& options) {
+  return &(options.server.*Member);
+}
+template <auto Member>
+Field Daemon(Options& options) {
+  return &(options.daemon.*Member);
+}
+template <auto Member>
+Field Accepted(Options& options) {
+  return &(options.accepted.*Member);
+}
+Field Nothing(Options&) {
+  return std::monostate();
+}
+
+// memcached: without the maintainer there are no segments.
+Status FollowMaintainer(Options& options) {
+  options.cache.lru_segmented = options.cache.lru_maintainer;
+  return Status();
+}
+
+// no_modern: what memcached 1.4 did. `modern` itself changes nothing, as in memcached.
+Status FollowModern(Options& options) {
+  if (options.accepted.modern) return Status();
+  options.cache.slab_reassign = false;
+  options.cache.slab_automove = 0;
+  options.cache.lru_crawler = false;
+  options.cache.lru_maintainer = false;
+  options.cache.lru_segmented = false;
+  options.server.maxconns_fast = false;
+  return Status();
+}
+
+// extstore's PATH:SIZE; a bucket name after the size means nothing here.
+Status FollowExtPath(Options& options) {
+  const std::string_view text = options.accepted.ext_path;
+  const auto refuse = [&text] {
+    return Status(StatusCode::kInvalidArgument,
+                  "'" + std::string(text) + "' is not PATH:SIZE, as in /srv/cache:4g");
+  };
+  const size_t colon = text.find(':');
+  if (colon == std::string_view::npos || colon == 0) return refuse();
+  const std::string_view rest = text.substr(colon + 1);
+  const std::string_view size = rest.substr(0, rest.find(':'));
+  const std::optional<uint64_t> bytes = ParseBytes(size, 1U << 20);
+  if (!bytes.has_value() || *bytes == 0) return refuse();
+  options.cache.flash_path = text.substr(0, colon);
+  options.cache.flash_size_bytes = *bytes;
+  return Status();
+}
+
+#ifdef TERRACED_MUTANTS
+Field MutantField(Options& options) {
+  return &options.mutant;
+}
+
+Status CheckMutant(Options& options) {
+  const auto found = std::find(kMutantNames.begin(), kMutantNames.end(), options.mutant);
+  if (found != kMutantNames.end()) return Status();
+  return Status(StatusCode::kInvalidArgument, "'" + options.mutant + "' is no mutant's name");
+}
+#endif
+
+using enum OptionKind;
+using enum OptionGroup;
+
+// memcached's, of which not even the value is looked at.
+constexpr OptionSpec Ignored(std::string_view name, uint32_t flags) {
+  return {.name = name,
+          .kind = kText,
+          .field = Accepted<&AcceptedOptions::ignored>,
+          .value = "<value>",
+          .group = kAccepted,
+          .flags = kExtended | kNoEffect | flags};
+}
+
+// Columns: name, letter, other spelling, kind, field, bounds, value in documents, group, flags,
+// help; then choices, what follows, and action where there are any.
+// A table reads by rows, which clang-format would break at every column.
+// clang-format off
+constexpr OptionSpec kOptions[] = {
+    // --- Network ---
+    {"port", 'p', "", kNumber, Server<&ServerOptions::tcp_port>, {-1, 65535}, "<number>", kNetwork,
+     0,
+     "TCP port; 0 is off, -1 is any free one"},
+    {"listen", 'l', "", kList, Server<&ServerOptions::listen>, {}, "<address>", kNetwork, 0,
+     "address to listen on, as in 127.0.0.1, [::1]:11211 or *; may be repeated; without it every "
+     "address"},
+    {"conn-limit", 'c', "", kNumber, Server<&ServerOptions::connections_max>, {1, 10e6}, "<number>",
+     kNetwork, 0,
+     "connections at the same time; the limit of open files follows it"},
+    {"listen-backlog", 'b', "", kNumber, Server<&ServerOptions::backlog>, {0, 1e6}, "<number>",
+     kNetwork, 0,
+     "connections that may wait to be accepted"},
+    {"threads", 't', "", kNumber, Server<&ServerOptions::worker_threads>, {1, 256}, "<number>",
+     kNetwork, 0,
+     "worker threads; more than there are processors do not help"},
+    {"max-reqs-per-event", 'R', "", kNumber, Server<&ServerOptions::requests_per_event>,
+     {1, kWholeMax}, "<number>", kNetwork, 0,
+     "requests of one connection before it is another one's turn"},
+    {"protocol", 'B', "", kChoice, Accepted<&AcceptedOptions::protocol>, {}, "<name>", kNetwork, 0,
+     "protocol; both mean text, the only one there is", "auto,ascii"},
+    {"udp-port", 'U', "", kNumber, Accepted<&AcceptedOptions::udp_port>, {0, 0}, "<number>",
+     kNetwork, 0,
+     "UDP is not served; 0 is accepted"},
+    {"disable-cas", 'C', "", kSwitch, Server<&ServerOptions::cas_enabled>, {}, "", kNetwork,
+     kClears,
+     "show 0 for every CAS unique"},
+    {"disable-flush-all", 'F', "", kSwitch, Server<&ServerOptions::flush_enabled>, {}, "", kNetwork,
+     kClears,
+     "refuse flush_all"},
+    {"maxconns_fast", 0, "", kSwitch, Server<&ServerOptions::maxconns_fast>, {}, "", kNetwork,
+     kExtended,
+     "refuse connections over the limit with an error instead of letting them wait"},
+    {"idle_timeout", 0, "", kNumber, Server<&ServerOptions::idle_timeout_s>, {0, kWholeMax},
+     "<seconds>", kNetwork, kExtended,
+     "connections idle for longer are closed; 0 is never"},
+    {"pipelined_reads_max", 0, "", kNumber, Server<&ServerOptions::pipelined_reads_max>, {1, 65536},
+     "<number>", kNetwork, kExtended,
+     "flash reads that one connection may have under way"},
+    {"reply_max", 0, "reply_bytes_max", kBytes, Server<&ServerOptions::reply_bytes_max>,
+     {64 * kKilo, kGiga}, "<size>", kNetwork, kExtended,
+     "unsent replies at which a connection is no longer read from"},
+
+    // --- Memory ---
+    {"memory-limit", 'm', "", kBytes, Slab<&SlabOptions::limit_bytes>, {kMega, kTera, 1ULL << 20},
+     "<megabytes>", kMemory, 0,
+     "memory for items"},
+    {"max-item-size", 'I', "", kBytes, Slab<&SlabOptions::item_bytes_max>, {kKilo, kGiga}, "<size>",
+     kMemory, 0,
+     "largest item, its key and header included; at most half of -m"},
+    {"disable-evictions", 'M', "", kSwitch, Cache<&CacheOptions::evict_to_free>, {}, "", kMemory,
+     kClears,
+     "answer an error instead of evicting when memory is used up"},
+    {"slab-growth-factor", 'f', "", kFraction, Slab<&SlabOptions::growth_factor>, {1.01, 1000},
+     "<factor>", kMemory, 0,
+     "how much larger each slab class's chunks are than those before"},
+    {"slab-min-size", 'n', "", kBytes, Slab<&SlabOptions::chunk_bytes_min>, {1, 512 * kKilo},
+     "<bytes>", kMemory, 0,
+     "room for key, value and flags in the smallest chunk"},
+    {"lock-memory", 'k', "", kSwitch, Daemon<&DaemonOptions::lock_memory>, {}, "", kMemory, 0,
+     "keep item memory from being paged out"},
+    {"enable-largepages", 'L', "", kSwitch, Slab<&SlabOptions::preallocate>, {}, "", kMemory, 0,
+     "take all item memory at once, in huge pages where there are any"},
+    {"slab_chunk_max", 0, "", kBytes, Slab<&SlabOptions::slab_chunk_bytes_max>,
+     {kKilo, kMega, 1ULL << 10}, "<kilobytes>", kMemory, kExtended,
+     "largest chunk; larger items are chains of chunks"},
+    {"slab_sizes", 0, "", kChunkSizes, Slab<&SlabOptions::slab_sizes>, {}, "<bytes-bytes-...>",
+     kMemory, kExtended,
+     "chunk sizes of the slab classes, instead of -f"},
+    {"slab_reassign", 0, "", kSwitch, Cache<&CacheOptions::slab_reassign>, {}, "", kMemory,
+     kExtended,
+     "pages may move between slab classes"},
+    {"slab_automove", 0, "", kNumber, Cache<&CacheOptions::slab_automove>, {0, 2}, "<number>",
+     kMemory, kExtended | kOptional,
+     "move pages by itself: 0 is off, 1 careful, 2 at every eviction"},
+    {"slab_automove_ratio", 0, "", kFraction, Cache<&CacheOptions::slab_automove_ratio>,
+     {0.001, 0.999}, "<ratio>", kMemory, kExtended,
+     "how much younger than the others a slab class's items must be to be given a page"},
+    {"slab_automove_window", 0, "", kNumber, Cache<&CacheOptions::slab_automove_window_s>,
+     {3, 1800}, "<seconds>", kMemory, kExtended,
+     "how long a slab class is watched before pages move"},
+
+    // --- LRU ---
+    {"lru_maintainer", 0, "", kSwitch, Cache<&CacheOptions::lru_maintainer>, {}, "", kLru,
+     kExtended,
+     "sort items into HOT, WARM and COLD in the background", "", FollowMaintainer},
+    {"hot_lru_pct", 0, "", kNumber, Cache<&CacheOptions::hot_lru_pct>, {1, 79}, "<percent>", kLru,
+     kExtended,
+     "share of a slab class for HOT items; with WARM at most 80"},
+    {"warm_lru_pct", 0, "", kNumber, Cache<&CacheOptions::warm_lru_pct>, {1, 79}, "<percent>", kLru,
+     kExtended,
+     "share of a slab class for WARM items; with HOT at most 80"},
+    {"hot_max_factor", 0, "", kFraction, Cache<&CacheOptions::hot_max_factor>, {0.01, 1000},
+     "<factor>", kLru, kExtended,
+     "items idle for longer than this times the age of COLD leave HOT"},
+    {"warm_max_factor", 0, "", kFraction, Cache<&CacheOptions::warm_max_factor>, {0.01, 1000},
+     "<factor>", kLru, kExtended,
+     "items idle for longer than this times the age of COLD leave WARM"},
+    {"temporary_ttl", 0, "", kNumber, Cache<&CacheOptions::temporary_ttl_s>, {-1, kWholeMax},
+     "<seconds>", kLru, kExtended | kNegatable,
+     "items that live no longer are never evicted before; -1 is off"},
+    {"lru_crawler", 0, "", kSwitch, Cache<&CacheOptions::lru_crawler>, {}, "", kLru, kExtended,
+     "look for expired items in the background"},
+    {"lru_crawler_sleep", 0, "", kNumber, Cache<&CacheOptions::lru_crawler_sleep_us>, {0, 1e6},
+     "<microseconds>", kLru, kExtended,
+     "pause of the crawler between items"},
+
+    // --- Flash tier ---
+    {"flash_path", 0, "", kText, Cache<&CacheOptions::flash_path>, {}, "<directory>", kFlash,
+     kExtended,
+     "directory of the flash tier, made when missing; without it there is only RAM"},
+    {"flash_size", 0, "flash_size_bytes", kBytes, Cache<&CacheOptions::flash_size_bytes>,
+     {1, 1024 * kTera}, "<size>", kFlash, kExtended,
+     "disk space the flash tier may take; without it the smaller of 8g and a quarter of the free "
+     "space"},
+    {"flash_read_threads", 0, "ext_threads", kNumber, Cache<&CacheOptions::flash_read_threads>,
+     {1, 256}, "<number>", kFlash, kExtended,
+     "threads that read flash; each waits for one read at a time"},
+    {"flash_batch", 0, "flash_batch_bytes", kBytes, Cache<&CacheOptions::flash_batch_bytes>,
+     {0, kGiga}, "<size>", kFlash, kExtended,
+     "items demoted together, one file; 0 is chosen from -m and flash_size"},
+    {"flash_item_max", 0, "flash_item_max_bytes", kBytes,
+     Cache<&CacheOptions::flash_item_max_bytes>, {0, kGiga}, "<size>", kFlash, kExtended,
+     "larger items stay in RAM; 0 is half a batch"},
+    {"flash_item_min", 0, "flash_item_min_bytes", kBytes,
+     Cache<&CacheOptions::flash_item_min_bytes>, {0, kGiga}, "<size>", kFlash, kExtended,
+     "smaller items are evicted instead of demoted"},
+    {"flash_ttl_min", 0, "flash_ttl_min_s", kNumber, Cache<&CacheOptions::flash_ttl_min_s>,
+     {0, kWholeMax}, "<seconds>", kFlash, kExtended,
+     "items that live no longer are evicted instead of demoted"},
+    {"flash_admit_unread", 0, "", kSwitch, Cache<&CacheOptions::flash_admit_unread>, {}, "", kFlash,
+     kExtended,
+     "demote items that nobody ever read even when flash is full"},
+    {"flash_write_rate", 0, "flash_write_rate_bytes", kBytes,
+     Cache<&CacheOptions::flash_write_rate_bytes>, {0, kTera}, "<size>", kFlash, kExtended,
+     "bytes written to flash per second; 0 is no limit"},
+    {"flash_write_day", 0, "flash_write_day_bytes", kBytes,
+     Cache<&CacheOptions::flash_write_day_bytes>, {0, 1024 * kTera}, "<size>", kFlash, kExtended,
+     "bytes written to flash per 24 hours; 0 is no limit"},
+    {"promote_hits", 0, "", kNumber, Cache<&CacheOptions::promote_hits>, {0, 2}, "<number>", kFlash,
+     kExtended,
+     "flash hits after which an item moves back to RAM; 0 is never"},
+    {"second_chance_pct", 0, "", kNumber, Cache<&CacheOptions::second_chance_pct>, {0, 100},
+     "<percent>", kFlash, kExtended,
+     "share of a dropped batch that may be written again because it was read"},
+    {"demotion_wait", 0, "demotion_wait_ms", kNumber, Cache<&CacheOptions::demotion_wait_ms>,
+     {0, 10'000}, "<milliseconds>", kFlash, kExtended,
+     "how long a storing connection waits for demotion before RAM evicts; 0 is never"},
+    {"flash_read_deadline", 0, "flash_read_deadline_ms", kNumber,
+     Cache<&CacheOptions::flash_read_deadline_ms>, {1, 600'000}, "<milliseconds>", kFlash,
+     kExtended,
+     "a get that waited longer for flash is a miss"},
+    {"flash_wait_deadline", 0, "flash_wait_deadline_ms", kNumber,
+     Cache<&CacheOptions::flash_wait_deadline_ms>, {1, 600'000}, "<milliseconds>", kFlash,
+     kExtended,
+     "a command that must know and waited longer answers an error"},
+    {"flash_read_max", 0, "flash_read_bytes_max", kBytes,
+     Cache<&CacheOptions::flash_read_bytes_max>, {kMega, kTera}, "<size>", kFlash, kExtended,
+     "memory for what is being read from flash or waits to be sent"},
+    {"flash_block_cache", 0, "flash_block_cache_bytes", kBytes,
+     Cache<&CacheOptions::flash_block_cache_bytes>, {0, kTera}, "<size>", kFlash, kExtended,
+     "memory for blocks of flash files, besides the system's page cache"},
+    {"flash_open_files", 0, "flash_open_files_max", kNumber,
+     Cache<&CacheOptions::flash_open_files_max>, {16, 1e6}, "<number>", kFlash, kExtended,
+     "flash files held open"},
+    {"flash_direct_reads", 0, "", kSwitch, Cache<&CacheOptions::flash_direct_reads>, {}, "", kFlash,
+     kExtended,
+     "read flash past the system's page cache"},
+    {"stop_timeout", 0, "stop_timeout_s", kNumber, Cache<&CacheOptions::stop_timeout_s>,
+     {0, 86'400}, "<seconds>", kFlash, kExtended,
+     "how long a stop may take to bring what is only in RAM to flash"},
+    {"ext_path", 0, "", kText, Accepted<&AcceptedOptions::ext_path>, {}, "<path:size>", kFlash,
+     kExtended | kHidden,
+     "extstore's spelling of flash_path and flash_size", "", FollowExtPath},
+    {"ext_item_size", 0, "", kBytes, Cache<&CacheOptions::flash_item_min_bytes>, {0, kGiga},
+     "<size>", kFlash, kExtended | kHidden,
+     "extstore's spelling of flash_item_min"},
+
+    // --- Process ---
+    {"daemon", 'd', "", kSwitch, Daemon<&DaemonOptions::daemonize>, {}, "", kProcess, 0,
+     "run in the background"},
+    {"user", 'u', "", kText, Daemon<&DaemonOptions::user>, {}, "<user>", kProcess, 0,
+     "user to run as when started by root, who must say so"},
+    {"pidfile", 'P', "", kText, Daemon<&DaemonOptions::pid_file>, {}, "<file>", kProcess, 0,
+     "file for the process number"},
+    {"log-file", 0, "logfile", kText, Daemon<&DaemonOptions::log_file>, {}, "<file>", kProcess, 0,
+     "file that log lines are appended to"},
+    {"enable-coredumps", 'r', "", kSwitch, Daemon<&DaemonOptions::core_dumps>, {}, "", kProcess, 0,
+     "raise the limit of core files; with -d, stay in the current directory"},
+    {"verbose", 'v', "", kCounter, Daemon<&DaemonOptions::verbosity>, {}, "", kProcess, 0,
+     "log errors and warnings; with -vv commands and replies too, with -vvv state changes too"},
+    {"config", 0, "", kText, Daemon<&DaemonOptions::config_file>, {}, "<file>", kProcess,
+     kNotInFile,
+     "read options from this file first; the command line wins"},
+    {"extended", 'o', "", kSuboptions, Nothing, {}, "<name=value,...>", kOther, 0,
+     "options without a letter; each is a long option too, and a switch that is on is turned off "
+     "by no_ in front of its name"},
+    {"help", 'h', "", kAction, Nothing, {}, "", kOther, kNotInFile,
+     "print this and exit", "", nullptr, StartAction::kHelp},
+    {"version", 'V', "", kAction, Nothing, {}, "", kOther, kNotInFile,
+     "print the version and exit", "", nullptr, StartAction::kVersion},
+    {"print-config", 0, "", kAction, Nothing, {}, "", kOther, kNotInFile | kHidden,
+     "print etc/terraced.conf", "", nullptr, StartAction::kPrintConfig},
+    {"print-manual", 0, "", kAction, Nothing, {}, "", kOther, kNotInFile | kHidden,
+     "print the options of the manual page", "", nullptr, StartAction::kPrintManual},
+    {"test_commands", 0, "", kSwitch, Server<&ServerOptions::test_commands>, {}, "", kOther,
+     kExtended | kHidden,
+     "the debug command, for tests"},
+#ifdef TERRACED_MUTANTS
+    {"mutant", 0, "", kText, MutantField, {}, "<name>", kOther, kExtended | kHidden,
+     "the fault to show, for tests", "", CheckMutant},
+#endif
+
+    // --- memcached's, without effect here ---
+    {"hashpower", 0, "", kNumber, Accepted<&AcceptedOptions::hashpower>, {12, 32}, "<number>",
+     kAccepted, kExtended | kNoEffect},
+    {"hashexpand", 0, "", kSwitch, Accepted<&AcceptedOptions::hashexpand>, {}, "", kAccepted,
+     kExtended | kNoEffect},
+    {"tail_repair_time", 0, "", kNumber, Accepted<&AcceptedOptions::tail_repair_time_s>,
+     {10, kWholeMax}, "<seconds>", kAccepted, kExtended | kNoEffect},
+    {"hash_algorithm", 0, "", kChoice, Accepted<&AcceptedOptions::hash_algorithm>, {}, "<name>",
+     kAccepted, kExtended | kNoEffect,
+     "", "jenkins,murmur3,xxh3"},
+    {"lru_crawler_tocrawl", 0, "", kNumber, Accepted<&AcceptedOptions::lru_crawler_tocrawl>,
+     {0, 4294967295.0}, "<number>", kAccepted, kExtended | kNoEffect},
+    {"watcher_logbuf_size", 0, "", kBytes, Accepted<&AcceptedOptions::watcher_logbuf_bytes>,
+     {kKilo, kGiga, 1ULL << 10}, "<kilobytes>", kAccepted, kExtended | kNoEffect},
+    {"worker_logbuf_size", 0, "", kBytes, Accepted<&AcceptedOptions::worker_logbuf_bytes>,
+     {kKilo, kGiga, 1ULL << 10}, "<kilobytes>", kAccepted, kExtended | kNoEffect},
+    {"read_buf_mem_limit", 0, "", kBytes, Accepted<&AcceptedOptions::read_buf_mem_bytes>,
+     {0, kTera, 1ULL << 20}, "<megabytes>", kAccepted, kExtended | kNoEffect},
+    {"slab_automove_freeratio", 0, "", kFraction,
+     Accepted<&AcceptedOptions::slab_automove_freeratio>, {0, 1}, "<ratio>", kAccepted,
+     kExtended | kNoEffect},
+    {"track_sizes", 0, "", kSwitch, Accepted<&AcceptedOptions::track_sizes>, {}, "", kAccepted,
+     kExtended | kNoEffect},
+    {"modern", 0, "", kSwitch, Accepted<&AcceptedOptions::modern>, {}, "", kAccepted,
+     kExtended | kHidden,
+     "no_modern: memcached 1.4's defaults", "", FollowModern},
+    Ignored("inline_ascii_resp", kOptional),
+    Ignored("resp_obj_mem_limit", kOptional),
+    Ignored("sock_cookie_id", 0),
+    Ignored("chunked_items", kOptional),
+    Ignored("drop_privileges", kOptional),
+    Ignored("ext_page_size", 0),
+    Ignored("ext_wbuf_size", 0),
+    Ignored("ext_io_depth", 0),
+    Ignored("ext_item_age", 0),
+    Ignored("ext_low_ttl", 0),
+    Ignored("ext_recache_rate", 0),
+    Ignored("ext_compact_under", 0),
+    Ignored("ext_drop_under", 0),
+    Ignored("ext_max_frag", 0),
+    Ignored("ext_max_sleep", 0),
+    Ignored("ext_drop_unread", kOptional),
+};
+// clang-format on
+
+bool IsSameName(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
+    return x == y || ((x == '-' || x == '_') && (y == '-' || y == '_'));
+  });
+}
+
+}  // namespace
+
+std::string_view GroupTitle(OptionGroup group) {
+  switch (group) {
+    case kNetwork:
+      return "Network";
+    case kMemory:
+      return "Memory";
+    case kLru:
+      return "LRU and crawler";
+    case kFlash:
+      return "Flash tier";
+    case kProcess:
+      return "Process";
+    case kAccepted:
+      return "Accepted without effect";
+    case kOther:
+      break;
+  }
+  return "Other";
+}
+
+std::string OptionSpec::Spelling() const {
+  if (letter != 0) return std::string("-") + letter;
+  if (Has(kExtended)) return "-o " + std::string(name);
+  return "--" + std::string(name);
+}
+
+std::span<const OptionSpec> OptionTable() {
+  return kOptions;
+}
+
+const OptionSpec* FindByLetter(char letter) {
+  for (const OptionSpec& spec : kOptions) {
+    if (spec.letter == letter && letter != 0) return &spec;
+  }
+  return nullptr;
+}
+
+const OptionSpec* FindByName(std::string_view name, bool extended_only) {
+  if (name.empty()) return nullptr;
+  for (const OptionSpec& spec : kOptions) {
+    if (extended_only && !spec.Has(kExtended)) continue;
+    if (IsSameName(spec.name, name) || IsSameName(spec.also, name)) return &spec;
+  }
+  return nullptr;
+}
+
+}  // namespace terraced::server

@@ -1,0 +1,155 @@
+// What a single row cannot know: options against each other and against the filesystem.
+#include <algorithm>
+#include <string>
+
+#include "src/option_value.h"
+#include "src/options.h"
+#include "storage/ram/slab_arena.h"
+
+namespace terraced::server {
+namespace {
+
+constexpr uint64_t kMegabyte = 1ULL << 20;
+constexpr uint32_t kChunkAlign = 8;  // chunk sizes are multiples of it, as in memcached
+constexpr uint32_t kFlashBatchBytesMin = 64U << 10;
+constexpr uint32_t kLruPercentMax = 80;
+
+Status Refuse(std::string message) {
+  return Status(StatusCode::kInvalidArgument, std::move(message));
+}
+
+Status CheckItemSizes(const storage::SlabOptions& slabs) {
+  const std::string item = FormatBytes(slabs.item_bytes_max);
+  if (slabs.item_bytes_max > slabs.limit_bytes / 2) {
+    const uint64_t least = (2ULL * slabs.item_bytes_max + kMegabyte - 1) / kMegabyte;
+    return Refuse("-I " + item + " is more than half of -m: give -m " + std::to_string(least) +
+                  " or more, or a smaller -I");
+  }
+  const uint32_t chunk = slabs.slab_chunk_bytes_max;
+  if (chunk > slabs.item_bytes_max) {
+    return Refuse("-o slab_chunk_max (" + FormatBytes(chunk) + ") is larger than -I (" + item +
+                  "): give at most " + FormatBytes(slabs.item_bytes_max));
+  }
+  if (slabs.item_bytes_max % chunk != 0) {
+    const uint32_t down = slabs.item_bytes_max - slabs.item_bytes_max % chunk;
+    return Refuse("-I " + item + " is no multiple of slab_chunk_max (" + FormatBytes(chunk) +
+                  "): give " + FormatBytes(down) + " or " + FormatBytes(uint64_t{down} + chunk));
+  }
+  if (slabs.chunk_bytes_min > chunk / 2) {
+    return Refuse("-n " + FormatBytes(slabs.chunk_bytes_min) +
+                  " is more than half of slab_chunk_max (" + FormatBytes(chunk) +
+                  "): give at most " + FormatBytes(chunk / 2));
+  }
+  return Status();
+}
+
+Status CheckChunkSizes(const storage::SlabOptions& slabs) {
+  // The class of slab_chunk_max itself is added behind the list, class 0 stays unused.
+  constexpr size_t kSizesMax = storage::kSlabClassesMax - 2;
+  if (slabs.slab_sizes.size() > kSizesMax) {
+    return Refuse("-o slab_sizes names " + std::to_string(slabs.slab_sizes.size()) +
+                  " sizes: give at most " + std::to_string(kSizesMax));
+  }
+  uint32_t last = 0;
+  for (const uint32_t size : slabs.slab_sizes) {
+    if (size < slabs.chunk_bytes_min || size > slabs.slab_chunk_bytes_max) {
+      return Refuse("-o slab_sizes: " + std::to_string(size) + " is not between -n (" +
+                    std::to_string(slabs.chunk_bytes_min) + ") and slab_chunk_max (" +
+                    std::to_string(slabs.slab_chunk_bytes_max) + ")");
+    }
+    if (last != 0 && size <= last + kChunkAlign) {
+      return Refuse("-o slab_sizes: " + std::to_string(size) + " after " + std::to_string(last) +
+                    " is too small: give at least " + std::to_string(last + kChunkAlign + 1));
+    }
+    last = size;
+  }
+  return Status();
+}
+
+Status CheckFlash(const Options& options) {
+  const tiering::CacheOptions& cache = options.cache;
+  if (cache.flash_path.empty()) {
+    if (cache.flash_size_bytes == 0) return Status();
+    return Refuse("-o flash_size needs flash_path: name the directory of the flash tier");
+  }
+  if (cache.flash_batch_bytes != 0 && cache.flash_batch_bytes < kFlashBatchBytesMin) {
+    return Refuse("-o flash_batch is " + FormatBytes(cache.flash_batch_bytes) +
+                  ": give 0 or at least " + FormatBytes(kFlashBatchBytesMin));
+  }
+  if (cache.flash_batch_bytes > cache.slabs.limit_bytes / 2) {
+    return Refuse("-o flash_batch (" + FormatBytes(cache.flash_batch_bytes) +
+                  ") is more than half of -m: give at most " +
+                  FormatBytes(cache.slabs.limit_bytes / 2));
+  }
+  if (cache.flash_item_max_bytes != 0 && cache.flash_item_min_bytes > cache.flash_item_max_bytes) {
+    return Refuse("-o flash_item_min (" + FormatBytes(cache.flash_item_min_bytes) +
+                  ") is more than flash_item_max (" + FormatBytes(cache.flash_item_max_bytes) +
+                  ")");
+  }
+  if (cache.flash_read_deadline_ms > cache.flash_wait_deadline_ms) {
+    return Refuse("-o flash_read_deadline (" + std::to_string(cache.flash_read_deadline_ms) +
+                  ") is more than flash_wait_deadline (" +
+                  std::to_string(cache.flash_wait_deadline_ms) + ")");
+  }
+  const uint64_t least = FlashSizeLeast(options);
+  if (cache.flash_size_bytes != 0 && cache.flash_size_bytes < least) {
+    return Refuse("-o flash_size " + FormatBytes(cache.flash_size_bytes) +
+                  " is too small: give at least " + FormatBytes(least));
+  }
+  return Status();
+}
+
+}  // namespace
+
+uint64_t FlashSizeLeast(const Options& options) {
+  const uint64_t batch = options.cache.flash_batch_bytes != 0 ? options.cache.flash_batch_bytes
+                                                              : kFlashBatchBytesLeast;
+  return kFlashBatchesLeast * batch;
+}
+
+Status CheckOptions(Options* options) {
+  tiering::CacheOptions& cache = options->cache;
+  TERRACED_RETURN_IF_ERROR(CheckItemSizes(cache.slabs));
+  TERRACED_RETURN_IF_ERROR(CheckChunkSizes(cache.slabs));
+  if (cache.hot_lru_pct + cache.warm_lru_pct > kLruPercentMax) {
+    return Refuse("-o hot_lru_pct and warm_lru_pct add up to " +
+                  std::to_string(cache.hot_lru_pct + cache.warm_lru_pct) + ": give at most " +
+                  std::to_string(kLruPercentMax) + " together");
+  }
+  TERRACED_RETURN_IF_ERROR(CheckFlash(*options));
+  cache.slabs.lock_memory = options->daemon.lock_memory;
+  options->server.item_bytes_max = cache.slabs.item_bytes_max;
+  return Status();
+}
+
+Status ResolveFlashSize(Options* options, const FlashSpace& space) {
+  tiering::CacheOptions& cache = options->cache;
+  const uint64_t usable = space.free_bytes + space.used_bytes;
+  const uint64_t least = FlashSizeLeast(*options);
+  if (cache.flash_size_bytes == 0) {
+    const uint64_t quarter = usable / 4 / kMegabyte * kMegabyte;
+    cache.flash_size_bytes = std::min(kFlashSizeDefaultBytes, quarter);
+    if (cache.flash_size_bytes >= least) return Status();
+    return Refuse("-o flash_path " + cache.flash_path + " has " +
+                  std::to_string(usable / kMegabyte) + "m of free space: the flash tier needs " +
+                  FormatBytes(4 * least) + ", or flash_size=" + FormatBytes(least) +
+                  " said outright");
+  }
+  if (cache.flash_size_bytes <= usable) return Status();
+  return Refuse("-o flash_size " + FormatBytes(cache.flash_size_bytes) +
+                " is more than the free space of " + cache.flash_path + ": give at most " +
+                std::to_string(usable / kMegabyte) + "m");
+}
+
+uint64_t DescriptorsNeeded(const Options& options) {
+  // A worker holds its epoll and its mailbox's eventfd.
+  constexpr uint64_t kPerWorker = 4;
+  uint64_t needed = kDescriptorsReserve + options.server.connections_max +
+                    kPerWorker * options.server.worker_threads;
+  if (!options.cache.flash_path.empty()) {
+    needed += static_cast<uint64_t>(options.cache.flash_open_files_max);
+  }
+  return needed;
+}
+
+}  // namespace terraced::server

@@ -1,0 +1,36 @@
+// Reply: every fixed answer a command can have. What it looks like on the wire is the codec's business
+// (text: text_reply.cc).
+#pragma once
+
+#include <cstdint>
+
+namespace terraced::server {
+
+enum class Reply : uint8_t {
+  kNone,
+  kStored,
+  kNotStored,
+  kExists,
+  kNotFound,
+  kDeleted,
+  kTouched,
+  kOk,
+  kReset,
+  kEnd,
+  kVersion,
+  kUnknownCommand,
+  kBadLine,
+  kBadDelete,       // delete with arguments it does not have
+  kBadExptime,
+  kBadDelta,
+  kBadChunk,        // the data block does not end where it should
+  kNonNumeric,      // incr or decr of something else than a number
+  kTooLarge,
+  kNoMemoryToStore,
+  kNoMemoryToCount,  // incr or decr needed a larger item
+  kFlashFailed,
+  kFlushNotAllowed,
+  kCount
+};
+
+}  // namespace terraced::server

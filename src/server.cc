@@ -1,0 +1,137 @@
+#include "src/server.h"
+
+#include <utility>
+
+#include "src/net/address.h"
+#include "src/net/listener.h"
+#include "src/net/worker.h"
+#include "src/options.h"
+#include "src/stats.h"
+#include "storage/base/log.h"
+
+namespace terraced::server {
+namespace {
+
+class TcpServer final : public Server, private ServerControl {
+ public:
+  TcpServer(const Options& options, std::vector<ListeningSocket> sockets)
+      : options_(options), sockets_(std::move(sockets)) {
+    for (const ListeningSocket& socket : sockets_) addresses_.push_back(socket.Name());
+  }
+  ~TcpServer() override { Stop(); }
+
+  Status Start(tiering::Cache& cache, Clock& clock) override;
+  void Stop() override;
+  std::vector<std::string> Addresses() const override { return addresses_; }
+
+ private:
+  bool WriteStats(std::string_view group, ReplySink& sink) override;
+  void ResetStats() override;
+  ServerStats Collect() const;
+
+  const Options& options_;
+  std::vector<ListeningSocket> sockets_;
+  std::vector<std::string> addresses_;
+  ConnectionCounters connections_;
+  tiering::Cache* cache_ = nullptr;
+  const Clock* clock_ = nullptr;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Listener> listener_;
+  size_t next_worker_ = 0;  // the listener's thread only
+  // What the counters stood at when they were last reset. Workers never write another's counter, so a reset
+  // only remembers.
+  mutable Mutex mutex_;
+  ServerStats reset_ TERRACED_GUARDED_BY(mutex_);
+};
+
+Status TcpServer::Start(tiering::Cache& cache, Clock& clock) {
+  cache_ = &cache;
+  clock_ = &clock;
+  const CommandContext context{cache, clock, options_.server, *this};
+  for (const ListeningSocket& socket : sockets_) {
+    if (Log::On(LogLevel::kDebug)) {
+      Log::Write(LogLevel::kDebug, "<%d server listening (auto-negotiate)", socket.Fd());
+    }
+  }
+  TERRACED_ASSIGN_OR_RETURN(listener_, Listener::Create(options_.server, std::move(sockets_), connections_));
+  Listener* const listener = listener_.get();
+  const auto on_leave = [this, listener] {
+    if (!connections_.accepting.load()) listener->Wake();
+  };
+  for (uint32_t i = 0; i < options_.server.worker_threads; ++i) {
+    TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<Worker> worker, Worker::Create(context, connections_, on_leave));
+    workers_.push_back(std::move(worker));
+  }
+  for (const std::unique_ptr<Worker>& worker : workers_) worker->Start();
+  listener_->Start([this](int fd) {
+    workers_[next_worker_]->Adopt(fd);
+    next_worker_ = (next_worker_ + 1) % workers_.size();
+  });
+  return Status();
+}
+
+void TcpServer::Stop() {
+  if (listener_ != nullptr) listener_->Stop();
+  for (const std::unique_ptr<Worker>& worker : workers_) worker->BeginStop();
+  for (const std::unique_ptr<Worker>& worker : workers_) worker->Join();
+  workers_.clear();
+  listener_.reset();
+  sockets_.clear();
+}
+
+ServerStats TcpServer::Collect() const {
+  ServerStats stats;
+  stats.curr_connections = connections_.current.load();
+  stats.total_connections = connections_.total.load();
+  stats.rejected_connections = connections_.rejected.load();
+  stats.listen_disabled_num = connections_.listen_disabled.load();
+  stats.time_in_listen_disabled_us = connections_.listen_disabled_us.load();
+  stats.accepting_conns = connections_.accepting.load();
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    const WorkerCounters& counted = worker->Counted();
+    stats.bytes_read += counted.bytes_read.Get();
+    stats.bytes_written += counted.bytes_written.Get();
+    stats.conn_yields += counted.conn_yields.Get();
+    stats.idle_kicks += counted.idle_kicks.Get();
+    stats.flash_waits += counted.flash_waits.Get();
+    stats.room_waits += counted.room_waits.Get();
+    stats.reply_pauses += counted.reply_pauses.Get();
+    stats.read_buf_count += counted.read_buf_count.Get();
+    stats.read_buf_bytes += counted.read_buf_bytes.Get();
+  }
+  return stats;
+}
+
+bool TcpServer::WriteStats(std::string_view group, ReplySink& sink) {
+  ServerStats stats = Collect();
+  {
+    const MutexLock lock(mutex_);
+    stats.total_connections -= reset_.total_connections;
+    stats.rejected_connections -= reset_.rejected_connections;
+    stats.listen_disabled_num -= reset_.listen_disabled_num;
+    stats.time_in_listen_disabled_us -= reset_.time_in_listen_disabled_us;
+    stats.bytes_read -= reset_.bytes_read;
+    stats.bytes_written -= reset_.bytes_written;
+    stats.conn_yields -= reset_.conn_yields;
+    stats.idle_kicks -= reset_.idle_kicks;
+    stats.flash_waits -= reset_.flash_waits;
+    stats.room_waits -= reset_.room_waits;
+    stats.reply_pauses -= reset_.reply_pauses;
+  }
+  return WriteStatGroup(group, StatsInput{cache_->Stats(), stats, options_, *clock_}, sink);
+}
+
+void TcpServer::ResetStats() {
+  cache_->ResetStats();
+  const MutexLock lock(mutex_);
+  reset_ = Collect();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::Bind(const Options& options) {
+  TERRACED_ASSIGN_OR_RETURN(std::vector<ListeningSocket> sockets, BindAll(options.server));
+  return std::unique_ptr<Server>(new TcpServer(options, std::move(sockets)));
+}
+
+}  // namespace terraced::server

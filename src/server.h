@@ -1,0 +1,35 @@
+// Server: listener and workers over one cache. Create binds every address before anything else
+// starts, so that a taken port is an error line and not a half-started daemon. Threads: Create,
+// Start and Stop by the main thread; the rest is inside. Ownership: borrows cache and options,
+// which must outlive it. Errors: Create's Status names the address and, where it can be found, who
+// holds the port.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/server_options.h"
+#include "storage/base/clock.h"
+#include "storage/base/status.h"
+#include "tiering/cache.h"
+
+namespace terraced::server {
+
+struct Options;  // src/options.h: for `stats settings`
+
+class Server {
+ public:
+  // Binds. Nothing is accepted yet, but connections queue in the backlog from here on.
+  static Result<std::unique_ptr<Server>> Bind(const Options& options);
+  virtual ~Server() = default;
+
+  // Starts listener and workers over the cache.
+  virtual Status Start(tiering::Cache& cache, Clock& clock) = 0;
+  // Stops accepting, ends every connection, joins every thread. No command runs after it returned.
+  virtual void Stop() = 0;
+  // "127.0.0.1:11211", one per listening socket, with the port really bound.
+  virtual std::vector<std::string> Addresses() const = 0;
+};
+
+}  // namespace terraced::server

@@ -1,0 +1,40 @@
+// ServerOptions: what the network side can be told; DaemonOptions: what the process can be told.
+// Plain data with memcached's defaults; the options table (src/options.h) points into them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace terraced::server {
+
+struct ServerOptions {
+  int tcp_port = 11211;  // -p; 0 = off, -1 = any free port
+  std::vector<std::string>
+      listen;  // -l, as given: host, host:port, [v6]:port, *; empty = any address
+  uint32_t connections_max = 1024;   // -c: connections, not descriptor numbers
+  uint32_t backlog = 1024;           // -b
+  uint32_t worker_threads = 4;       // -t
+  uint32_t requests_per_event = 20;  // -R
+  bool cas_enabled = true;           // -C turns it off: gets shows 0
+  bool maxconns_fast = true;
+  uint32_t idle_timeout_s = 0;
+  uint64_t item_bytes_max = 1ULL << 20;   // -I, shown and used to refuse early
+  uint32_t pipelined_reads_max = 512;     // flash reads one connection may have under way
+  uint64_t reply_bytes_max = 4ULL << 20;  // unsent replies at which a connection stops being read
+  bool flush_enabled = true;              // -F turns it off
+  bool test_commands = false;             // -o test_commands: `debug ...`; for tests, not in -h
+};
+
+struct DaemonOptions {
+  bool daemonize = false;    // -d
+  bool core_dumps = false;   // -r
+  bool lock_memory = false;  // -k
+  std::string pid_file;      // -P
+  std::string log_file;      // --log-file: stderr is appended to it
+  std::string user;          // -u
+  std::string config_file;   // --config
+  int verbosity = 0;         // -v
+};
+
+}  // namespace terraced::server

@@ -1,0 +1,462 @@
+#include "src/net/connection.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "tests/support/fake_cache.h"
+
+namespace terraced::server {
+namespace {
+
+using support::FakeCache;
+using testing::ElementsAre;
+using testing::EndsWith;
+using testing::StartsWith;
+
+class NoControl final : public ServerControl {
+ public:
+  bool WriteStats(std::string_view group, ReplySink& sink) override {
+    if (group == "unknown") return false;
+    sink.Stat("name", "value");
+    return true;
+  }
+  void ResetStats() override { ++resets; }
+  int resets = 0;
+};
+
+// A worker cranked by hand: nothing happens on a connection unless the test says so.
+class HandHost final : public ConnectionHost {
+ public:
+  HandHost() : cache(Options(), clock), context_{cache, clock, options, control} {}
+
+  static tiering::CacheOptions Options() {
+    tiering::CacheOptions options;
+    options.slabs.limit_bytes = 32U << 20;
+    return options;
+  }
+
+  const CommandContext& Context() override { return context_; }
+  BufferPool& Buffers() override { return buffers; }
+  WorkerCounters& Counters() override { return counters; }
+  WorkerScratch& Scratch() override { return scratch_; }
+  TextReply& Replies() override { return replies_; }
+  void SetInterest(Connection&, bool read, bool write) override {
+    reads = read;
+    writes = write;
+  }
+  void RunSoon(Connection&) override { run_soon = true; }
+  void RetryRoomSoon(Connection&) override { retry_room = true; }
+  void Want(Suspended& suspended) override { wanted.push_back(&suspended); }
+  void Cancel(Suspended& suspended) override { std::erase(wanted, &suspended); }
+  void Completed(Suspended& suspended) override { completed.push_back(&suspended); }
+  void Demote(Connection&) override { demoting = true; }
+  void Closed(Connection&) override { closed = true; }
+
+  // The fill of the oldest waiting command comes back; found=false: its deadline passed.
+  void Answer(size_t index, bool in_time = true) {
+    Suspended* const suspended = wanted.at(index);
+    wanted.erase(wanted.begin() + static_cast<std::ptrdiff_t>(index));
+    const std::shared_ptr<const tiering::Fill> fill =
+        std::make_shared<tiering::Fill>(nullptr, nullptr, suspended->request.key, suspended->evidence.need);
+    suspended->FillDone(in_time ? fill : nullptr);
+    for (Suspended* one : std::exchange(completed, {})) {
+      Connection& connection = one->connection;
+      connection.FinishSuspended(*one);
+      connection.FlushReplies();
+    }
+  }
+
+  Clock clock{1'000'000};
+  ServerOptions options;
+  NoControl control;
+  FakeCache cache;
+  BufferPool buffers;
+  WorkerCounters counters;
+  std::vector<Suspended*> wanted;
+  std::vector<Suspended*> completed;
+  bool reads = true;
+  bool writes = false;
+  bool run_soon = false;
+  bool retry_room = false;
+  bool demoting = false;
+  bool closed = false;
+
+ private:
+  const CommandContext context_;
+  WorkerScratch scratch_;
+  TextReply replies_;
+};
+
+class ConnectionTest : public testing::Test {
+ protected:
+  ConnectionTest() { host_.options.test_commands = true; }
+  ~ConnectionTest() override {
+    if (connection_ != nullptr) connection_->Close();
+    if (client_ >= 0) ::close(client_);
+  }
+
+  void Open() {
+    int pair[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+    client_ = pair[0];
+    connection_ = std::make_unique<Connection>(host_, pair[1]);
+  }
+
+  // As the event loop does, until the connection has nothing more to do.
+  void Pump() {
+    for (int round = 0; round < 100'000 && !host_.closed; ++round) {
+      if (std::exchange(host_.run_soon, false)) {
+        connection_->Run();
+        continue;
+      }
+      char byte = 0;
+      const ssize_t waiting = recv(connection_->Fd(), &byte, 1, MSG_PEEK);
+      const bool has_input = waiting >= 0;
+      if (!host_.reads || !has_input) return;
+      connection_->OnReadable();
+    }
+  }
+
+  void Send(std::string_view bytes) {
+    if (client_ < 0) Open();
+    while (!bytes.empty()) {
+      const ssize_t sent = send(client_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (sent > 0) bytes.remove_prefix(static_cast<size_t>(sent));
+      Pump();
+      if (host_.closed) return;
+    }
+  }
+
+  std::string Receive() {
+    std::string all;
+    std::vector<char> buffer(1U << 20);
+    while (true) {
+      const ssize_t got = recv(client_, buffer.data(), buffer.size(), 0);
+      if (got <= 0) return all;
+      all.append(buffer.data(), static_cast<size_t>(got));
+      if (host_.writes && !host_.closed) connection_->OnWritable();
+    }
+  }
+
+  std::string Ask(std::string_view bytes) {
+    Send(bytes);
+    return Receive();
+  }
+
+  HandHost host_;
+  std::unique_ptr<Connection> connection_;
+  int client_ = -1;
+};
+
+std::string Value(const std::string& key, const std::string& value) {
+  return "VALUE " + key + " 0 " + std::to_string(value.size()) + "\r\n" + value + "\r\n";
+}
+
+std::string Set(const std::string& key, const std::string& value) {
+  return "set " + key + " 0 0 " + std::to_string(value.size()) + "\r\n" + value + "\r\n";
+}
+
+TEST_F(ConnectionTest, AnswersEveryClassicCommand) {
+  EXPECT_EQ(Ask("set a 7 0 3\r\nabc\r\n"), "STORED\r\n");
+  EXPECT_EQ(Ask("get a\r\n"), "VALUE a 7 3\r\nabc\r\nEND\r\n");
+  EXPECT_EQ(Ask("gets a b\r\n"), "VALUE a 7 3 1\r\nabc\r\nEND\r\n");
+  EXPECT_EQ(Ask("add a 0 0 1\r\nx\r\n"), "NOT_STORED\r\n");
+  EXPECT_EQ(Ask("append a 0 0 1\r\nd\r\n"), "STORED\r\n");
+  EXPECT_EQ(Ask("cas a 0 0 1 1\r\nx\r\n"), "EXISTS\r\n");
+  EXPECT_EQ(Ask("cas b 0 0 1 1\r\nx\r\n"), "NOT_FOUND\r\n");
+  EXPECT_EQ(Ask("gat 0 a\r\n"), "VALUE a 7 4\r\nabcd\r\nEND\r\n");
+  EXPECT_EQ(Ask("touch a 0\r\n"), "TOUCHED\r\n");
+  EXPECT_EQ(Ask("set n 0 0 2\r\n10\r\n"), "STORED\r\n");
+  EXPECT_EQ(Ask("decr n 1\r\n"), "9\r\n");
+  EXPECT_EQ(Ask("incr n 1 noreply\r\nincr none 1\r\n"), "NOT_FOUND\r\n");
+  EXPECT_EQ(Ask("incr a 1\r\n"), "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n");
+  EXPECT_EQ(Ask("delete a\r\n"), "DELETED\r\n");
+  EXPECT_EQ(Ask("delete a\r\n"), "NOT_FOUND\r\n");
+  EXPECT_EQ(Ask("flush_all\r\n"), "OK\r\n");
+  EXPECT_EQ(host_.cache.FlushedAt(), 0U);
+  EXPECT_EQ(Ask("flush_all 10\r\n"), "OK\r\n");
+  EXPECT_EQ(host_.cache.FlushedAt(), 1'000'010U);
+  EXPECT_EQ(Ask("version\r\n"), "VERSION 1.6.18\r\n");
+  EXPECT_EQ(Ask("stats\r\n"), "STAT name value\r\nEND\r\n");
+  EXPECT_EQ(Ask("stats unknown\r\n"), "ERROR\r\n");
+  EXPECT_EQ(Ask("stats reset\r\n"), "RESET\r\n");
+  EXPECT_EQ(host_.control.resets, 1);
+  EXPECT_EQ(Ask("nonsense\r\n"), "ERROR\r\n");
+  EXPECT_EQ(Ask("quit\r\n"), "");
+  EXPECT_TRUE(host_.closed);
+}
+
+TEST_F(ConnectionTest, AnswersAPipelineInOrderAndGivesWayBetween) {
+  host_.options.requests_per_event = 3;
+  std::string requests = Set("k", "v");
+  std::string replies = "STORED\r\n";
+  for (int i = 0; i < 50; ++i) {
+    requests += "get k none\r\ngets none\r\n";
+    replies += Value("k", "v") + "END\r\nEND\r\n";
+  }
+  EXPECT_EQ(Ask(requests), replies);
+  EXPECT_GE(host_.counters.conn_yields.Get(), 30U);
+}
+
+TEST_F(ConnectionTest, ReadsValuesWhereverTheyAreSplit) {
+  const std::string request = "set k 0 0 12\r\nab\r\ncd\nef\r\n!\r\nget k\r\n";
+  for (size_t split = 1; split < request.size(); ++split) {
+    Send(request.substr(0, split));
+    EXPECT_EQ(Ask(request.substr(split)).substr(0, 0), "");
+    EXPECT_EQ(Ask("get k\r\n"), Value("k", std::string("ab\r\ncd\nef\r\n!")) + "END\r\n") << split;
+    Send("delete k noreply\r\n");
+  }
+}
+
+TEST_F(ConnectionTest, SendsLargeValuesFromWhereTheyLie) {
+  const std::string large(300'000, 'L');
+  EXPECT_EQ(Ask(Set("large", large)), "STORED\r\n");
+  EXPECT_EQ(Ask("get large none large\r\n"), Value("large", large) + Value("large", large) + "END\r\n");
+  EXPECT_EQ(host_.buffers.Taken(), 0U) << "an idle connection holds no block";
+}
+
+TEST_F(ConnectionTest, RefusesABadChunkAndGoesOnBehindIt) {
+  Send(Set("k", "old"));
+  Receive();
+  EXPECT_EQ(Ask("set k 0 0 3\r\nabcde\r\n"), "CLIENT_ERROR bad data chunk\r\nERROR\r\n");
+  EXPECT_EQ(Ask("set k 0 0 3 noreply\r\nabcde\r\n"), "ERROR\r\n");
+  EXPECT_EQ(Ask("get k\r\n"), Value("k", "old") + "END\r\n");
+}
+
+TEST_F(ConnectionTest, SwallowsWhatIsTooLargeAndDropsTheOldValueOfASet) {
+  Send(Set("k", "old"));
+  Receive();
+  const std::string huge(2'000'000, 'h');
+  EXPECT_EQ(Ask("add k 0 0 2000000\r\n" + huge + "\r\nversion\r\n"),
+            "SERVER_ERROR object too large for cache\r\nVERSION 1.6.18\r\n");
+  EXPECT_EQ(host_.cache.Dropped(), 0);
+  EXPECT_EQ(Ask("set k 0 0 2000000 noreply\r\n" + huge + "\r\nget k\r\n"), "END\r\n");
+  EXPECT_EQ(host_.cache.Dropped(), 1);
+}
+
+TEST_F(ConnectionTest, LetsAStoreWaitForRoomWithoutReadingOn) {
+  host_.cache.LetAllocateWait(2);
+  EXPECT_EQ(Ask(Set("k", "v") + "get k\r\n"), "");
+  EXPECT_FALSE(host_.reads);
+  EXPECT_TRUE(std::exchange(host_.retry_room, false));
+  connection_->RetryRoom();
+  EXPECT_TRUE(std::exchange(host_.retry_room, false));
+  connection_->RetryRoom();
+  EXPECT_EQ(Receive(), "STORED\r\n" + Value("k", "v") + "END\r\n");
+  EXPECT_TRUE(host_.reads);
+}
+
+TEST_F(ConnectionTest, LaterReadsOvertakeInWorkButNotInReplies) {
+  Send(Set("cold", "c") + Set("hot", "h"));
+  Receive();
+  host_.cache.PutOnFlash("cold");
+  EXPECT_EQ(Ask("get cold\r\nget hot cold\r\nget hot\r\n"), "");
+  ASSERT_EQ(host_.wanted.size(), 2U);
+  host_.Answer(1);
+  EXPECT_EQ(Receive(), "");
+  host_.Answer(0);
+  EXPECT_EQ(Receive(), Value("cold", "c") + "END\r\n" + Value("hot", "h") + Value("cold", "c") + "END\r\n" +
+                           Value("hot", "h") + "END\r\n");
+  EXPECT_THAT(host_.cache.Calls(), ElementsAre("store cold", "store hot", "get hot", "get hot", "get cold",
+                                               "get cold"));
+}
+
+TEST_F(ConnectionTest, AMutationWaitsForEarlierFlashReads) {
+  Send(Set("cold", "c"));
+  Receive();
+  host_.cache.PutOnFlash("cold");
+  EXPECT_EQ(Ask("get cold\r\nset cold 0 0 1\r\nn\r\nget cold\r\n"), "");
+  EXPECT_THAT(host_.cache.Calls(), ElementsAre("store cold"));
+  host_.Answer(0);
+  EXPECT_EQ(Receive(), Value("cold", "c") + "END\r\nSTORED\r\n" + Value("cold", "n") + "END\r\n");
+}
+
+TEST_F(ConnectionTest, NothingOvertakesAMutationThatWaitsForFlash) {
+  Send(Set("cold", "c"));
+  Receive();
+  host_.cache.PutOnFlash("cold");
+  EXPECT_EQ(Ask("append cold 0 0 1\r\n+\r\nget cold\r\nversion\r\n"), "");
+  ASSERT_EQ(host_.wanted.size(), 1U);
+  EXPECT_FALSE(host_.reads);
+  host_.Answer(0);
+  EXPECT_EQ(Receive(), "STORED\r\n" + Value("cold", "c+") + "END\r\nVERSION 1.6.18\r\n");
+  EXPECT_TRUE(host_.reads);
+}
+
+TEST_F(ConnectionTest, AFlashReadThatFailsIsAMissForGetAndAnErrorForTheOthers) {
+  Send(Set("cold", "c"));
+  Receive();
+  host_.cache.PutOnFlash("cold");
+  EXPECT_EQ(Ask("get cold\r\n"), "");
+  host_.Answer(0, false);
+  EXPECT_EQ(Receive(), "END\r\n");
+  for (const char* request : {"delete cold\r\n", "touch cold 0\r\n", "incr cold 1\r\n", "gat 0 none cold\r\n",
+                              "add cold 0 0 1\r\nx\r\n"}) {
+    EXPECT_EQ(Ask(request), "") << request;
+    ASSERT_EQ(host_.wanted.size(), 1U) << request;
+    host_.Answer(0, false);
+    EXPECT_EQ(Receive(), "SERVER_ERROR flash read failed\r\n") << request;
+  }
+}
+
+TEST_F(ConnectionTest, GatOfManyKeysEndsWhenTheLastIsAnswered) {
+  Send(Set("cold1", "1") + Set("cold2", "2") + Set("hot", "h"));
+  Receive();
+  host_.cache.PutOnFlash("cold1");
+  host_.cache.PutOnFlash("cold2");
+  EXPECT_EQ(Ask("gat 0 cold1 hot cold2\r\nversion\r\n"), "");
+  host_.Answer(1);
+  host_.Answer(0);
+  EXPECT_EQ(Receive(), Value("cold1", "1") + Value("hot", "h") + Value("cold2", "2") +
+                           "END\r\nVERSION 1.6.18\r\n");
+}
+
+TEST_F(ConnectionTest, GatOfManyKeysThatWaitsLeavesLaterPiecesOfItsLineAlone) {
+  host_.options.pipelined_reads_max = 2;
+  Send(Set("cold", "c") + Set("hot", "h"));
+  Receive();
+  host_.cache.PutOnFlash("cold");
+  EXPECT_EQ(Ask("get cold\r\ngat 0 hot hot hot cold hot\r\n"), "");
+  host_.Answer(0);
+  EXPECT_EQ(Receive(), Value("cold", "c") + "END\r\n" + Value("hot", "h") + Value("hot", "h") +
+                           Value("hot", "h"));
+  host_.Answer(0);
+  EXPECT_EQ(Receive(), Value("cold", "c") + Value("hot", "h") + "END\r\n");
+}
+
+TEST_F(ConnectionTest, HasABoundedNumberOfFlashReadsUnderWay) {
+  host_.options.pipelined_reads_max = 4;
+  Send(Set("cold", "c"));
+  Receive();
+  host_.cache.PutOnFlash("cold");
+  std::string request = "get";
+  std::string reply;
+  for (int i = 0; i < 10; ++i) {
+    request += " cold";
+    reply += Value("cold", "c");
+  }
+  EXPECT_EQ(Ask(request + "\r\n"), "");
+  EXPECT_EQ(host_.wanted.size(), 4U);
+  EXPECT_FALSE(host_.reads);
+  std::string got;
+  while (!host_.wanted.empty()) {
+    host_.Answer(host_.wanted.size() - 1);
+    EXPECT_LE(host_.wanted.size(), 4U);
+    got += Receive();
+  }
+  EXPECT_EQ(got, reply + "END\r\n");
+  EXPECT_TRUE(host_.reads);
+}
+
+TEST_F(ConnectionTest, StopsReadingAClientThatDoesNotReadItsReplies) {
+  host_.options.reply_bytes_max = 1U << 20;
+  const std::string value(10'000, 'v');
+  Send(Set("k", value));
+  Receive();
+  // Not through Send: it would wait for a connection that has stopped reading.
+  std::string requests;
+  for (int i = 0; i < 2'000; ++i) requests += "get k\r\n";
+  ASSERT_EQ(send(client_, requests.data(), requests.size(), 0), static_cast<ssize_t>(requests.size()));
+  Pump();
+  EXPECT_FALSE(host_.reads);
+  EXPECT_TRUE(host_.writes);
+  EXPECT_LE(connection_->UnsentBytes(), (1U << 20) + 128 * 10'100);
+  std::string got;
+  for (int i = 0; i < 10'000 && got.size() < 2'000 * (value.size() + 25); ++i) {
+    const std::string more = Receive();
+    got += more;
+    if (host_.writes) connection_->OnWritable();
+    Pump();
+  }
+  EXPECT_THAT(got, StartsWith("VALUE k 0 10000\r\n"));
+  EXPECT_THAT(got, EndsWith("END\r\n"));
+  EXPECT_EQ(got.size(), 2'000 * (Value("k", value).size() + 5));
+  EXPECT_TRUE(host_.reads);
+  EXPECT_GT(host_.counters.reply_pauses.Get(), 0U);
+}
+
+TEST_F(ConnectionTest, AClientThatVanishesMidValueLeavesNothingBehind) {
+  Send("set k 0 0 600000\r\n" + std::string(1'000, 'x'));
+  ::close(std::exchange(client_, -1));
+  Pump();
+  EXPECT_TRUE(host_.closed);
+  EXPECT_TRUE(host_.cache.Calls().empty());
+  for (const storage::SlabClassStats& slab : host_.cache.Stats().slabs) EXPECT_EQ(slab.used_chunks, 0U);
+}
+
+TEST_F(ConnectionTest, AClientThatVanishesMidFillIsForgotten) {
+  Send(Set("cold", "c"));
+  Receive();
+  host_.cache.PutOnFlash("cold");
+  Send("get cold\r\nget cold\r\n");
+  ASSERT_EQ(host_.wanted.size(), 2U);
+  connection_->Close();
+  EXPECT_TRUE(host_.wanted.empty());
+  EXPECT_TRUE(host_.closed);
+}
+
+TEST_F(ConnectionTest, AClientThatHasSaidAllIsStillAnswered) {
+  Send(Set("cold", "c"));
+  Receive();
+  host_.cache.PutOnFlash("cold");
+  Send("get cold\r\n");
+  shutdown(client_, SHUT_WR);
+  Pump();
+  EXPECT_FALSE(host_.closed);
+  host_.Answer(0);
+  EXPECT_TRUE(host_.closed);
+  EXPECT_EQ(Receive(), Value("cold", "c") + "END\r\n");
+}
+
+TEST_F(ConnectionTest, QuitAnswersWhatWasAskedBefore) {
+  Send(Set("cold", "c"));
+  Receive();
+  host_.cache.PutOnFlash("cold");
+  Send("get cold\r\nquit\r\nversion\r\n");
+  EXPECT_FALSE(host_.closed);
+  host_.Answer(0);
+  EXPECT_TRUE(host_.closed);
+  EXPECT_EQ(Receive(), Value("cold", "c") + "END\r\n");
+}
+
+TEST_F(ConnectionTest, DemoteAnswersWhenAllIsOnFlash) {
+  EXPECT_EQ(Ask("debug demote\r\nversion\r\n"), "");
+  EXPECT_TRUE(host_.demoting);
+  connection_->DemoteDone();
+  EXPECT_EQ(Receive(), "OK\r\nVERSION 1.6.18\r\n");
+  EXPECT_THAT(Ask("debug sync_points\r\n"), StartsWith("STAT demote_collected "));
+  EXPECT_EQ(Ask("debug delay flush 0\r\n"), "OK\r\n");
+  EXPECT_EQ(Ask("debug delay nowhere 0\r\n"), "ERROR\r\n");
+  EXPECT_EQ(Ask("debug nothing\r\n"), "ERROR\r\n");
+}
+
+TEST_F(ConnectionTest, AnswersAMultiGetThatFitsNoBuffer) {
+  Send(Set("k", "v"));
+  Receive();
+  std::string request = "get";
+  std::string reply;
+  for (int i = 0; i < 60'000; ++i) {
+    request += i % 10 == 0 ? " k" : " missing_key";
+    if (i % 10 == 0) reply += Value("k", "v");
+  }
+  request += "\r\n";
+  std::string got;
+  for (size_t at = 0; at < request.size(); at += 50'000) got += Ask(request.substr(at, 50'000));
+  EXPECT_EQ(got, reply + "END\r\n");
+  EXPECT_LE(host_.buffers.TakenBytes(), kLineBytesMax);
+}
+
+TEST_F(ConnectionTest, HangsUpOnALineWithoutEnd) {
+  Send(std::string(kCommandBytesMax + 1, 'x'));
+  EXPECT_TRUE(host_.closed);
+}
+
+}  // namespace
+}  // namespace terraced::server

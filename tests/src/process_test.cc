@@ -1,0 +1,245 @@
+#include "src/process.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <fstream>
+#include <functional>
+
+#include "tests/support/process.h"
+
+namespace terraced::server {
+namespace {
+
+using support::ReadTextFile;
+using support::TempDirectory;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+// Runs `body` in a child process, for what changes the whole process; answers its exit code.
+int InChild(const std::function<int()>& body) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(body());
+  int ended = 0;
+  EXPECT_EQ(::waitpid(child, &ended, 0), child);
+  return WIFEXITED(ended) ? WEXITSTATUS(ended) : 128 + WTERMSIG(ended);
+}
+
+TEST(ProcessTest, TheParentExitsWhenTheDaemonIsReady) {
+  const TempDirectory directory;
+  const std::string mark = directory.Sub("pid");
+  const int code = InChild([&mark] {
+    Background background;
+    if (!background.Start(DaemonOptions()).ok()) return 99;
+    PidFile file;
+    file.Write(mark);
+    background.Ready(DaemonOptions());
+    return 98;  // of the daemon; the parent has long exited with 0
+  });
+  EXPECT_EQ(code, 0);
+  EXPECT_FALSE(ReadTextFile(mark).empty());  // written before the parent was let go
+}
+
+TEST(ProcessTest, TheParentExitsWithTheCodeOfAStartThatFailed) {
+  EXPECT_EQ(InChild([] {
+              Background background;
+              if (!background.Start(DaemonOptions()).ok()) return 99;
+              background.Failed(ExitCode::kSystem);
+              return 0;
+            }),
+            static_cast<int>(ExitCode::kSystem));
+}
+
+TEST(ProcessTest, TheParentNoticesADaemonThatEndedWithoutAWord) {
+  EXPECT_EQ(InChild([] {
+              Background background;
+              if (!background.Start(DaemonOptions()).ok()) return 99;
+              ::_exit(64);
+            }),
+            64);
+}
+
+TEST(ProcessTest, APidFileIsWrittenWholeAndRemoved) {
+  const TempDirectory directory;
+  const std::string path = directory.Sub("terraced.pid");
+  PidFile file;
+  file.Write(path);
+  EXPECT_EQ(ReadTextFile(path), std::to_string(::getpid()) + "\n");
+  EXPECT_NE(::access((path + ".tmp").c_str(), F_OK), 0);
+  file.Remove();
+  EXPECT_NE(::access(path.c_str(), F_OK), 0);
+  file.Remove();  // twice does nothing
+}
+
+TEST(ProcessTest, APidFileInAFolderOfSomebodyElseIsEmptied) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  const TempDirectory directory;
+  const std::string path = directory.Sub("terraced.pid");
+  EXPECT_EQ(InChild([&path] {
+              PidFile file;
+              file.Write(path);
+              if (!BecomeAccount({.name = "nobody", .uid = 65534, .gid = 65534}).ok()) return 1;
+              file.Remove();
+              return 0;
+            }),
+            0);
+  EXPECT_EQ(::access(path.c_str(), F_OK), 0);
+  EXPECT_EQ(ReadTextFile(path), "");
+}
+
+TEST(ProcessTest, APidFileThatNamesALiveProcessIsAWarning) {
+  const TempDirectory directory;
+  const std::string path = directory.Sub("terraced.pid");
+  std::ofstream(path) << ::getppid() << "\n";
+  PidFile file;
+  testing::internal::CaptureStderr();
+  file.Write(path);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("names process " + std::to_string(::getppid())));
+  EXPECT_EQ(ReadTextFile(path), std::to_string(::getpid()) + "\n");
+}
+
+TEST(ProcessTest, APidFileThatCannotBeWrittenIsAWarning) {
+  PidFile file;
+  testing::internal::CaptureStderr();
+  file.Write("/nonexistent/terraced.pid");
+  EXPECT_EQ(
+      testing::internal::GetCapturedStderr(),
+      "terraced: -P: cannot write /nonexistent/terraced.pid.tmp: No such file or directory\n");
+}
+
+TEST(ProcessTest, OnlyRootMustNameAUser) {
+  const Result<std::optional<Account>> none = FindAccount("");
+  if (::geteuid() != 0) {
+    ASSERT_TRUE(none.ok());
+    EXPECT_FALSE(none.value().has_value());
+    return;
+  }
+  EXPECT_EQ(none.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(none.status().message()), HasSubstr("-u root"));
+  const Result<std::optional<Account>> unknown = FindAccount("no-such-user-here");
+  EXPECT_EQ(unknown.status().code(), StatusCode::kNotFound);
+  const Result<std::optional<Account>> root = FindAccount("root");
+  ASSERT_TRUE(root.ok());
+  EXPECT_EQ(root.value()->uid, 0U);
+}
+
+TEST(ProcessTest, PrivilegesAreDroppedForGood) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  EXPECT_EQ(InChild([] {
+              const Result<std::optional<Account>> nobody = FindAccount("nobody");
+              if (!nobody.ok() || !BecomeAccount(*nobody.value()).ok()) return 1;
+              if (::geteuid() != nobody.value()->uid || ::getegid() != nobody.value()->gid)
+                return 2;
+              if (::setuid(0) == 0) return 3;
+              std::array<gid_t, 64> groups;
+              const int count = ::getgroups(static_cast<int>(groups.size()), groups.data());
+              for (int i = 0; i < count; ++i) {
+                if (groups[static_cast<size_t>(i)] == 0) return 4;
+              }
+              return 0;
+            }),
+            0);
+}
+
+TEST(ProcessTest, TheDescriptorLimitIsRaisedOrTheStartRefused) {
+  EXPECT_EQ(InChild([] {
+              const struct rlimit low = {.rlim_cur = 128, .rlim_max = 4096};
+              if (::setrlimit(RLIMIT_NOFILE, &low) != 0) return 1;
+              Options options;
+              options.server.connections_max = 1000;
+              if (!RaiseDescriptorLimit(options).ok()) return 2;
+              struct rlimit now;
+              ::getrlimit(RLIMIT_NOFILE, &now);
+              return now.rlim_cur >= 1000 ? 0 : 3;
+            }),
+            0);
+  // Beyond what any kernel grants (fs.nr_open), root or not.
+  Options options;
+  options.server.connections_max = 4'000'000'000;
+  const Status status = RaiseDescriptorLimit(options);
+  ASSERT_FALSE(status.ok());
+  EXPECT_THAT(std::string(status.message()),
+              StartsWith("-c 4000000000 and what else is open need"));
+}
+
+TEST(ProcessTest, TheFlashDirectoryIsMadeWithItsParents) {
+  const TempDirectory directory;
+  const std::string path = directory.Sub("a/b/cache");
+  ASSERT_TRUE(MakeFlashDirectory(path, std::nullopt).ok());
+  struct stat status;
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0700U);
+  EXPECT_TRUE(MakeFlashDirectory(path, std::nullopt).ok());  // there already
+  std::ofstream(directory.Sub("file")) << "x";
+  EXPECT_THAT(std::string(MakeFlashDirectory(directory.Sub("file/cache"), std::nullopt).message()),
+              StartsWith("-o flash_path: cannot make "));
+}
+
+TEST(ProcessTest, RootGivesTheFlashDirectoryToItsUser) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away";
+  const TempDirectory directory;
+  const Account owner{.name = "somebody", .uid = 12345, .gid = 12346};
+  ASSERT_TRUE(MakeFlashDirectory(directory.Sub("cache"), owner).ok());
+  struct stat status;
+  ASSERT_EQ(::stat(directory.Sub("cache").c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, 12345U);
+  EXPECT_EQ(status.st_gid, 12346U);
+}
+
+TEST(ProcessTest, FlashSpaceIsMeasuredBeforeTheDirectoryExistsAndAfter) {
+  const TempDirectory directory;
+  const std::string path = directory.Sub("not/yet");
+  const Result<FlashSpace> before = MeasureFlashSpace(path);
+  ASSERT_TRUE(before.ok());
+  EXPECT_GT(before.value().free_bytes, 0U);
+  EXPECT_EQ(before.value().used_bytes, 0U);
+  ASSERT_TRUE(MakeFlashDirectory(path + "/db", std::nullopt).ok());
+  std::ofstream(path + "/db/000001.sst") << std::string(1U << 20, 'x');
+  const Result<FlashSpace> after = MeasureFlashSpace(path);
+  ASSERT_TRUE(after.ok());
+  EXPECT_GE(after.value().used_bytes, 1U << 20);
+}
+
+TEST(ProcessTest, PathsBecomeAbsoluteAndLoseTheirLastSlash) {
+  EXPECT_EQ(AbsolutePath("/srv//cache/../tier/").value(), "/srv/tier");
+  EXPECT_EQ(AbsolutePath("/").value(), "/");
+  EXPECT_THAT(AbsolutePath("cache").value(), testing::EndsWith("/cache"));
+  EXPECT_EQ(AbsolutePath("cache").value()[0], '/');
+}
+
+TEST(ProcessTest, ThePortFileHasALineForEachSocket) {
+  const TempDirectory directory;
+  const std::string path = directory.Sub("ports");
+  ASSERT_TRUE(WritePortFile(path, {"127.0.0.1:11211", "[::1]:11212"}).ok());
+  EXPECT_EQ(ReadTextFile(path), "TCP INET: 11211\nTCP INET6: 11212\n");
+}
+
+TEST(ProcessTest, SignalsAreTakenOneByOneAndNobodyDiesOfThem) {
+  EXPECT_EQ(InChild([] {
+              BlockSignals();
+              ::raise(SIGPIPE);
+              if (TakeSignal(0) != 0) return 1;
+              ::raise(SIGHUP);
+              if (TakeSignal(0) != SIGHUP) return 2;
+              ::raise(SIGTERM);
+              if (TakeSignal(1'000'000'000) != SIGTERM) return 3;
+              return TakeSignal(0);
+            }),
+            0);
+}
+
+TEST(ProcessTest, TheNextSecondIsNeverFurtherThanASecond) {
+  const int64_t wait_ns = NanosecondsToNextSecond();
+  EXPECT_GT(wait_ns, 0);
+  EXPECT_LE(wait_ns, 1'001'000'000);
+}
+
+}  // namespace
+}  // namespace terraced::server
