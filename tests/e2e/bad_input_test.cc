@@ -1,0 +1,254 @@
+// Clients that misbehave and bytes that rot: a clear error or a miss, counted, nothing else lost, no crash.
+#include <sys/socket.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include "tests/e2e/flash_fixture.h"
+
+namespace terraced::support {
+namespace {
+
+constexpr std::chrono::milliseconds kSoon{10'000};
+
+class BadInputTest : public FlashFixture {
+ protected:
+  void SetUp() override {
+    ASSERT_NO_FATAL_FAILURE(Start());
+    ASSERT_EQ(client_->Set("witness", "unharmed"), "STORED\r\n");
+  }
+  void TearDown() override {
+    if (!daemon_ || !client_) return;
+    EXPECT_EQ(client_->Get("witness"), "unharmed");
+    EXPECT_TRUE(daemon_->Running());
+    client_.reset();
+    EXPECT_EQ(daemon_->Stop(SIGTERM), 0) << daemon_->Stderr();
+  }
+  // Asks until as many connections are open as should be; the server learns of a close only by and by.
+  void ExpectConnections(uint64_t count) {
+    const auto end = std::chrono::steady_clock::now() + kSoon;
+    while (client_->Stat(kStatCurrConnections) > count && std::chrono::steady_clock::now() < end) {
+    }
+    EXPECT_LE(client_->Stat(kStatCurrConnections), count);
+  }
+  // Sends without ever reading; stops when the server takes no more for a while.
+  static size_t PushWithoutReading(Client& client, const std::string& request, size_t bytes_max) {
+    size_t sent = 0;
+    auto last = std::chrono::steady_clock::now();
+    while (sent < bytes_max && std::chrono::steady_clock::now() - last < std::chrono::seconds(1)) {
+      const size_t at = sent % request.size();
+      const ssize_t count = send(client.Descriptor(), request.data() + at, request.size() - at,
+                                 MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (count <= 0) continue;
+      sent += static_cast<size_t>(count);
+      last = std::chrono::steady_clock::now();
+    }
+    return sent;
+  }
+};
+
+TEST_F(BadInputTest, AClientThatVanishesInAValueLeavesTheOldOne) {
+  ASSERT_EQ(client_->Set("k", "old"), "STORED\r\n");
+  const uint64_t connections = client_->Stat(kStatCurrConnections);
+  for (int i = 0; i < 300; ++i) {
+    const std::unique_ptr<Client> other = daemon_->Connect();
+    const size_t announced = i % 3 == 0 ? 900'000 : 10'000;
+    const std::string part(static_cast<size_t>(i) * 30, 'x');
+    ASSERT_TRUE(other->Send("set k 0 0 " + std::to_string(announced) + "\r\n" + part).ok());
+    other->CloseNow(i % 2 == 0);
+  }
+  ExpectConnections(connections);
+  EXPECT_EQ(client_->Get("k"), "old");
+}
+
+TEST_F(BadInputTest, AnUploadThatIsCutOffEndsItsConnectionOnly) {
+  ASSERT_EQ(client_->Set("k", "old"), "STORED\r\n");
+  const std::unique_ptr<Client> other = daemon_->Connect();
+  ASSERT_TRUE(other->Send("set k 0 0 100\r\nshort").ok());
+  ASSERT_EQ(shutdown(other->Descriptor(), SHUT_WR), 0);
+  EXPECT_TRUE(other->ServerCloses(kSoon));
+  EXPECT_EQ(client_->Get("k"), "old");
+}
+
+TEST_F(BadInputTest, AClientThatVanishesWhileFlashIsReadHurtsNobody) {
+  for (int i = 0; i < 100; ++i) {
+    const std::string key = "f" + std::to_string(i);
+    ASSERT_EQ(client_->Set(key, ValueOf(key, 1'000)), "STORED\r\n");
+  }
+  ASSERT_NO_FATAL_FAILURE(DemoteAll());
+  ASSERT_EQ(Ask("debug delay fill_read 5\r\n"), "OK\r\n");
+  const uint64_t connections = client_->Stat(kStatCurrConnections);
+  for (int i = 0; i < 60; ++i) {
+    const std::unique_ptr<Client> other = daemon_->Connect();
+    const std::string key = "f" + std::to_string(i);
+    ASSERT_TRUE(other->Send("get " + key + " f1 f2 f3\r\nincr " + key + " 1\r\ngets " + key +
+                            "\r\ntouch " + key + " 0\r\n").ok());
+    other->CloseNow(i % 2 == 0);
+  }
+  ASSERT_EQ(Ask("debug delay fill_read 0\r\n"), "OK\r\n");
+  ExpectConnections(connections);
+  for (int i = 0; i < 100; ++i) {
+    const std::string key = "f" + std::to_string(i);
+    ASSERT_EQ(client_->Get(key), ValueOf(key, 1'000));
+  }
+}
+
+TEST_F(BadInputTest, BinaryGarbageHurtsNobody) {
+  const uint64_t seed = Seed();
+  std::mt19937_64 random(seed);
+  const uint64_t connections = client_->Stat(kStatCurrConnections);
+  for (int i = 0; i < 200; ++i) {
+    const std::unique_ptr<Client> other = daemon_->Connect();
+    std::string garbage(1 + random() % 20'000, '\0');
+    for (char& byte : garbage) byte = static_cast<char>(random() & 0xff);
+    if (i % 4 == 0) garbage[0] = '\x80';  // the binary protocol's magic
+    (void)other->Send(garbage);           // the server may close at any byte
+    other->CloseNow(i % 2 == 0);
+    ASSERT_EQ(client_->Get("witness"), "unharmed") << "seed " << seed << ", connection " << i;
+  }
+  ExpectConnections(connections);
+}
+
+TEST_F(BadInputTest, ALineWithoutEndClosesTheConnection) {
+  const std::unique_ptr<Client> other = daemon_->Connect();
+  ASSERT_TRUE(other->Send(std::string(4'096, 'x')).ok());
+  EXPECT_TRUE(other->ServerCloses(kSoon));
+}
+
+TEST_F(BadInputTest, AGetLineOfManyKeysIsAnsweredAndAnEndlessOneIsNotStored) {
+  std::string request = "get";
+  for (int i = 0; i < 5'000; ++i) request += " absent" + std::to_string(i);
+  EXPECT_EQ(Ask(request + " witness\r\n"), "VALUE witness 0 8\r\nunharmed\r\nEND\r\n");
+  const uint64_t rss_before = daemon_->Usage().rss_bytes;
+  const std::unique_ptr<Client> other = daemon_->Connect();
+  ASSERT_GT(send(other->Descriptor(), "get ", 4, MSG_NOSIGNAL), 0);
+  std::string keys;
+  for (int i = 0; i < 20'000; ++i) keys += "kkkkkkkk ";
+  (void)PushWithoutReading(*other, keys, 256U << 20);
+  EXPECT_LT(daemon_->Usage().rss_bytes, rss_before + (96ULL << 20));
+}
+
+TEST_F(BadInputTest, ErrorsSayWhatIsWrongAndTheConnectionGoesOn) {
+  EXPECT_EQ(Ask("frobnicate\r\n"), "ERROR\r\n");
+  EXPECT_EQ(Ask("set k 0 0 -1\r\n"), "CLIENT_ERROR bad command line format\r\n");
+  EXPECT_EQ(Ask("delete " + std::string(251, 'k') + "\r\n"), "CLIENT_ERROR bad command line format\r\n");
+  EXPECT_EQ(Ask("set k 0 0 3\r\nabcde"), "CLIENT_ERROR bad data chunk\r\n");
+  EXPECT_EQ(client_->Set("k", std::string(3U << 20, 'x')), "SERVER_ERROR object too large for cache\r\n");
+  EXPECT_EQ(client_->Get("k"), "<miss>");
+}
+
+TEST_F(BadInputTest, ASlowReaderCostsBoundedMemoryAndNobodyElseTime) {
+  const std::string value = ValueOf("big", 900'000);
+  ASSERT_EQ(client_->Set("big", value), "STORED\r\n");
+  ASSERT_EQ(client_->Set("flash", value), "STORED\r\n");
+  ASSERT_EQ(client_->Get("flash"), value);
+  const uint64_t rss_before = daemon_->Usage().rss_bytes;
+  std::vector<std::unique_ptr<Client>> slow;
+  for (int i = 0; i < 8; ++i) {
+    slow.push_back(daemon_->Connect());
+    (void)PushWithoutReading(*slow.back(), i % 2 == 0 ? "get big\r\n" : "get flash big\r\n", 1U << 20);
+    if (i == 3) {
+      ASSERT_NO_FATAL_FAILURE(DemoteAll());  // from here on the replies come from flash
+    }
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(client_->Get("witness"), "unharmed");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(1));
+  // Eight connections, each with at most the reply limit and one value over it.
+  EXPECT_LT(daemon_->Usage().rss_bytes, rss_before + (160ULL << 20));
+  slow.clear();
+  EXPECT_EQ(client_->Get("big"), value);
+}
+
+TEST_F(BadInputTest, ASlowReaderThatWakesUpGetsEveryReplyInOrder) {
+  const std::string value = ValueOf("big", 500'000);
+  ASSERT_EQ(client_->Set("big", value), "STORED\r\n");
+  const std::unique_ptr<Client> slow = daemon_->Connect();
+  const size_t asked = PushWithoutReading(*slow, "get big\r\n", 9 * 200) / 9;
+  ASSERT_EQ(asked, 200U);
+  for (size_t i = 0; i < asked; ++i) {
+    Result<std::string> reply = slow->ReadReply(ReplyShape::kValues);
+    ASSERT_TRUE(reply.ok()) << reply.status().message();
+    ASSERT_TRUE(reply.value() == "VALUE big 0 500000\r\n" + value + "\r\nEND\r\n") << i;
+  }
+}
+
+TEST_F(BadInputTest, CorruptedFilesBecomeCountedMissesAndNeverWrongValues) {
+  constexpr int kItems = 4'000;
+  for (int i = 0; i < kItems; ++i) {
+    const std::string key = "rot" + std::to_string(i);
+    ASSERT_EQ(client_->Set(key, ValueOf(key, 1'000)), "STORED\r\n");
+  }
+  ASSERT_NO_FATAL_FAILURE(StopCleanly());
+  const uint64_t seed = Seed();
+  std::mt19937_64 random(seed);
+  int files = 0;
+  for (const auto& file : std::filesystem::recursive_directory_iterator(FlashPath())) {
+    if (file.path().extension() != ".sst") continue;
+    ++files;
+    const uint64_t size = file.file_size();
+    std::fstream bytes(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+    // Among the records; what RocksDB keeps at the end of the file stays whole.
+    for (int flips = 0; flips < 40; ++flips) {
+      const auto at = static_cast<std::streamoff>(random() % (size * 8 / 10));
+      bytes.seekg(at);
+      const int old = bytes.get();
+      bytes.seekp(at);
+      bytes.put(static_cast<char>(old ^ (1 + static_cast<int>(random() % 255))));
+    }
+  }
+  ASSERT_GT(files, 0);
+  ASSERT_NO_FATAL_FAILURE(Start());
+  uint64_t misses = 0;
+  for (int i = 0; i < kItems; ++i) {
+    const std::string key = "rot" + std::to_string(i);
+    const std::string value = client_->Get(key);
+    ASSERT_TRUE(value == "<miss>" || value == ValueOf(key, 1'000)) << "seed " << seed << ", " << key;
+    misses += value == "<miss>" ? 1 : 0;
+  }
+  EXPECT_GT(misses, 0U) << "seed " << seed;
+  EXPECT_LT(misses, static_cast<uint64_t>(kItems)) << "seed " << seed;
+  EXPECT_GT(client_->Stat(kStatRecordsCorrupt), 0U) << "seed " << seed;
+  // The witness may have rotted too; TearDown asks for it.
+  ASSERT_EQ(client_->Set("witness", "unharmed"), "STORED\r\n");
+}
+
+class ConnectionLimitTest : public FlashFixture {};
+
+TEST_F(ConnectionLimitTest, RefusesThoseBeyondTheLimitAndTakesNewOnesWhenOldOnesLeave) {
+  constexpr size_t kLimit = 20;
+  DaemonSpec spec = Spec();
+  spec.arguments.insert(spec.arguments.begin(), {"-c", std::to_string(kLimit)});
+  Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(spec);
+  ASSERT_TRUE(daemon.ok()) << daemon.status().message();
+  std::vector<std::unique_ptr<Client>> clients;
+  size_t refused = 0;
+  for (size_t i = 0; i < 2 * kLimit; ++i) {
+    std::unique_ptr<Client> client = daemon.value()->Connect();
+    const std::string reply = client->Ask("version\r\n");
+    if (reply.starts_with("VERSION ")) {
+      clients.push_back(std::move(client));
+      continue;
+    }
+    ++refused;
+    // The refusal may be cut off by the reset that our request behind it provokes.
+    EXPECT_TRUE(reply == "ERROR Too many open connections\r\n" || reply[0] == '<') << reply;
+  }
+  // The first look of Daemon::Start may still count for a moment.
+  EXPECT_GE(clients.size(), kLimit - 1);
+  EXPECT_LE(clients.size(), kLimit);
+  EXPECT_GE(clients[0]->Stat(kStatRejectedConnections), refused);
+  clients.resize(kLimit / 2);
+  const auto end = std::chrono::steady_clock::now() + kSoon;
+  bool taken = false;
+  while (!taken && std::chrono::steady_clock::now() < end) {
+    taken = daemon.value()->Connect()->Ask("version\r\n").starts_with("VERSION ");
+  }
+  EXPECT_TRUE(taken);
+  EXPECT_EQ(daemon.value()->Stop(SIGTERM), 0) << daemon.value()->Stderr();
+}
+
+}  // namespace
+}  // namespace terraced::support

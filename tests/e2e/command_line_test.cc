@@ -1,0 +1,254 @@
+// The command line of the real daemon: what is printed, what is refused, exit codes, -d, --config.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/e2e/servers.h"
+#include "tests/support/client.h"
+#include "tests/support/daemon.h"
+#include "tests/support/process.h"
+
+namespace terraced {
+namespace {
+
+using support::Process;
+using support::ReadTextFile;
+using support::TempDirectory;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr std::chrono::seconds kPatience{60};
+
+struct Ended {
+  int code = -1;  // -1: it ran on
+  std::string out;
+  std::string error;
+};
+
+// A shell sends the output of the daemon to two files; "$@" carries the arguments untouched.
+Ended Run(const std::vector<std::string>& arguments) {
+  const TempDirectory directory;
+  support::ProcessSpec spec;
+  spec.arguments = {"/bin/sh", "-c", "exec \"$@\" >\"$OUT\" 2>\"$ERR\" </dev/null", "sh",
+                    support::TerracedBinary()};
+  spec.arguments.insert(spec.arguments.end(), arguments.begin(), arguments.end());
+  spec.environment = {{"OUT", directory.Sub("out")}, {"ERR", directory.Sub("err")}};
+  Result<std::unique_ptr<Process>> process = Process::Start(spec);
+  EXPECT_TRUE(process.ok());
+  Ended ended;
+  ended.code = process.value()->WaitFor(kPatience).value_or(-1);
+  ended.out = ReadTextFile(directory.Sub("out"));
+  ended.error = ReadTextFile(directory.Sub("err"));
+  return ended;
+}
+
+// With the user that root must name and a port nobody else has.
+Ended RunServing(std::vector<std::string> arguments) {
+  arguments.insert(arguments.end(), {"-p", "-1", "-l", "127.0.0.1"});
+  if (::geteuid() == 0) arguments.insert(arguments.end(), {"-u", "root"});
+  return Run(arguments);
+}
+
+void ExpectOneLine(const Ended& ended, const std::string& begin) {
+  EXPECT_THAT(ended.error, StartsWith("terraced: " + begin));
+  EXPECT_EQ(ended.error.find('\n') + 1, ended.error.size()) << ended.error;
+  EXPECT_EQ(ended.out, "");
+}
+
+TEST(CommandLineTest, HelpAndVersionGoToStdoutAndExitWithZero) {
+  for (const char* option : {"-h", "--help"}) {
+    const Ended ended = Run({option});
+    EXPECT_EQ(ended.code, 0);
+    EXPECT_THAT(ended.out, HasSubstr("-m, --memory-limit=<megabytes>"));
+    EXPECT_THAT(ended.out, HasSubstr("-o flash_path=<directory>"));
+    EXPECT_EQ(ended.error, "");
+  }
+  for (const char* option : {"-V", "--version"}) {
+    const Ended ended = Run({option});
+    EXPECT_EQ(ended.code, 0);
+    EXPECT_THAT(ended.out, testing::MatchesRegex("terraced [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+    EXPECT_EQ(ended.error, "");
+  }
+}
+
+TEST(CommandLineTest, AValueThatCannotBeExitsWithOneAndOneLine) {
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"-z"}, "-z: unknown option"},
+      {{"--colour"}, "--colour: unknown option"},
+      {{"-o", "colour"}, "-o colour: unknown name"},
+      {{"-t"}, "-t: needs a value"},
+      {{"-t", "0"}, "-t: '0' is too little: give a number from 1 to 256"},
+      {{"-m", "lots"}, "-m: 'lots' is not a size"},
+      {{"-f", "1"}, "-f: '1' is too little"},
+      {{"-c", "0"}, "-c: '0' is too little"},
+      {{"-o", "slab_automove=5"}, "-o slab_automove: '5' is too much"},
+      {{"-o", "flash_size=big"}, "-o flash_size: 'big' is not a size"},
+      {{"--config", "/nonexistent"}, "--config: cannot read /nonexistent"},
+      {{"memcached"}, "'memcached': is no option"},
+  };
+  for (const auto& [arguments, begin] : cases) {
+    const Ended ended = Run(arguments);
+    EXPECT_EQ(ended.code, 1) << begin;
+    ExpectOneLine(ended, begin);
+  }
+}
+
+TEST(CommandLineTest, ContradictionsExitWithSixtyFour) {
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"-m", "1"}, "-I 1m is more than half of -m"},
+      {{"-I", "1500k"}, "-I 1500k is no multiple of slab_chunk_max"},
+      {{"-o", "hot_lru_pct=50,warm_lru_pct=50"}, "-o hot_lru_pct and warm_lru_pct"},
+      {{"-o", "flash_size=1g"}, "-o flash_size needs flash_path"},
+      {{"-o", "flash_path=/nonexistent,flash_size=1m"}, "-o flash_size 1m is too small"},
+  };
+  for (const auto& [arguments, begin] : cases) {
+    const Ended ended = RunServing(arguments);
+    EXPECT_EQ(ended.code, 64) << begin;
+    ExpectOneLine(ended, begin);
+  }
+}
+
+TEST(CommandLineTest, RootMustNameAUserThatExists) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root has to";
+  const Ended missing = Run({"-p", "-1", "-l", "127.0.0.1"});
+  EXPECT_EQ(missing.code, 64);
+  ExpectOneLine(missing, "-u: can't run as root");
+  const Ended unknown = Run({"-p", "-1", "-l", "127.0.0.1", "-u", "no-such-user-here"});
+  EXPECT_EQ(unknown.code, 67);
+  ExpectOneLine(unknown, "-u no-such-user-here: can't find the user");
+}
+
+TEST(CommandLineTest, WhatTheSystemRefusesExitsWithSeventyOne) {
+  const Ended files = RunServing({"-c", "10000000"});
+  EXPECT_EQ(files.code, 71);
+  ExpectOneLine(files, "-c 10000000 and what else is open need a limit of");
+
+  Result<std::unique_ptr<support::Daemon>> first =
+      support::Daemon::Start({.binary = support::TerracedBinary(), .arguments = {}});
+  ASSERT_TRUE(first.ok()) << first.status().message();
+  std::vector<std::string> arguments = {"-l", "127.0.0.1", "-p",
+                                        std::to_string(first.value()->Port())};
+  if (::geteuid() == 0) arguments.insert(arguments.end(), {"-u", "root"});
+  const Ended taken = Run(arguments);
+  EXPECT_EQ(taken.code, 71);
+  ExpectOneLine(taken, "");
+  EXPECT_THAT(taken.error, HasSubstr(std::to_string(first.value()->Port())));
+}
+
+TEST(CommandLineTest, TheFileIsReadAndTheCommandLineWins) {
+  const TempDirectory directory;
+  const std::string path = directory.Sub("terraced.conf");
+  std::ofstream(path) << "# a comment\n-m 128\n-t 2 # two\n\n-o promote_hits=0\n";
+  Result<std::unique_ptr<support::Daemon>> daemon = support::Daemon::Start(
+      {.binary = support::TerracedBinary(), .arguments = {"-t", "3", "--config", path}});
+  ASSERT_TRUE(daemon.ok()) << daemon.status().message();
+  const auto settings = daemon.value()->Connect()->Stats("settings");
+  EXPECT_EQ(settings.at("maxbytes"), std::to_string(128U << 20));
+  EXPECT_EQ(settings.at("num_threads"), "3");
+  EXPECT_EQ(settings.at("promote_hits"), "0");
+
+  std::ofstream(path) << "-v\n-t none\n";
+  const Ended ended = RunServing({"--config", path});
+  EXPECT_EQ(ended.code, 1);
+  ExpectOneLine(ended, path + ":2: -t: 'none' is not a number");
+}
+
+TEST(CommandLineTest, EverySignalThatStopsDoesSoWithZero) {
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) {
+    Result<std::unique_ptr<support::Daemon>> daemon =
+        support::Daemon::Start({.binary = support::TerracedBinary(), .arguments = {}});
+    ASSERT_TRUE(daemon.ok()) << daemon.status().message();
+    ::kill(daemon.value()->Pid(), SIGHUP);  // changes nothing
+    EXPECT_EQ(daemon.value()->Stop(signal), 0);
+    EXPECT_EQ(daemon.value()->Stderr(), signal == SIGUSR1 ? "Gracefully stopping\n" : "");
+  }
+}
+
+// The process that -d left behind; ends with its owner. Held by descriptor: its number may be somebody
+// else's once it has ended, and it is no child of this process.
+class BackgroundDaemon {
+ public:
+  explicit BackgroundDaemon(const std::string& pid_file)
+      : fd_(static_cast<int>(
+            ::syscall(SYS_pidfd_open, std::atoi(ReadTextFile(pid_file).c_str()), 0))) {}
+  ~BackgroundDaemon() {
+    Signal(SIGKILL);
+    if (fd_ >= 0) ::close(fd_);
+  }
+  BackgroundDaemon(const BackgroundDaemon&) = delete;
+  BackgroundDaemon& operator=(const BackgroundDaemon&) = delete;
+
+  bool Exists() const { return fd_ >= 0; }
+  void Signal(int signal) {
+    if (fd_ >= 0) ::syscall(SYS_pidfd_send_signal, fd_, signal, nullptr, 0);
+  }
+  bool Ends() {
+    struct pollfd ended = {.fd = fd_, .events = POLLIN, .revents = 0};
+    return ::poll(&ended, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count())) == 1;
+  }
+
+ private:
+  const int fd_;
+};
+
+TEST(CommandLineTest, TheCommandReturnsWhenTheDaemonServes) {
+  const TempDirectory directory;
+  const std::string pid_file = directory.Sub("pid");
+  ::setenv("MEMCACHED_PORT_FILENAME", directory.Sub("ports").c_str(), 1);
+  const Ended ended = RunServing({"-d", "-P", pid_file});
+  ::unsetenv("MEMCACHED_PORT_FILENAME");
+  BackgroundDaemon daemon(pid_file);
+  EXPECT_EQ(ended.code, 0) << ended.error;
+  EXPECT_EQ(ended.error, "");
+  ASSERT_TRUE(daemon.Exists());
+  const std::string ports = ReadTextFile(directory.Sub("ports"));
+  ASSERT_THAT(ports, StartsWith("TCP INET: "));
+  Result<std::unique_ptr<support::Client>> client =
+      support::Client::Connect(std::atoi(ports.c_str() + 10));
+  ASSERT_TRUE(client.ok());
+  EXPECT_THAT(client.value()->Ask("version\r\n"), StartsWith("VERSION "));
+  daemon.Signal(SIGTERM);
+  ASSERT_TRUE(daemon.Ends());
+  EXPECT_NE(::access(pid_file.c_str(), F_OK), 0);
+}
+
+TEST(CommandLineTest, ADaemonThatCannotStartTellsTheCommand) {
+  const TempDirectory directory;
+  const std::string pid_file = directory.Sub("pid");
+  const Ended ended = RunServing({"-d", "-P", pid_file, "-c", "10000000"});
+  EXPECT_EQ(ended.code, 71);
+  ExpectOneLine(ended, "-c 10000000 and what else is open need a limit of");
+  EXPECT_NE(::access(pid_file.c_str(), F_OK), 0);
+}
+
+TEST(CommandLineTest, StartTerracedPassesItsFile) {
+  const TempDirectory directory;
+  const std::string path = directory.Sub("terraced.conf");
+  std::ofstream(path) << "-t none\n";
+  support::ProcessSpec spec;
+  spec.arguments = {TERRACED_SOURCE_DIR "/scripts/start-terraced", path};
+  spec.environment = {{"TERRACED", support::TerracedBinary()}};
+  spec.stderr_path = directory.Sub("err");
+  for (const auto& [argument, message] :
+       {std::pair<std::string, std::string>{path, path + ":1: -t: 'none' is not a number"},
+        {"/nonexistent", "cannot read the configuration file /nonexistent"}}) {
+    spec.arguments[1] = argument;
+    Result<std::unique_ptr<Process>> process = Process::Start(spec);
+    ASSERT_TRUE(process.ok());
+    EXPECT_EQ(process.value()->WaitFor(kPatience).value_or(-1), 1);
+    EXPECT_THAT(ReadTextFile(spec.stderr_path), HasSubstr(message));
+  }
+}
+
+}  // namespace
+}  // namespace terraced

@@ -1,0 +1,298 @@
+// Stopping and starting: a clean stop keeps everything, an unclean one keeps nothing on flash, and a directory
+// that cannot be used is refused with one line.
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "tests/e2e/flash_fixture.h"
+
+namespace terraced::support {
+namespace {
+
+struct StoredItem {
+  std::string value;
+  uint32_t flags = 0;
+  std::string unique;
+};
+
+class RestartTest : public FlashFixture {
+ protected:
+  // Items of all sizes; the first half on flash, the rest in RAM.
+  void StoreItems(int count) {
+    for (int i = 0; i < count; ++i) {
+      const std::string key = "item" + std::to_string(i);
+      StoredItem& item = items_[key];
+      item.value = ValueOf(key, i % 100 == 0 ? 150'000 : static_cast<size_t>(i) % 2'500);
+      item.flags = static_cast<uint32_t>(i) * 7;
+      ASSERT_EQ(client_->Set(key, item.value, item.flags, i % 3 == 0 ? 100'000 : 0), "STORED\r\n");
+      item.unique = client_->Gets(key).cas_unique;
+      if (i == count / 2) {
+        ASSERT_NO_FATAL_FAILURE(DemoteAll());
+      }
+    }
+  }
+  void ExpectItems() {
+    for (const auto& [key, item] : items_) {
+      const ValueBlock block = client_->Gets(key);
+      ASSERT_EQ(block.key, key) << "it is gone";
+      ASSERT_TRUE(block.data == item.value) << key;
+      ASSERT_EQ(block.flags, std::to_string(item.flags)) << key;
+      ASSERT_EQ(block.cas_unique, item.unique) << key;
+    }
+  }
+  static void SleepUntil(std::chrono::system_clock::time_point moment) {
+    std::this_thread::sleep_until(moment);
+  }
+  static int64_t Lines(const std::string& text) {
+    return std::count(text.begin(), text.end(), '\n');
+  }
+  void ExpectRefused(DaemonSpec spec, const std::string& mention) {
+    spec.patience = std::chrono::seconds(20);
+    const FailedStart failed = StartRefused(spec);
+    EXPECT_GT(failed.exit_status, 0) << failed.stderr_text;
+    EXPECT_LT(failed.exit_status, 128) << "it crashed: " << failed.stderr_text;
+    EXPECT_EQ(Lines(failed.stderr_text), 1) << failed.stderr_text;
+    EXPECT_NE(failed.stderr_text.find(mention), std::string::npos) << failed.stderr_text;
+  }
+  DaemonSpec SpecFor(const std::string& flash_path, const std::string& flash_size) const {
+    return {.binary = TerracedBinary(),
+            .arguments = {"-m", "64", "-o", "flash_path=" + flash_path + ",flash_size=" + flash_size}};
+  }
+  std::map<std::string, StoredItem> items_;
+};
+
+TEST_F(RestartTest, KeepsValueFlagsAndUniqueOfEveryItem) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_NO_FATAL_FAILURE(StoreItems(6'000));
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  EXPECT_EQ(client_->Stat(kStatCurrItems), items_.size());
+  ASSERT_NO_FATAL_FAILURE(ExpectItems());
+  ASSERT_NO_FATAL_FAILURE(Restart());  // what came back from flash only
+  ASSERT_NO_FATAL_FAILURE(ExpectItems());
+}
+
+TEST_F(RestartTest, IsCleanAfterEachOfTheStopSignals) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_NO_FATAL_FAILURE(StoreItems(200));
+  for (const int signal : {SIGINT, SIGUSR1, SIGTERM}) {
+    ASSERT_NO_FATAL_FAILURE(StopCleanly(signal));
+    ASSERT_NO_FATAL_FAILURE(Start());
+    ASSERT_NO_FATAL_FAILURE(ExpectItems());
+  }
+}
+
+TEST_F(RestartTest, ChangesWorkOnItemsFromBefore) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_EQ(client_->Set("n", "41", 3), "STORED\r\n");
+  ASSERT_EQ(client_->Set("text", "begin", 4), "STORED\r\n");
+  ASSERT_EQ(client_->Set("gone", "x"), "STORED\r\n");
+  const std::string unique = client_->Gets("text").cas_unique;
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  EXPECT_EQ(Ask("incr n 1\r\n"), "42\r\n");
+  EXPECT_EQ(client_->Store("append text 0 0 4", "-end"), "STORED\r\n");
+  EXPECT_EQ(client_->Store("cas text 0 0 1 " + unique, "x"), "EXISTS\r\n");
+  EXPECT_EQ(Ask("delete gone\r\n"), "DELETED\r\n");
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  EXPECT_EQ(Ask("get n text gone\r\n"),
+            "VALUE n 3 2\r\n42\r\nVALUE text 4 9\r\nbegin-end\r\nEND\r\n");
+}
+
+TEST_F(RestartTest, NeverHandsOutACasUniqueAgain) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  std::set<std::string> seen;
+  for (int run = 0; run < 4; ++run) {
+    for (int i = 0; i < 100; ++i) {
+      ASSERT_EQ(client_->Set("k" + std::to_string(i), "x"), "STORED\r\n");
+      ASSERT_TRUE(seen.insert(client_->Gets("k" + std::to_string(i)).cas_unique).second);
+    }
+    if (run % 2 == 0) {
+      ASSERT_NO_FATAL_FAILURE(Restart());
+    } else {
+      Kill();
+      ASSERT_NO_FATAL_FAILURE(Start());
+    }
+  }
+}
+
+TEST_F(RestartTest, WhatExpiredWhileItWasDownIsGone) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_EQ(client_->Set("short-flash", "x", 0, 2), "STORED\r\n");
+  ASSERT_EQ(client_->Set("long-flash", "x", 0, 1'000), "STORED\r\n");
+  ASSERT_NO_FATAL_FAILURE(DemoteAll());
+  ASSERT_EQ(client_->Set("short-ram", "x", 0, 2), "STORED\r\n");
+  ASSERT_EQ(client_->Set("long-ram", "x", 0, 1'000), "STORED\r\n");
+  const auto expired = std::chrono::system_clock::now() + std::chrono::seconds(4);
+  ASSERT_NO_FATAL_FAILURE(StopCleanly());
+  SleepUntil(expired);
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_EQ(Ask("get short-flash short-ram\r\n"), "END\r\n");
+  EXPECT_EQ(Ask("get long-flash long-ram\r\n"),
+            "VALUE long-flash 0 1\r\nx\r\nVALUE long-ram 0 1\r\nx\r\nEND\r\n");
+}
+
+TEST_F(RestartTest, DeletedAndOverwrittenValuesStayAway) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  for (int i = 0; i < 300; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    ASSERT_EQ(client_->Set(key, ValueOf(key, 500)), "STORED\r\n");
+  }
+  ASSERT_NO_FATAL_FAILURE(DemoteAll());
+  for (int i = 0; i < 300; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    if (i % 3 == 0) {
+      ASSERT_EQ(Ask("delete " + key + "\r\n"), "DELETED\r\n");
+    } else if (i % 3 == 1) {
+      ASSERT_EQ(client_->Set(key, ValueOf(key, 500, 1)), "STORED\r\n");
+    }
+  }
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  for (int i = 0; i < 300; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    const std::string expected =
+        i % 3 == 0 ? "<miss>" : ValueOf(key, 500, static_cast<uint64_t>(i % 3 == 1));
+    ASSERT_EQ(client_->Get(key), expected) << key;
+  }
+}
+
+TEST_F(RestartTest, AFlushBeforeTheStopStays) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_NO_FATAL_FAILURE(StoreItems(500));
+  ASSERT_EQ(Ask("flush_all\r\n"), "OK\r\n");
+  ASSERT_EQ(client_->Set("after", "x"), "STORED\r\n");
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  for (const auto& [key, item] : items_) ASSERT_EQ(client_->Get(key), "<miss>");
+  EXPECT_EQ(client_->Get("after"), "x");
+}
+
+TEST_F(RestartTest, APendingFlushStillHappens) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_EQ(client_->Set("flash", "x"), "STORED\r\n");
+  ASSERT_NO_FATAL_FAILURE(DemoteAll());
+  ASSERT_EQ(client_->Set("ram", "x"), "STORED\r\n");
+  const auto asked = std::chrono::system_clock::now();
+  ASSERT_EQ(Ask("flush_all 8\r\n"), "OK\r\n");
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  ASSERT_LT(std::chrono::system_clock::now() - asked, std::chrono::seconds(6)) << "too slow to tell";
+  EXPECT_EQ(client_->Get("flash"), "x");
+  EXPECT_EQ(client_->Get("ram"), "x");
+  SleepUntil(asked + std::chrono::seconds(10));
+  EXPECT_EQ(Ask("get flash ram\r\n"), "END\r\n");
+  ASSERT_EQ(client_->Set("later", "x"), "STORED\r\n");
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  EXPECT_EQ(client_->Get("later"), "x") << "the flush happened twice";
+  EXPECT_EQ(Ask("get flash ram\r\n"), "END\r\n");
+}
+
+TEST_F(RestartTest, AFlushThatFellDueWhileItWasDownComesBeforeTheFirstAnswer) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_EQ(client_->Set("flash", "x"), "STORED\r\n");
+  ASSERT_NO_FATAL_FAILURE(DemoteAll());
+  ASSERT_EQ(client_->Set("ram", "x"), "STORED\r\n");
+  const auto asked = std::chrono::system_clock::now();
+  ASSERT_EQ(Ask("flush_all 2\r\n"), "OK\r\n");
+  ASSERT_NO_FATAL_FAILURE(StopCleanly());
+  SleepUntil(asked + std::chrono::seconds(4));
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_EQ(Ask("get flash ram\r\n"), "END\r\n");
+}
+
+TEST_F(RestartTest, AnUncleanStopEmptiesTheTierAndSaysSoInOneLine) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_NO_FATAL_FAILURE(StoreItems(2'000));
+  Kill();
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_EQ(Lines(daemon_->Stderr()), 1) << daemon_->Stderr();
+  EXPECT_NE(daemon_->Stderr().find("emptied"), std::string::npos) << daemon_->Stderr();
+  for (const auto& [key, item] : items_) ASSERT_EQ(client_->Get(key), "<miss>");
+  EXPECT_EQ(client_->Stat(kStatFlashItems), 0U);
+  items_.clear();
+  ASSERT_NO_FATAL_FAILURE(StoreItems(200));
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  ASSERT_NO_FATAL_FAILURE(ExpectItems());
+}
+
+TEST_F(RestartTest, AnUncleanStopAfterAWarmStartIsUncleanToo) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_NO_FATAL_FAILURE(StoreItems(200));
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  ASSERT_EQ(Ask("delete item1\r\n"), "DELETED\r\n");
+  Kill();
+  ASSERT_NO_FATAL_FAILURE(Start());
+  for (const auto& [key, item] : items_) ASSERT_EQ(client_->Get(key), "<miss>");
+}
+
+TEST_F(RestartTest, ASmallerQuotaDropsTheOldestAndKeepsTheRest) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  for (int i = 0; i < 3'000; ++i) {
+    const std::string key = "q" + std::to_string(i);
+    ASSERT_EQ(client_->Set(key, ValueOf(key, 60'000)), "STORED\r\n");
+  }
+  ASSERT_NO_FATAL_FAILURE(StopCleanly());
+  Result<std::unique_ptr<Daemon>> smaller = Daemon::Start(SpecFor(FlashPath(), "100m"));
+  ASSERT_TRUE(smaller.ok()) << smaller.status().message();
+  daemon_ = std::move(smaller).value();
+  client_ = daemon_->Connect();
+  int there = 0;
+  for (int i = 0; i < 3'000; ++i) {
+    const std::string key = "q" + std::to_string(i);
+    const std::string value = client_->Get(key);
+    if (value == "<miss>") continue;
+    ASSERT_TRUE(value == ValueOf(key, 60'000)) << key;
+    ++there;
+  }
+  EXPECT_GT(there, 600);
+  EXPECT_LT(there, 2'600);
+  EXPECT_LE(DirectoryDiskBytes(FlashPath()), 110ULL << 20);
+}
+
+TEST_F(RestartTest, ASecondDaemonOnTheSameDirectoryIsRefused) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_EQ(client_->Set("k", "x"), "STORED\r\n");
+  ExpectRefused(Spec(), FlashPath());
+  ASSERT_NO_FATAL_FAILURE(DemoteAll());
+  EXPECT_EQ(client_->Get("k"), "x");
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  EXPECT_EQ(client_->Get("k"), "x");
+}
+
+TEST_F(RestartTest, ADirectoryThatCannotBeUsedIsRefused) {
+  const std::string file = directory_.Sub("file");
+  std::ofstream(file) << "not a directory";
+  ExpectRefused(SpecFor(file, "256m"), file);
+
+  const std::string foreign = directory_.Sub("foreign");
+  std::filesystem::create_directory(foreign);
+  std::ofstream(foreign + "/letter") << "dear reader";
+  ExpectRefused(SpecFor(foreign, "256m"), foreign);
+  EXPECT_EQ(ReadTextFile(foreign + "/letter"), "dear reader");
+
+  // Root may write anywhere, but nobody can make a directory there.
+  ExpectRefused(SpecFor("/proc/terraced", "256m"), "/proc/terraced");
+  // A path through something that is no directory.
+  ExpectRefused(SpecFor(file + "/below", "256m"), file);
+}
+
+TEST_F(RestartTest, AQuotaThatCannotWorkIsRefused) {
+  ExpectRefused(SpecFor(FlashPath(), "1k"), "flash_size");
+  ExpectRefused(SpecFor(FlashPath(), "900t"), "flash_size");
+}
+
+TEST_F(RestartTest, AnUnknownFormatIsRefusedAndLeftAlone) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_NO_FATAL_FAILURE(StoreItems(50));
+  ASSERT_NO_FATAL_FAILURE(StopCleanly());
+  const std::string format = FlashPath() + "/FORMAT";
+  const std::string known = ReadTextFile(format);
+  std::ofstream(format, std::ios::trunc) << "99999\n";
+  ExpectRefused(Spec(), FlashPath());
+  std::ofstream(format, std::ios::trunc | std::ios::binary) << known;
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_NO_FATAL_FAILURE(ExpectItems());
+}
+
+}  // namespace
+}  // namespace terraced::support
