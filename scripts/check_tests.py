@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Checks that every test is built and that every source has a test.
+
+  scripts/check_tests.py [--build-dir DIR]   default: build; its compile_commands.json names what is built
+  scripts/check_tests.py --strict            what is only reported below is an error too
+
+A tests/**/*_test.cc that no target compiles is an error, and so is a row of TESTED_ELSEWHERE that is not true. A
+source of storage/, tiering/ or src/ without a test of its name in the mirroring folder and without a row is reported.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+
+# Sources whose test has another name, with the reason: who tests them instead.
+TESTED_ELSEWHERE = {
+    "src/main.cc": "it only puts the parts together; tests/e2e starts it in every test",
+}
+
+
+def compiled_files(build_dir):
+    """The files that some target of the build compiles, absolute and resolved."""
+    database = build_dir / "compile_commands.json"
+    if not database.is_file():
+        sys.exit(f"check_tests: {database} is missing: configure the build first (scripts/build)")
+    commands = json.loads(database.read_text(encoding="utf-8"))
+    return {(pathlib.Path(entry["directory"]) / entry["file"]).resolve() for entry in commands}
+
+
+def unbuilt_tests(root, build_dir):
+    """One line for each test file that no target compiles."""
+    built = compiled_files(build_dir)
+    for test in sorted((root / "tests").rglob("*_test.cc")):
+        if test.resolve() not in built:
+            yield f"{test.relative_to(root)}: no target builds it, see tests/CMakeLists.txt"
+
+
+def has_own_test(root, source):
+    """src/net/worker.cc is tested by worker_test.cc in tests/src/net or tests/src."""
+    mirror = root / "tests" / source.parent
+    layer = root / "tests" / source.parts[0]
+    name = source.stem + "_test.cc"
+    return (mirror / name).is_file() or (layer / name).is_file()
+
+
+def sources_of(root):
+    """Every .cc of the three layers, from the root."""
+    return {file.relative_to(root) for layer in ("storage", "tiering", "src") for file in (root / layer).rglob("*.cc")}
+
+
+def untested_sources(root):
+    """One line for each source that nothing tests by name and that no row explains."""
+    for source in sorted(sources_of(root)):
+        if not has_own_test(root, source) and source.as_posix() not in TESTED_ELSEWHERE:
+            yield f"{source}: no {source.stem}_test.cc in tests/{source.parent}, and no row in TESTED_ELSEWHERE"
+
+
+def untrue_rows(root):
+    """One line for each row of TESTED_ELSEWHERE that is out of date."""
+    sources = sources_of(root)
+    for path in map(pathlib.PurePosixPath, TESTED_ELSEWHERE):
+        if path not in sources:
+            yield f"{path}: is in TESTED_ELSEWHERE and does not exist"
+        elif has_own_test(root, path):
+            yield f"{path}: has its own test, its row in TESTED_ELSEWHERE is out of date"
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Checks that tests are built and sources are tested.")
+    parser.add_argument("--build-dir", type=pathlib.Path, help="default: build")
+    parser.add_argument("--strict", action="store_true", help="a source without a test is an error")
+    arguments = parser.parse_args()
+    root = pathlib.Path(__file__).resolve().parent.parent
+
+    errors = [*unbuilt_tests(root, arguments.build_dir or root / "build"), *untrue_rows(root)]
+    reports = list(untested_sources(root))
+    for line in errors + reports:
+        print(line)
+    print(f"check_tests: {len(errors)} errors, {len(reports)} sources without a test of their name")
+    return 1 if errors or (arguments.strict and reports) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+# Sourced: the packages of Debian 12 that terraced needs, and which of them are missing here.
+# shellcheck shell=bash disable=SC2034
+
+# What scripts/build and scripts/run need.
+BUILD_PACKAGES=(
+  g++ cmake ninja-build pkg-config
+  librocksdb-dev  # the flash tier's files
+  libevent-dev    # the workers' event loops
+  liblz4-dev      # compression of values on flash
+  libgtest-dev libgmock-dev
+)
+
+# What scripts/test and scripts/check need beside those.
+TEST_PACKAGES=(
+  memcached                       # the reference server; installed without being started
+  clang clang-tidy clang-format   # thread-safety analysis, lint, format
+  python3                         # scripts/check_*.py
+)
+
+# missing_packages PACKAGE...: one name a line. A package that is only half installed counts as missing.
+missing_packages() {
+  command -v dpkg-query >/dev/null ||
+    die "there is no dpkg-query here. On a system other than Debian, install by hand what these packages hold: $*"
+  local installed package
+  installed=$(dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true)
+  for package in "$@"; do
+    grep -qxF "installed $package" <<<"$installed" || printf '%s\n' "$package"
+  done
+}
