@@ -9,7 +9,8 @@ constexpr uint64_t kSecondUs = 1'000'000;
 constexpr uint64_t kDayUs = 24ULL * 60 * 60 * kSecondUs;
 
 // A window's budget may be overdrawn by one batch; the next window begins that much poorer.
-void Renew(uint64_t window_us, uint64_t budget, uint64_t now_us, uint64_t* began_us, uint64_t* spent) {
+void Renew(uint64_t window_us, uint64_t budget, uint64_t now_us, uint64_t* began_us,
+           uint64_t* spent) {
   while (now_us - *began_us >= window_us && *spent > 0) {
     *spent -= budget < *spent ? budget : *spent;
     *began_us += window_us;

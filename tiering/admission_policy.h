@@ -1,6 +1,7 @@
-// AdmissionPolicy: whether an item deserves a flash write, and whether the device may be written to now.
-// Floors for size and remaining TTL, "ever hit, or flash not full yet", and a budget of bytes per second and per
-// day (flash wears out by bytes). What is not admitted is evicted like in a cache without flash.
+// AdmissionPolicy: whether an item deserves a flash write, and whether the device may be written to
+// now. Floors for size and remaining TTL, "ever hit, or flash not full yet", and a budget of bytes
+// per second and per day (flash wears out by bytes). What is not admitted is evicted like in a
+// cache without flash.
 // Threads: the demoter's only.
 #pragma once
 

@@ -1,4 +1,5 @@
-// BackgroundThread: a loop that works, rests as long as its last round said, and can be woken or stopped at once.
+// BackgroundThread: a loop that works, rests as long as its last round said, and can be woken or
+// stopped at once.
 // Threads: Start and Join by the owner; Wake by any; the round runs on the thread.
 #pragma once
 

@@ -13,7 +13,8 @@ using storage::SlabClass;
 
 namespace {
 
-// Values up to this are copied under the shard mutex and encoded after it; larger ones are pinned instead.
+// Values up to this are copied under the shard mutex and encoded after it; larger ones are pinned
+// instead.
 constexpr uint32_t kStageBytesMax = 16U << 10;
 constexpr size_t kIdentitiesPerHold = 64;
 
@@ -182,13 +183,13 @@ Result<storage::BatchFile> BatchBuilder::Write() {
   }
   std::sort(records.begin(), records.end(),
             [](const auto& a, const auto& b) { return a.key < b.key; });
-  // A key that was stored over while the batch was open may stand here twice. One of its entries is invalid,
-  // so rule 2 gives neither a slot: which record is written does not matter.
+  // A key that was stored over while the batch was open may stand here twice. One of its entries is
+  // invalid, so rule 2 gives neither a slot: which record is written does not matter.
   records.erase(std::unique(records.begin(), records.end(),
                             [](const auto& a, const auto& b) { return a.key == b.key; }),
                 records.end());
-  Result<storage::BatchFile> file = tiers_.store->Write(
-      serial_, records, [] { SyncPoints::Pass(SyncPoint::kDemoteBuilt); });
+  Result<storage::BatchFile> file =
+      tiers_.store->Write(serial_, records, [] { SyncPoints::Pass(SyncPoint::kDemoteBuilt); });
   std::string().swap(bytes_);
   if (file.ok()) SyncPoints::Pass(SyncPoint::kDemoteIngested);
   return file;
@@ -203,8 +204,8 @@ std::array<uint32_t, storage::kPartitions> BatchBuilder::EntriesPerPartition() c
 Item* BatchBuilder::ValidItem(Shard& shard, const Entry& entry) const {
   if (!shard.ram.IsLinked(entry.hash, entry.position)) return nullptr;
   Item* const item = tiers_.arena->ItemAt(entry.position);
-  const bool marked = item->Has(storage::kItemInBatch) &&
-                      item->clean_serial == static_cast<uint32_t>(serial_);
+  const bool marked =
+      item->Has(storage::kItemInBatch) && item->clean_serial == static_cast<uint32_t>(serial_);
   return marked && item->cas_unique == entry.cas_unique ? item : nullptr;
 }
 
@@ -269,7 +270,8 @@ void BatchBuilder::SlotIdentity(Shard& shard, std::span<const Entry> entries,
 bool BatchBuilder::AddSlot(Shard& shard, std::span<const Entry> entries,
                            storage::BatchNumber number, const Moment& moment) {
   const uint64_t hash = entries.front().hash;
-  // A rewrite moves its slot: taking the old one out first leaves room for the new one in the same buckets.
+  // A rewrite moves its slot: taking the old one out first leaves room for the new one in the same
+  // buckets.
   const storage::SlotList standing = tiers_.index.Find(shard.Number(), hash, moment.epoch);
   for (const Entry& entry : entries) {
     if (entry.source == storage::kNoSerial) continue;
@@ -280,7 +282,8 @@ bool BatchBuilder::AddSlot(Shard& shard, std::span<const Entry> entries,
       tiers_.counters.second_chances.fetch_add(1, std::memory_order_relaxed);
     }
   }
-  if (tiers_.index.Add(shard.Number(), hash, number, false) == storage::FlashIndex::AddResult::kFull) {
+  if (tiers_.index.Add(shard.Number(), hash, number, false) ==
+      storage::FlashIndex::AddResult::kFull) {
     tiers_.counters.index_full.fetch_add(1, std::memory_order_relaxed);
     return false;
   }

@@ -1,8 +1,10 @@
-// BatchBuilder: one batch on its way to flash. It takes COLD items out of shards (marking them, so that a
-// mutation cancels them), encodes their records, has the file built and ingested, and then gives slots to what
-// is still valid: rules 2 and 6 of storage/README.md, "Flash index", are kept here.
+// BatchBuilder: one batch on its way to flash. It takes COLD items out of shards (marking them, so
+// that a mutation cancels them), encodes their records, has the file built and ingested, and then
+// gives slots to what is still valid: rules 2 and 6 of storage/README.md, "Flash index", are kept
+// here.
 // Threads: the demoter's only; takes one shard mutex at a time, a bounded number of items per hold.
-// Ownership: items stay in RAM, readable, until their slot stands; nothing is pinned while the file is built.
+// Ownership: items stay in RAM, readable, until their slot stands; nothing is pinned while the file
+// is built.
 // Errors: Write's Status; the caller then abandons the batch, whose items stay what they are.
 #pragma once
 
@@ -19,10 +21,10 @@
 namespace terraced::tiering {
 
 struct CollectRules {
-  bool everything = false;   // not only what is cold: `debug demote`, and the drain of a clean stop
-  bool any_size = false;     // the drain: flash_item_max does not count
+  bool everything = false;  // not only what is cold: `debug demote`, and the drain of a clean stop
+  bool any_size = false;    // the drain: flash_item_max does not count
   uint64_t item_bytes_max = 0;
-  bool flash_full = false;   // for admission
+  bool flash_full = false;  // for admission
 };
 
 class BatchBuilder {
@@ -30,10 +32,12 @@ class BatchBuilder {
   BatchBuilder(Tiers& tiers, AdmissionPolicy& admission, uint64_t serial, uint64_t epoch,
                uint64_t bytes_limit);
 
-  // Takes items from the tail of one list; returns how many it took. Sets Flushed() when the epoch is gone.
+  // Takes items from the tail of one list; returns how many it took. Sets Flushed() when the epoch
+  // is gone.
   uint32_t Collect(Shard& shard, storage::SlabClass slab_class, storage::LruSegment segment,
                    uint32_t items_max, const CollectRules& rules);
-  // Second chance: a record of `source` comes along, if its slot still stands when this batch gets its own.
+  // Second chance: a record of `source` comes along, if its slot still stands when this batch gets
+  // its own.
   void AddRewrite(uint64_t hash, uint64_t source, std::string_view key,
                   const storage::DecodedRecord& record);
 
@@ -58,7 +62,7 @@ class BatchBuilder {
     uint64_t hash = 0;
     uint64_t identity = 0;
     uint64_t cas_unique = 0;
-    uint64_t source = storage::kNoSerial;  // of a rewrite; kNoSerial: a RAM item
+    uint64_t source = storage::kNoSerial;               // of a rewrite; kNoSerial: a RAM item
     storage::Position position = storage::kNoPosition;  // of a rewrite: which of rewrite_keys_
     uint32_t key_bytes = 0;
     uint64_t key_at = 0;  // offsets into bytes_
@@ -89,7 +93,8 @@ class BatchBuilder {
                     const Moment& moment, bool keep_hit_items) TERRACED_REQUIRES(shard.mutex);
   bool AddSlot(Shard& shard, std::span<const Entry> entries, storage::BatchNumber number,
                const Moment& moment) TERRACED_REQUIRES(shard.mutex);
-  // A rewritten record that was promoted since it was read: its item is clean under the new serial (I1).
+  // A rewritten record that was promoted since it was read: its item is clean under the new serial
+  // (I1).
   void MoveCleanMark(Shard& shard, const Entry& entry, storage::BatchNumber from,
                      storage::BatchNumber to) TERRACED_REQUIRES(shard.mutex);
   void ReleaseItem(Shard& shard, storage::Item* item, const Entry& entry,

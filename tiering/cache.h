@@ -1,7 +1,8 @@
-// Cache: one key space over two terraces, RAM and flash; the engine's face towards src/. Every command is a
-// function that runs once under the shard mutex. If its answer lies on flash it says kNeedsFlash, the caller
-// has the fill read (FillQueue) and calls the same function again with that evidence: validation, bounded
-// retries and the command itself are then one critical section (I3). Nothing here blocks on disk.
+// Cache: one key space over two terraces, RAM and flash; the engine's face towards src/. Every
+// command is a function that runs once under the shard mutex. If its answer lies on flash it says
+// kNeedsFlash, the caller has the fill read (FillQueue) and calls the same function again with that
+// evidence: validation, bounded retries and the command itself are then one critical section (I3).
+// Nothing here blocks on disk.
 // Threads: any, unless a method says otherwise. Lock order and thread table: tiering/README.md.
 // Ownership: keys and value bytes are borrowed for the call; pinned values are lent as ItemRef.
 // Errors: Outcome for clients' answers; Status for start and stop.
@@ -28,10 +29,10 @@ namespace terraced::tiering {
 
 enum class Outcome : uint8_t {
   kHit,
-  kMiss,        // get, gat
+  kMiss,  // get, gat
   kStored,
   kNotStored,
-  kExists,      // cas unique differs
+  kExists,  // cas unique differs
   kNotFound,
   kDeleted,
   kTouched,
@@ -54,8 +55,8 @@ struct ItemMeta {
 // Where the value of a hit goes. For small values the shard mutex is held: only copy, never block.
 class ValueSink {
  public:
-  // The value will have meta.value_bytes; returns where exactly so many bytes can be copied to. Nothing may
-  // move that place until the call that produced it has returned.
+  // The value will have meta.value_bytes; returns where exactly so many bytes can be copied to.
+  // Nothing may move that place until the call that produced it has returned.
   virtual char* Begin(const ItemMeta& meta) = 0;
   // Values over kCopyBytesMax in RAM: pinned, to be sent from where they lie (chunk by chunk).
   virtual void Pinned(const ItemMeta& meta, storage::ItemRef ref) = 0;
@@ -65,7 +66,8 @@ class ValueSink {
 };
 constexpr uint32_t kCopyBytesMax = 16U << 10;
 
-// An item being filled by its connection: not yet visible to anyone. Gives its chunks back unless stored.
+// An item being filled by its connection: not yet visible to anyone. Gives its chunks back unless
+// stored.
 class Draft {
  public:
   Draft() = default;
@@ -93,7 +95,7 @@ enum class AllocateResult : uint8_t {
   kOk,
   kTooLarge,  // over -I
   kNoMemory,  // nothing may be evicted (-M), or everything is pinned
-  kWait,      // the demoter is behind: stop reading from this connection for a moment, then ask again
+  kWait,  // the demoter is behind: stop reading from this connection for a moment, then ask again
 };
 
 enum class StoreMode : uint8_t { kSet, kAdd, kReplace, kAppend, kPrepend, kCas };
@@ -101,7 +103,8 @@ enum class Arithmetic : uint8_t { kIncrement, kDecrement };
 
 class Cache {
  public:
-  // Opens (or empties) the flash tier and starts the background threads. `clock` outlives the cache.
+  // Opens (or empties) the flash tier and starts the background threads. `clock` outlives the
+  // cache.
   static Result<std::unique_ptr<Cache>> Create(const CacheOptions& options, const Clock& clock);
   virtual ~Cache() = default;
 
@@ -112,7 +115,8 @@ class Cache {
   // get, gets.
   virtual Outcome Get(const Key& key, Evidence* evidence, ValueSink& sink) = 0;
   // gat, gats; touch. `exptime_s` is absolute (AbsoluteExptime).
-  virtual Outcome GetAndTouch(const Key& key, uint32_t exptime_s, Evidence* evidence, ValueSink& sink) = 0;
+  virtual Outcome GetAndTouch(const Key& key, uint32_t exptime_s, Evidence* evidence,
+                              ValueSink& sink) = 0;
   virtual Outcome Touch(const Key& key, uint32_t exptime_s, Evidence* evidence) = 0;
   virtual Outcome Delete(const Key& key, Evidence* evidence) = 0;
   // *value is the new number.
@@ -123,14 +127,15 @@ class Cache {
   virtual AllocateResult Allocate(const Key& key, uint32_t client_flags, uint32_t exptime_s,
                                   uint64_t value_bytes, bool may_wait, Draft* draft) = 0;
   // kStored, kNotStored, kExists, kNotFound, kTooLarge or kNoMemory (append, prepend), kNeedsFlash,
-  // kFlashFailed. The draft is consumed unless the answer is kNeedsFlash. *cas_unique of a stored item.
+  // kFlashFailed. The draft is consumed unless the answer is kNeedsFlash. *cas_unique of a stored
+  // item.
   virtual Outcome Store(const Key& key, StoreMode mode, Draft* draft, uint64_t compare_cas,
                         Evidence* evidence, uint64_t* cas_unique) = 0;
   // A set that was refused for its size or for memory must not leave the old value behind (I2).
   virtual void DropRefused(const Key& key) = 0;
 
-  // flush_all: everything stored until now is gone from both tiers by a single store. `at_s` 0 = now;
-  // else the Unix second at which it falls due (replaces a pending one).
+  // flush_all: everything stored until now is gone from both tiers by a single store. `at_s` 0 =
+  // now; else the Unix second at which it falls due (replaces a pending one).
   virtual void FlushAll(uint32_t at_s) = 0;
 
   // Each second, by the daemon's clock thread: applies a flush that fell due.
@@ -142,12 +147,12 @@ class Cache {
   virtual FlashReader& Reader() = 0;
   virtual bool HasFlash() const = 0;
 
-  // Tests (`debug demote`): everything in RAM that may go to flash goes; `done` is posted when all is ingested
-  // and has its slots.
+  // Tests (`debug demote`): everything in RAM that may go to flash goes; `done` is posted when all
+  // is ingested and has its slots.
   virtual void DemoteAll(Executor& executor, Completion* done) = 0;
 
-  // Clean stop: no command may be running any more. Drains RAM to flash, writes index and clean mark.
-  // `hurry` may become true meanwhile (second SIGTERM): stops at once, unclean.
+  // Clean stop: no command may be running any more. Drains RAM to flash, writes index and clean
+  // mark. `hurry` may become true meanwhile (second SIGTERM): stops at once, unclean.
   virtual Status Stop(const std::function<bool()>& hurry) = 0;
 };
 

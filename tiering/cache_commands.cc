@@ -1,5 +1,6 @@
-// The commands that read, delete and touch; those that store are in cache_stores.cc. Each is one critical
-// section of its key's shard: RAM first (I1), then what flash says (I3), then the change (I2).
+// The commands that read, delete and touch; those that store are in cache_stores.cc. Each is one
+// critical section of its key's shard: RAM first (I1), then what flash says (I3), then the change
+// (I2).
 #include <cstring>
 
 #include "tiering/two_tier_cache.h"
@@ -101,8 +102,8 @@ bool TwoTierCache::WantsPromotion(const Evidence* evidence) const {
 void TwoTierCache::Promote(Shard& shard, const Key& key, const Moment& moment,
                            const Shard::FlashAnswer& answer, Draft* draft) {
   Item* const item = tiers_->arena->ItemAt(draft->position_);
-  // The flash copy stays and the RAM item is clean (I1). It lives under the record's epoch: a flush between
-  // the read and now must not be escaped by moving up.
+  // The flash copy stays and the RAM item is clean (I1). It lives under the record's epoch: a flush
+  // between the read and now must not be escaped by moving up.
   item->clean_serial = static_cast<uint32_t>(answer.found->serial);
   item->Set(storage::kItemClean | storage::kItemFetched);
   item->last_access_s = moment.now_s;

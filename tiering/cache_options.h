@@ -1,5 +1,6 @@
-// CacheOptions: what the cache over both tiers can be told. Plain data with the defaults; the options table
-// of src/ points into it. "live" options may change while the cache runs (Cache::Settings()).
+// CacheOptions: what the cache over both tiers can be told. Plain data with the defaults; the
+// options table of src/ points into it. "live" options may change while the cache runs
+// (Cache::Settings()).
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,8 @@
 namespace terraced::tiering {
 
 struct CacheOptions {
-  storage::SlabOptions slabs;         // -m -f -n -I -k -L, slab_chunk_max, slab_sizes
-  bool evict_to_free = true;          // -M turns it off
+  storage::SlabOptions slabs;  // -m -f -n -I -k -L, slab_chunk_max, slab_sizes
+  bool evict_to_free = true;   // -M turns it off
 
   // LRU and crawler, memcached's names
   bool lru_maintainer = true;
@@ -20,30 +21,30 @@ struct CacheOptions {
   uint32_t warm_lru_pct = 40;
   double hot_max_factor = 0.2;
   double warm_max_factor = 2.0;
-  int64_t temporary_ttl_s = -1;       // below 0: no TEMP segment
+  int64_t temporary_ttl_s = -1;  // below 0: no TEMP segment
   bool lru_crawler = true;
   uint32_t lru_crawler_sleep_us = 100;
   bool slab_reassign = true;
-  uint32_t slab_automove = 1;         // 0 off, 1 slow and careful, 2 at every eviction
+  uint32_t slab_automove = 1;  // 0 off, 1 slow and careful, 2 at every eviction
   double slab_automove_ratio = 0.8;
   uint32_t slab_automove_window_s = 10;
 
   // Flash tier
-  std::string flash_path;             // empty: RAM only
-  uint64_t flash_size_bytes = 0;      // quota on disk
+  std::string flash_path;         // empty: RAM only
+  uint64_t flash_size_bytes = 0;  // quota on disk
   uint32_t flash_read_threads = 4;
   uint32_t flash_batch_bytes = 0;     // 0: chosen from -m and flash_size
   uint64_t flash_item_max_bytes = 0;  // larger items stay in RAM; 0: half a batch
   uint32_t flash_item_min_bytes = 0;  // admission floors (live)
   uint32_t flash_ttl_min_s = 0;
-  bool flash_admit_unread = true;     // false: once flash is full, only items that were ever hit
+  bool flash_admit_unread = true;       // false: once flash is full, only items that were ever hit
   uint64_t flash_write_rate_bytes = 0;  // per second; 0 = no limit (live)
   uint64_t flash_write_day_bytes = 0;   // per 24 hours; 0 = no limit (live)
-  uint32_t promote_hits = 2;          // flash hits until an item moves back to RAM; 0 = never (live)
-  uint32_t second_chance_pct = 25;    // share of a dropped batch that may be rewritten (live)
-  uint32_t demotion_wait_ms = 10;     // how long a storing connection may wait for demotion; 0 = never
-  uint32_t flash_read_deadline_ms = 1'000;   // a get that waited longer is a counted miss
-  uint32_t flash_wait_deadline_ms = 10'000;  // commands that must know: then SERVER_ERROR
+  uint32_t promote_hits = 2;        // flash hits until an item moves back to RAM; 0 = never (live)
+  uint32_t second_chance_pct = 25;  // share of a dropped batch that may be rewritten (live)
+  uint32_t demotion_wait_ms = 10;  // how long a storing connection may wait for demotion; 0 = never
+  uint32_t flash_read_deadline_ms = 1'000;      // a get that waited longer is a counted miss
+  uint32_t flash_wait_deadline_ms = 10'000;     // commands that must know: then SERVER_ERROR
   uint64_t flash_read_bytes_max = 64ULL << 20;  // bytes being read or waiting to be sent
   uint64_t flash_block_cache_bytes = 8ULL << 20;
   int flash_open_files_max = 512;

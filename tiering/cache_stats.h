@@ -1,5 +1,5 @@
-// CacheStats: what the cache has counted, as plain values. src/stats names the fields (memcached's names where
-// it has one). Counters grow until ResetStats(); gauges say what is now.
+// CacheStats: what the cache has counted, as plain values. src/stats names the fields (memcached's
+// names where it has one). Counters grow until ResetStats(); gauges say what is now.
 #pragma once
 
 #include <array>
@@ -72,45 +72,47 @@ struct CommandCounters {
   uint64_t get_hits_ram = 0;
   uint64_t get_hits_flash = 0;
   uint64_t flash_promotions = 0;
-  uint64_t flash_index_collisions = 0;  // colliding neighbours lost to a mutation
-  uint64_t flash_reads_retried = 0;     // fills that were not valid any more (I3)
-  uint64_t flash_read_misses = 0;       // slots of other keys only: fingerprint false positives
+  uint64_t flash_index_collisions = 0;     // colliding neighbours lost to a mutation
+  uint64_t flash_reads_retried = 0;        // fills that were not valid any more (I3)
+  uint64_t flash_read_misses = 0;          // slots of other keys only: fingerprint false positives
   uint64_t flash_demotions_cancelled = 0;  // in a batch, changed before they had their slot
 };
 
 struct FlashStats {
   uint64_t demoted_items = 0;
-  uint64_t demoted_bytes = 0;        // keys and values before compression
-  uint64_t bytes_written = 0;        // to files: SSTs and hash lists
-  uint64_t clean_drops = 0;          // left RAM without a write
-  uint64_t batches = 0;              // living now
+  uint64_t demoted_bytes = 0;  // keys and values before compression
+  uint64_t bytes_written = 0;  // to files: SSTs and hash lists
+  uint64_t clean_drops = 0;    // left RAM without a write
+  uint64_t batches = 0;        // living now
   uint64_t batches_written = 0;
   uint64_t batches_failed = 0;
   uint64_t batches_dropped = 0;
   uint64_t second_chances = 0;
-  uint64_t records_evicted = 0;      // live records in dropped batches
+  uint64_t records_evicted = 0;  // live records in dropped batches
   uint64_t reads = 0;
   uint64_t reads_coalesced = 0;
   uint64_t reads_timed_out = 0;
   uint64_t read_errors = 0;
   uint64_t records_corrupt = 0;
-  uint64_t read_queue = 0;           // gauge
-  uint64_t demotion_waits = 0;       // times a set was told to wait for the demoter, a moment each
-  uint64_t items_too_large = 0;      // over flash_item_max: stayed in RAM
+  uint64_t read_queue = 0;       // gauge
+  uint64_t demotion_waits = 0;   // times a set was told to wait for the demoter, a moment each
+  uint64_t items_too_large = 0;  // over flash_item_max: stayed in RAM
   uint64_t items_not_admitted = 0;
-  uint64_t removals_unverified = 0;  // gauge: removed slots not yet told apart (own record or neighbour)
-  uint64_t removals_not_verified = 0;  // given up for lack of room: collisions may be undercounted by them
-  uint64_t bytes_used = 0;           // on disk, of the quota
+  uint64_t removals_unverified =
+      0;  // gauge: removed slots not yet told apart (own record or neighbour)
+  uint64_t removals_not_verified =
+      0;                    // given up for lack of room: collisions may be undercounted by them
+  uint64_t bytes_used = 0;  // on disk, of the quota
   uint64_t limit_bytes = 0;
-  uint64_t items = 0;                // slots that stand
+  uint64_t items = 0;  // slots that stand
   uint64_t index_bytes = 0;
   uint64_t index_slots = 0;
   uint64_t index_growths = 0;
-  uint64_t index_full = 0;           // additions that found no slot
+  uint64_t index_full = 0;  // additions that found no slot
   bool enabled = false;
-  bool online = false;               // false: turned off after errors
-  std::string state;                 // "off", "online", "offline: <why>"
-  std::string start;                 // "warm", or why the tier was emptied
+  bool online = false;  // false: turned off after errors
+  std::string state;    // "off", "online", "offline: <why>"
+  std::string start;    // "warm", or why the tier was emptied
   storage::BatchStoreStats store;
 };
 
@@ -120,11 +122,12 @@ struct CacheStats {
   std::array<ClassGauges, storage::kSlabClassesMax> gauges{};
   std::array<storage::SlabClassStats, storage::kSlabClassesMax> slabs{};
   FlashStats flash;
-  uint64_t curr_items = 0;       // keys that can be answered, clean copies once
+  uint64_t curr_items = 0;  // keys that can be answered, clean copies once
   uint64_t ram_items = 0;
   uint64_t bytes = 0;
   uint64_t limit_maxbytes = 0;
-  uint64_t evictions = 0;        // keys lost to clients: RAM items without a flash copy, records in dropped batches
+  uint64_t evictions =
+      0;  // keys lost to clients: RAM items without a flash copy, records in dropped batches
   uint64_t store_too_large = 0;
   uint64_t store_no_memory = 0;
   uint64_t cmd_flush = 0;

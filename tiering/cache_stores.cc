@@ -1,6 +1,6 @@
-// The commands that store: set and its kin, incr and decr, flush_all. A new value is always a new item; the
-// slots of the key go before it is linked (I2), and what is derived from an old value is built in the same
-// critical section that found it.
+// The commands that store: set and its kin, incr and decr, flush_all. A new value is always a new
+// item; the slots of the key go before it is linked (I2), and what is derived from an old value is
+// built in the same critical section that found it.
 #include <charconv>
 #include <cstring>
 
@@ -11,14 +11,14 @@
 namespace terraced::tiering {
 
 using storage::Item;
-using storage::LruSegment;
 using storage::Position;
 using storage::SlabClass;
 using Kind = Shard::FlashAnswer::Kind;
 
 namespace {
 
-// A command that needs a chunk while it holds the mutex gives up the mutex, makes room and runs again.
+// A command that needs a chunk while it holds the mutex gives up the mutex, makes room and runs
+// again.
 constexpr int kRoomAttempts = 64;
 
 }  // namespace
@@ -95,8 +95,7 @@ Outcome TwoTierCache::JudgeStore(const StoreJob& job, bool present, uint64_t pre
 Outcome TwoTierCache::Concatenate(const StoreJob& job, const Item* item, const Fill::Try* found,
                                   Draft* joined, SlabClass* short_of) const {
   const uint64_t old_bytes = item != nullptr ? item->value_bytes : found->record.value.size();
-  const uint32_t flags =
-      item != nullptr ? item->ClientFlags() : found->record.meta.client_flags;
+  const uint32_t flags = item != nullptr ? item->ClientFlags() : found->record.meta.client_flags;
   const uint64_t bytes = old_bytes + job.draft->Peek().value_bytes;
   storage::ItemAllocator& allocator = tiers_->allocator;
   if (!allocator.Fits(job.key.bytes.size(), flags, bytes)) return Outcome::kTooLarge;
@@ -153,16 +152,15 @@ Outcome TwoTierCache::StoreOnce(const StoreJob& job, SlabClass* short_of, bool* 
   }
   ++shard.commands.cmd_set;
   ++shard.classes[stored->Peek().slab_class].cmd_set;
-  const Outcome judged = JudgeStore(job, item != nullptr || on_flash, present_cas, shard,
-                                    stored->Peek().slab_class);
+  const Outcome judged =
+      JudgeStore(job, item != nullptr || on_flash, present_cas, shard, stored->Peek().slab_class);
   if (judged != Outcome::kStored) {
     // A refused add still counts as an access of what is there.
     if (item != nullptr && job.mode == StoreMode::kAdd) item->last_access_s = moment.now_s;
     return judged;
   }
   if (!MutantIs(Mutant::kSlotNotRemovedOnSet)) {
-    shard.RemoveSlots(job.key, moment, item,
-                      on_flash ? answer.found->serial : storage::kNoSerial);
+    shard.RemoveSlots(job.key, moment, item, on_flash ? answer.found->serial : storage::kNoSerial);
   }
   Item* const fresh = tiers_->arena->ItemAt(stored->position_);
   fresh->cas_unique = tiers_->NextCas();
@@ -219,8 +217,8 @@ Outcome TwoTierCache::CountOnce(const CountJob& job, SlabClass* short_of, bool* 
   text.resize(std::max(length, old.size()), ' ');
   const uint32_t flags =
       item != nullptr ? item->ClientFlags() : answer.found->record.meta.client_flags;
-  const Position position = tiers_->allocator.New(job.key.bytes, flags,
-                                                  static_cast<uint32_t>(text.size()), short_of);
+  const Position position =
+      tiers_->allocator.New(job.key.bytes, flags, static_cast<uint32_t>(text.size()), short_of);
   if (position == storage::kNoPosition) {
     *retry = true;
     return Outcome::kNoMemory;

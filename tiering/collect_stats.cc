@@ -1,5 +1,5 @@
-// TwoTierCache::Stats: sums over shards and parts. Each shard is locked for itself, so the sum is no snapshot
-// of one instant, but every counter in it was true.
+// TwoTierCache::Stats: sums over shards and parts. Each shard is locked for itself, so the sum is
+// no snapshot of one instant, but every counter in it was true.
 #include <algorithm>
 #include <bit>
 
@@ -8,8 +8,8 @@
 namespace terraced::tiering {
 namespace {
 
-// Both are plain structs of uint64_t counters (and of arrays of them): adding them word by word keeps this
-// list from being written twice.
+// Both are plain structs of uint64_t counters (and of arrays of them): adding them word by word
+// keeps this list from being written twice.
 template <typename Counters>
 void Add(const Counters& from, Counters* to) {
   static_assert(sizeof(Counters) % sizeof(uint64_t) == 0);
@@ -21,14 +21,12 @@ void Add(const Counters& from, Counters* to) {
   *to = std::bit_cast<Counters>(sum);
 }
 
-void AddGauges(Shard& shard, const Tiers& tiers, CacheStats* stats)
-    TERRACED_REQUIRES(shard.mutex) {
+void AddGauges(Shard& shard, const Tiers& tiers, CacheStats* stats) TERRACED_REQUIRES(shard.mutex) {
   const uint32_t now_s = tiers.clock.NowS();
   for (storage::SlabClass i = 1; i <= tiers.arena->LargestClass(); ++i) {
     ClassGauges& gauges = stats->gauges[i];
     for (size_t segment = 0; segment < storage::kLruSegments; ++segment) {
-      const storage::LruList& list =
-          shard.ram.List(i, static_cast<storage::LruSegment>(segment));
+      const storage::LruList& list = shard.ram.List(i, static_cast<storage::LruSegment>(segment));
       gauges.items[segment] += list.count;
       gauges.mem_requested += list.bytes;
       if (list.tail == storage::kNoPosition) continue;
@@ -112,7 +110,8 @@ void AddBatches(const Tiers& tiers, CacheStats* stats) {
     clean += tiers.batches.Clean(batch);
   }
   stats->flash.items = static_cast<uint64_t>(std::max<int64_t>(live, 0));
-  const auto both = static_cast<uint64_t>(std::clamp<int64_t>(clean, 0, std::max<int64_t>(live, 0)));
+  const auto both =
+      static_cast<uint64_t>(std::clamp<int64_t>(clean, 0, std::max<int64_t>(live, 0)));
   stats->curr_items = stats->ram_items + stats->flash.items - both;
 }
 

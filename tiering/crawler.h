@@ -1,5 +1,6 @@
-// Crawler: walks the RAM items in bounded steps and reaps what expired or was flushed. A whole walk after a
-// flush_all proves that no item of an older epoch is left, so that the epoch's short form may come round again.
+// Crawler: walks the RAM items in bounded steps and reaps what expired or was flushed. A whole walk
+// after a flush_all proves that no item of an older epoch is left, so that the epoch's short form
+// may come round again.
 // Threads: its own; SweepNow by a worker that has outrun it; one walk at a time.
 #pragma once
 

@@ -29,7 +29,8 @@ uint64_t Demoter::BatchBytes(const CacheOptions& options) {
   const uint64_t ram = options.slabs.limit_bytes;
   uint64_t bytes = std::clamp(options.flash_size_bytes / 256, kBatchBytesMin, kBatchBytesMax);
   bytes = std::min(bytes, ram / 16);
-  // Half of the batch numbers have to be enough for the quota; a batch may then hold up to an eighth of RAM.
+  // Half of the batch numbers have to be enough for the quota; a batch may then hold up to an
+  // eighth of RAM.
   const uint64_t least = options.flash_size_bytes / (storage::kBatchesMax / 2);
   bytes = std::max(bytes, std::min(least, ram / 8));
   return std::max(bytes, kBatchBytesLeast);
@@ -44,7 +45,9 @@ Demoter::Demoter(Tiers& tiers, uint64_t first_serial)
       keeper_(tiers, batch_bytes_),
       next_serial_(first_serial) {}
 
-Demoter::~Demoter() { Join(); }
+Demoter::~Demoter() {
+  Join();
+}
 
 void Demoter::Start() {
   if (!tiers_.HasFlash()) return;
@@ -118,11 +121,11 @@ bool Demoter::WaitForWork() {
 }
 
 void Demoter::Step() {
-  if (!orphans_removed_) {
+  TryAgain();
+  if (!orphans_removed_ && tiers_.FlashOnline()) {
     keeper_.RemoveOrphans();
     orphans_removed_ = true;
   }
-  TryAgain();
   keeper_.DropFlushed();
   if (tiers_.FlashOnline()) {
     CollectRules rules;
@@ -147,8 +150,8 @@ void Demoter::AnswerRequests() {
   CollectRules rules;
   rules.everything = true;
   rules.item_bytes_max = item_bytes_max_;
-  // An item that was cancelled once (touched while its file was built) goes with the next batch; a full index
-  // may refuse one again and again, so the rounds have an end.
+  // An item that was cancelled once (touched while its file was built) goes with the next batch; a
+  // full index may refuse one again and again, so the rounds have an end.
   for (int round = 0; round < 64 && tiers_.FlashOnline(); ++round) {
     if (WriteBatch(rules, false) != Wrote::kBatch) break;
   }
@@ -192,8 +195,7 @@ Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims
   info.raw_bytes = builder->RawBytes();
   info.created_s = tiers_.clock.NowS();
   std::optional<storage::BatchNumber> number = tiers_.batches.Open(info);
-  if (!number) {
-    keeper_.Drop(victims.numbers);
+  if (!number) {  // the victims may not go yet: their rewrites have no slots (rule 6)
     keeper_.SweepIfNeeded(true);
     number = tiers_.batches.Open(info);
   }
@@ -221,7 +223,8 @@ void Demoter::CollectPressed(BatchBuilder* builder, const CollectRules& rules) {
     uint32_t& at = next_shard_[slab_class];
     for (uint32_t idle = 0; idle < storage::kPartitions && taken < wanted && !builder->Full();) {
       Shard& shard = *tiers_.shards[at++ % storage::kPartitions];
-      const auto items_max = static_cast<uint32_t>(std::min<uint64_t>(wanted - taken, kItemsPerHold));
+      const auto items_max =
+          static_cast<uint32_t>(std::min<uint64_t>(wanted - taken, kItemsPerHold));
       const uint32_t got = builder->Collect(shard, slab_class, LruSegment::kCold, items_max, rules);
       if (builder->Flushed()) return;
       taken += got;
@@ -272,9 +275,11 @@ uint64_t Demoter::DirtyItems() {
 
 void Demoter::NoteFailure(const Status& status) {
   tiers_.counters.batches_failed.fetch_add(1, std::memory_order_relaxed);
+  orphans_removed_ = false;  // its file may exist all the same
   Log::Write(LogLevel::kNotice, "flash batch failed: %s", std::string(status.message()).c_str());
   if (++failures_ < kFailuresUntilOffline) {
-    const Status reopened = tiers_.store->Reopen();  // a background error refuses everything until then
+    const Status reopened =
+        tiers_.store->Reopen();  // a background error refuses everything until then
     if (!reopened.ok()) failures_ = kFailuresUntilOffline;
   }
   if (failures_ < kFailuresUntilOffline || !tiers_.FlashOnline()) return;
@@ -286,7 +291,9 @@ void Demoter::NoteFailure(const Status& status) {
   offline_why_ = std::string(status.message());
 }
 
-void Demoter::NoteSuccess() { failures_ = 0; }
+void Demoter::NoteSuccess() {
+  failures_ = 0;
+}
 
 void Demoter::TryAgain() {
   if (tiers_.FlashOnline() || MonotonicUs() - offline_since_us_ < kRetryUs) return;

@@ -1,9 +1,11 @@
-// Demoter: the thread that writes flash, and the only one that does: batches of COLD items ahead of need, drops,
-// growth of the index, recovery from a failing disk (I6).
-// Threads: Step() and Drain() on one thread at a time (its own; the main thread after Join()); the rest from any.
+// Demoter: the thread that writes flash, and the only one that does: batches of COLD items ahead of
+// need, drops, growth of the index, recovery from a failing disk (I6).
+// Threads: Step() and Drain() on one thread at a time (its own; the main thread after Join()); the
+// rest from any.
 // Ownership: owned by the cache; borrows Tiers.
-// Errors: a failed batch leaves its items where they are; three in a row turn the tier off for a while: RAM goes
-// on alone, mutations still remove slots (rule 8), and every ten seconds it is tried again.
+// Errors: a failed batch leaves its items where they are; three in a row turn the tier off for a
+// while: RAM goes on alone, mutations still remove slots (rule 8), and every ten seconds it is
+// tried again.
 #pragma once
 
 #include <atomic>
@@ -30,18 +32,19 @@ class Demoter {
   void Join();  // stops the thread; waiting DemoteAll requests are answered
 
   void Wake();
-  // After an allocation: wakes the thread where the class's reserve runs low; true where it is nearly gone.
+  // After an allocation: wakes the thread where the class's reserve runs low; true where it is
+  // nearly gone.
   bool NoteAllocation(storage::SlabClass slab_class);
   void DemoteAll(Executor& executor, Completion* done);
 
   // One round of everything there is to do; the thread's loop body, and a test's crank.
   void Step();
-  // Clean stop: every dirty RAM item, hottest first, until done, the deadline, or `hurry`. Returns how many
-  // items stayed behind.
+  // Clean stop: every dirty RAM item, hottest first, until done, the deadline, or `hurry`. Returns
+  // how many items stayed behind.
   uint64_t Drain(uint64_t deadline_us, const std::function<bool()>& hurry);
 
-  // Chosen from -m and flash_size (8 to 64 MB, at most a sixteenth of -m; larger where the quota has more
-  // batches than numbers).
+  // Chosen from -m and flash_size (8 to 64 MB, at most a sixteenth of -m; larger where the quota
+  // has more batches than numbers).
   static uint64_t BatchBytes(const CacheOptions& options);
   std::string StateText() const;
 

@@ -76,7 +76,9 @@ void FillQueue::Want(Key key, const storage::SlotList& need, FillWaiter* waiter,
   waiters_[waiter] = Pending{std::move(fill), deadline_us};
 }
 
-void FillQueue::Cancel(FillWaiter* waiter) { waiters_.erase(waiter); }
+void FillQueue::Cancel(FillWaiter* waiter) {
+  waiters_.erase(waiter);
+}
 
 void FillQueue::Submit() {
   if (wanted_.empty()) return;
@@ -102,7 +104,8 @@ void FillQueue::Finished(const std::shared_ptr<Fill>& fill) {
   Forget(fill);
   std::vector<FillWaiter*> done;
   for (FillWaiter* waiter : fill->waiters_) {
-    const auto it = waiters_.find(waiter);  // cancelled, late, or waiting for something else by now?
+    const auto it =
+        waiters_.find(waiter);  // cancelled, late, or waiting for something else by now?
     if (it != waiters_.end() && it->second.fill == fill) done.push_back(waiter);
   }
   Tell(done, fill);

@@ -1,11 +1,13 @@
-// Fill: the read of a key's flash records by commands that found no answer in RAM. It carries what was tried
-// (serials) and what was found; whether that still counts is decided under the shard mutex by the command that
-// runs on it (I3, rule 3). Records are immutable, so one fill may serve any number of commands.
-// FillQueue: the fills of one worker: gathers the wants of an event-loop round, joins those of one key, hands
-// them to the readers in one go and tells the waiters when they are back or too late.
-// Threads: a FillQueue belongs to its worker's thread; a Fill is written by one reader, then read-only.
-// Ownership: shared_ptr, because reader and waiters both may be the last to need it (a deadline may pass while
-// the read is still under way). Waiters are borrowed and must Cancel before they die.
+// Fill: the read of a key's flash records by commands that found no answer in RAM. It carries what
+// was tried (serials) and what was found; whether that still counts is decided under the shard
+// mutex by the command that runs on it (I3, rule 3). Records are immutable, so one fill may serve
+// any number of commands.
+// FillQueue: the fills of one worker: gathers the wants of an event-loop round, joins those of one
+// key, hands them to the readers in one go and tells the waiters when they are back or too late.
+// Threads: a FillQueue belongs to its worker's thread; a Fill is written by one reader, then
+// read-only.
+// Ownership: shared_ptr, because reader and waiters both may be the last to need it (a deadline may
+// pass while the read is still under way). Waiters are borrowed and must Cancel before they die.
 #pragma once
 
 #include <cstdint>
@@ -64,12 +66,13 @@ class Fill final : public Completion {
   std::vector<Try> tries_;
   bool failed_ = false;
   std::vector<FillWaiter*> waiters_;  // the worker's, never the reader's
-  uint64_t charged_bytes_ = 0;  // of the readers' byte budget, given back when the fill dies
+  uint64_t charged_bytes_ = 0;        // of the readers' byte budget, given back when the fill dies
   FlashReader* charged_ = nullptr;
   std::shared_ptr<Fill> self_;  // holds it alive while it is in the mailbox
 };
 
-// What a command knows of flash, and what it needs to know. Belongs to the waiting command; begins empty.
+// What a command knows of flash, and what it needs to know. Belongs to the waiting command; begins
+// empty.
 struct Evidence {
   std::shared_ptr<const Fill> fill;
   bool timed_out = false;
@@ -95,7 +98,8 @@ class FillQueue {
   // Reads the slots that `need` names, for `waiter`; joins a fill of the same key that covers them.
   void Want(Key key, const storage::SlotList& need, FillWaiter* waiter, uint64_t deadline_us);
   void Cancel(FillWaiter* waiter);
-  // End of an event-loop round: everything wanted since the last call goes to the readers in one batch.
+  // End of an event-loop round: everything wanted since the last call goes to the readers in one
+  // batch.
   void Submit();
   // Tells waiters whose deadline has passed. Returns the next deadline, 0 if nobody waits.
   uint64_t ExpireUntil(uint64_t now_us);

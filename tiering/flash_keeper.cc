@@ -14,7 +14,8 @@ using storage::Partition;
 
 namespace {
 
-constexpr double kIndexLoadMax = 0.90;  // before an addition; WantsGrowth has its own, slightly higher one
+constexpr double kIndexLoadMax =
+    0.90;  // before an addition; WantsGrowth has its own, slightly higher one
 constexpr int kGrowthsPerAddition = 24;
 constexpr uint32_t kBucketsPerHold = 256;
 constexpr size_t kHashesPerHold = 128;
@@ -29,8 +30,8 @@ constexpr size_t kMergeBatchesMax = 256;
 FlashKeeper::FlashKeeper(Tiers& tiers, uint64_t batch_bytes)
     : tiers_(tiers),
       batch_bytes_(batch_bytes),
-      // Victims go after the new batch has its slots, RocksDB's own files and the index file at stop take a
-      // little: one batch and a fiftieth stay free.
+      // Victims go after the new batch has its slots, RocksDB's own files and the index file at
+      // stop take a little: one batch and a fiftieth stay free.
       quota_bytes_(tiers.options.flash_size_bytes - tiers.options.flash_size_bytes / 50 -
                    std::min(batch_bytes, tiers.options.flash_size_bytes / 8)) {}
 
@@ -59,7 +60,8 @@ FlashKeeper::Victims FlashKeeper::ChooseVictims() {
       tiers_.batches.UsedNumbers() + kNumbersReserve < storage::kBatchesMax) {
     return victims;
   }
-  // Small batches (closed early by flush_all or a stop) have used up the numbers: merge the smallest.
+  // Small batches (closed early by flush_all or a stop) have used up the numbers: merge the
+  // smallest.
   std::sort(living.begin(), living.end(), [&](BatchNumber a, BatchNumber b) {
     return tiers_.batches.Info(a).raw_bytes < tiers_.batches.Info(b).raw_bytes;
   });
@@ -198,7 +200,8 @@ bool FlashKeeper::Grow(Partition partition) {
   bool full = false;
   for (const BatchNumber number : tiers_.batches.Living()) {
     if (CarryOverBatch(partition, tiers_.batches.Info(number).serial, &full)) continue;
-    // A list that cannot be read would lose its batch's slots; a new table that is too small, others'.
+    // A list that cannot be read would lose its batch's slots; a new table that is too small,
+    // others'.
     MutexLock lock(shard.mutex);
     tiers_.index.AbandonGrowth(partition);
     return false;
@@ -245,8 +248,8 @@ void FlashKeeper::SweepIfNeeded(bool now) {
       done = tiers_.index.Sweep(partition, &cursor, kBucketsPerHold);
     }
   }
-  // Fills carry serials, growth and rewrites run on this very thread: nothing begun before still means one of
-  // these numbers (rule 5).
+  // Fills carry serials, growth and rewrites run on this very thread: nothing begun before still
+  // means one of these numbers (rule 5).
   for (const BatchNumber number : dead) tiers_.batches.Free(number);
 }
 
@@ -259,12 +262,11 @@ void FlashKeeper::VerifyRemovals() {
   uint64_t collisions = 0;
   for (const Removal& removal : removals) {
     bool own = false;
-    const Status status =
-        tiers_.store->Hashes(removal.serial, removal.hash, removal.hash,
-                             [&](std::span<const uint64_t> hashes) {
-                               own = !hashes.empty();
-                               return false;
-                             });
+    const Status status = tiers_.store->Hashes(removal.serial, removal.hash, removal.hash,
+                                               [&](std::span<const uint64_t> hashes) {
+                                                 own = !hashes.empty();
+                                                 return false;
+                                               });
     if (status.ok() && !own) ++collisions;
   }
   tiers_.counters.collisions_verified.fetch_add(collisions, std::memory_order_relaxed);
@@ -277,9 +279,8 @@ void FlashKeeper::RemoveOrphans() {
     serials.push_back(tiers_.batches.Info(number).serial);
   }
   std::sort(serials.begin(), serials.end());
-  const Status status = tiers_.store->Retain([&](uint64_t serial) {
-    return std::binary_search(serials.begin(), serials.end(), serial);
-  });
+  const Status status = tiers_.store->Retain(
+      [&](uint64_t serial) { return std::binary_search(serials.begin(), serials.end(), serial); });
   if (!status.ok()) {
     Log::Write(LogLevel::kVerbose, "looking for orphaned flash files: %s",
                std::string(status.message()).c_str());

@@ -1,8 +1,10 @@
-// FlashKeeper: keeps the flash tier within its quota and its index in shape: chooses and drops batches, gathers
-// second chances, grows partitions, sweeps the slots of dropped batches, tells collisions from overwrites.
-// Threads: the demoter's only (it is the one writer of BatchTable and BatchStore); takes shard mutexes one at a
-// time, a bounded number of slots per hold.
-// Errors: a store that fails costs the step, never correctness; what cannot be dropped now is dropped later.
+// FlashKeeper: keeps the flash tier within its quota and its index in shape: chooses and drops
+// batches, gathers second chances, grows partitions, sweeps the slots of dropped batches, tells
+// collisions from overwrites.
+// Threads: the demoter's only (it is the one writer of BatchTable and BatchStore); takes shard
+// mutexes one at a time, a bounded number of slots per hold.
+// Errors: a store that fails costs the step, never correctness; what cannot be dropped now is
+// dropped later.
 #pragma once
 
 #include <cstdint>
@@ -18,12 +20,14 @@ class FlashKeeper {
  public:
   FlashKeeper(Tiers& tiers, uint64_t batch_bytes);
 
-  // --- Space --------------------------------------------------------------------------------------------
-  // Batches that have to go so that one more fits: the oldest, or before it one that is mostly dead; many small
-  // ones when numbers, not space, are what runs out.
+  // --- Space
+  // --------------------------------------------------------------------------------------------
+  // Batches that have to go so that one more fits: the oldest, or before it one that is mostly
+  // dead; many small ones when numbers, not space, are what runs out.
   struct Victims {
     std::vector<storage::BatchNumber> numbers;
-    bool rewrite_all = false;  // for numbers, not for space: every live record deserves its second chance
+    bool rewrite_all =
+        false;  // for numbers, not for space: every live record deserves its second chance
   };
   Victims ChooseVictims();
   // Their hit records come along in the new batch (up to second_chance_pct of each).
@@ -32,13 +36,15 @@ class FlashKeeper {
   void DropFlushed();  // batches of older epochs
   bool Full() const;   // the quota has been reached once: admission may be choosy
 
-  // --- Index --------------------------------------------------------------------------------------------
+  // --- Index
+  // --------------------------------------------------------------------------------------------
   // Room for so many more slots in each partition; grows where the load is too high.
   void PrepareIndex(const std::array<uint32_t, storage::kPartitions>& additions);
   bool GrowOne();  // one partition that wants to; false: none does
   void SweepIfNeeded(bool now);
   void VerifyRemovals();
-  // Files that no living batch owns: orphans of failed ingests. Once after start.
+  // Files that no living batch owns: orphans of failed ingests. Once after start, and after every
+  // failure.
   void RemoveOrphans();
 
   uint64_t QuotaBytes() const { return quota_bytes_; }

@@ -61,8 +61,7 @@ void FlashReader::Work() {
 
 std::vector<std::shared_ptr<Fill>> FlashReader::Take() {
   MutexLock lock(mutex_);
-  while (!stopping_ &&
-         (queue_.empty() || bytes_.load(std::memory_order_relaxed) >= bytes_max_)) {
+  while (!stopping_ && (queue_.empty() || bytes_.load(std::memory_order_relaxed) >= bytes_max_)) {
     wake_.Wait(mutex_);
   }
   std::vector<std::shared_ptr<Fill>> fills;
@@ -121,9 +120,8 @@ void FlashReader::Decode(const storage::BatchRead& read, Fill* fill, Fill::Try* 
 }
 
 void FlashReader::Post(std::vector<std::shared_ptr<Fill>> fills) {
-  std::sort(fills.begin(), fills.end(), [](const auto& a, const auto& b) {
-    return a->executor_ < b->executor_;
-  });
+  std::sort(fills.begin(), fills.end(),
+            [](const auto& a, const auto& b) { return a->executor_ < b->executor_; });
   for (size_t i = 0; i < fills.size();) {
     Executor* const executor = fills[i]->executor_;
     Completion* first = nullptr;

@@ -1,9 +1,11 @@
-// FlashReader: the pool of threads that read the flash tier. Work comes in batches (a worker's round) and goes
-// back in batches (one wake-up of a mailbox for all its fills).
+// FlashReader: the pool of threads that read the flash tier. Work comes in batches (a worker's
+// round) and goes back in batches (one wake-up of a mailbox for all its fills).
 // Threads: Submit by any worker; its own threads touch no connection, no item, no reply. Leaf lock.
 // Ownership: a fill in the queue or under way is held by shared_ptr; the store outlives the reader.
-// Errors: a failed read marks the fill failed; a record that fails its check counts as absent and is counted.
-// Sizes: the records that are decoded and not yet consumed share one byte budget; readers pause at its end.
+// Errors: a failed read marks the fill failed; a record that fails its check counts as absent and
+// is counted.
+// Sizes: the records that are decoded and not yet consumed share one byte budget; readers pause at
+// its end.
 #pragma once
 
 #include <atomic>

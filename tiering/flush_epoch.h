@@ -1,7 +1,8 @@
-// FlushEpoch: flush_all for both tiers as one number. Items, batches and records carry the epoch under which
-// they were stored and live only while it is the current one, so a flush is a single store: two marks, one per
-// tier, leak in either order (tests/model proves it). RAM items carry its low 8 bits; a value comes round
-// again only after the crawler has proved that no older item is left.
+// FlushEpoch: flush_all for both tiers as one number. Items, batches and records carry the epoch
+// under which they were stored and live only while it is the current one, so a flush is a single
+// store: two marks, one per tier, leak in either order (tests/model proves it). RAM items carry its
+// low 8 bits; a value comes round again only after the crawler has proved that no older item is
+// left.
 // Threads: any; the only writer of `swept` is the crawler.
 #pragma once
 

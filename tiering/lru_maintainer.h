@@ -1,5 +1,5 @@
-// LruMaintainer: the thread that keeps HOT and WARM within their shares, so that COLD has what demotion and
-// eviction look for. Moves a bounded number of items per hold of a shard mutex.
+// LruMaintainer: the thread that keeps HOT and WARM within their shares, so that COLD has what
+// demotion and eviction look for. Moves a bounded number of items per hold of a shard mutex.
 #pragma once
 
 #include "tiering/background_thread.h"

@@ -8,7 +8,8 @@ using storage::SlabClass;
 
 namespace {
 
-// Looking for clean items to drop while the demoter works: a few shards, so that a waiting set stays cheap.
+// Looking for clean items to drop while the demoter works: a few shards, so that a waiting set
+// stays cheap.
 constexpr uint32_t kShardsGlanced = 8;
 // Each round gives back at least one chunk; a chunked item needs several, of up to three classes.
 constexpr int kRoundsMax = 4096;
@@ -22,20 +23,16 @@ Reclaimer::Room Reclaimer::NewItem(std::string_view key, uint32_t client_flags,
     SlabClass short_of = storage::kNoSlabClass;
     *position = tiers_.allocator.New(key, client_flags, value_bytes, &short_of);
     if (*position != storage::kNoPosition) {
-      if (tiers_.HasFlash()) {
-        const SlabClass slab_class = tiers_.arena->ItemAt(*position)->slab_class;
-        // The reserve is nearly used up: this connection slows down while there is still room for others.
-        if (demoter_.NoteAllocation(slab_class) && may_wait && tiers_.FlashOnline()) {
-          tiers_.allocator.Free(*position);
-          *position = storage::kNoPosition;
-          return Room::kWait;
-        }
-      }
-      return Room::kYes;
+      if (!ReserveNearlyGone(*position) || !may_wait) return Room::kYes;
+      // This connection slows down while there is still room for others.
+      tiers_.allocator.Free(*position);
+      *position = storage::kNoPosition;
+      return Room::kWait;
     }
     if (tiers_.FlashOnline()) {
       demoter_.Wake();
-      if (ReclaimFrom(short_of, EvictPolicy::kSpareDirty, kShardsGlanced) == Reclaimed::kYes) continue;
+      const Reclaimed dropped = ReclaimFrom(short_of, EvictPolicy::kSpareDirty, kShardsGlanced);
+      if (dropped == Reclaimed::kYes) continue;
       if (may_wait) return Room::kWait;
     }
     if (!MakeRoom(short_of)) return Room::kNone;
@@ -43,11 +40,18 @@ Reclaimer::Room Reclaimer::NewItem(std::string_view key, uint32_t client_flags,
   return Room::kNone;
 }
 
+bool Reclaimer::ReserveNearlyGone(storage::Position position) {
+  if (!tiers_.HasFlash()) return false;
+  const SlabClass slab_class = tiers_.arena->ItemAt(position)->slab_class;
+  return demoter_.NoteAllocation(slab_class) && tiers_.FlashOnline();
+}
+
 bool Reclaimer::MakeRoom(SlabClass slab_class) {
   const EvictPolicy policy =
       tiers_.options.evict_to_free ? EvictPolicy::kEvict : EvictPolicy::kSpareDirty;
   if (ReclaimFrom(slab_class, policy, storage::kPartitions) == Reclaimed::kYes) return true;
-  // Heads and last chunks of chunked items lie in small classes, but the items are listed in the largest.
+  // Heads and last chunks of chunked items lie in small classes, but the items are listed in the
+  // largest.
   const SlabClass largest = tiers_.arena->LargestClass();
   return slab_class != largest &&
          ReclaimFrom(largest, policy, storage::kPartitions) == Reclaimed::kYes;

@@ -1,8 +1,10 @@
-// RemovalLog: slots that a mutation removed without knowing whose they were. A set acts on the fingerprint
-// alone (it must not read flash), so the removed slot was the key's own old record, or, once in some ten
-// thousand times, a colliding neighbour's, which is lost to clients and has to be counted
-// (flash_index_collisions). The demoter tells them apart later from the batch's list of key hashes.
-// Threads: any; leaf lock. Sizes: 64 K entries of 16 bytes; beyond, removals are counted as not verified.
+// RemovalLog: slots that a mutation removed without knowing whose they were. A set acts on the
+// fingerprint alone (it must not read flash), so the removed slot was the key's own old record, or,
+// once in some ten thousand times, a colliding neighbour's, which is lost to clients and has to be
+// counted (flash_index_collisions). The demoter tells them apart later from the batch's list of key
+// hashes.
+// Threads: any; leaf lock. Sizes: 64 K entries of 16 bytes; beyond, removals are counted as not
+// verified.
 #pragma once
 
 #include <atomic>

@@ -45,7 +45,8 @@ Shard::FlashAnswer Shard::AskFlash(const Key& key, const Moment& moment, Evidenc
     if (any != nullptr) return {.kind = Kind::kFound, .found = any, .slot = {}};
   }
   if (fill != nullptr) {
-    // A record that fails its check is no record: its slot goes, the rest of the identity is judged without it.
+    // A record that fails its check is no record: its slot goes, the rest of the identity is judged
+    // without it.
     for (const Fill::Try* bad = fill->Corrupt(slots); bad != nullptr; bad = fill->Corrupt(slots)) {
       if (!tiers_.index.RemoveSerial(number_, key.hash, bad->serial)) break;
       slots = tiers_.index.Find(number_, key.hash, moment.epoch);
@@ -100,8 +101,8 @@ void Shard::RemoveSlots(const Key& key, const Moment& moment, Item* item, uint64
 }
 
 void Shard::MakeDirty(Item* item) {
-  // clean_serial stays: an item that was cancelled in a batch is recognised by it and never taken into the
-  // same batch again (rule 2).
+  // clean_serial stays: an item that was cancelled in a batch is recognised by it and never taken
+  // into the same batch again (rule 2).
   if (MutantIs(Mutant::kDemotionNotCancelled)) return;
   item->Clear(storage::kItemClean | storage::kItemInBatch);
 }

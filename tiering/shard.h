@@ -1,6 +1,8 @@
-// Shard: one of 256 key ranges: its RAM items, its partition of the flash index and its counters, under one
-// mutex. Every command is one critical section of one shard; what needs both tiers at once is written here.
-// Threads: everything but Number() needs the mutex; two shards are never locked together. Nothing blocks.
+// Shard: one of 256 key ranges: its RAM items, its partition of the flash index and its counters,
+// under one mutex. Every command is one critical section of one shard; what needs both tiers at
+// once is written here.
+// Threads: everything but Number() needs the mutex; two shards are never locked together. Nothing
+// blocks.
 // Ownership: owned by Tiers.
 #pragma once
 
@@ -16,8 +18,8 @@
 
 namespace terraced::tiering {
 
-// What is true for one critical section: time and flush epoch are read once at its beginning, so that a value
-// derived from an old one (incr, append, touch) cannot cross a flush_all.
+// What is true for one critical section: time and flush epoch are read once at its beginning, so
+// that a value derived from an old one (incr, append, touch) cannot cross a flush_all.
 struct Moment {
   uint32_t now_s;
   uint64_t epoch;
@@ -41,8 +43,9 @@ class alignas(64) Shard {
 
   Mutex mutex;
 
-  // --- Finding ----------------------------------------------------------------------------------------
-  // The key's live RAM item. One that expired or was flushed is unlinked on the way.
+  // --- Finding
+  // ---------------------------------------------------------------------------------------- The
+  // key's live RAM item. One that expired or was flushed is unlinked on the way.
   storage::Item* FindLive(const Key& key, const Moment& moment, Death* death = nullptr)
       TERRACED_REQUIRES(mutex);
   bool IsLive(const storage::Item& item, const Moment& moment) const {
@@ -61,9 +64,11 @@ class alignas(64) Shard {
   FlashAnswer AskFlash(const Key& key, const Moment& moment, Evidence* evidence)
       TERRACED_REQUIRES(mutex);
 
-  // --- Changing (I2: slots go first) ---------------------------------------------------------------------
-  // Rule 1, before any mutation: every slot of the identity goes, and a collision is counted. `item` is the
-  // key's linked RAM item if it has one; `own_serial` where its record is known to stand (kNoSerial: unknown).
+  // --- Changing (I2: slots go first)
+  // --------------------------------------------------------------------- Rule 1, before any
+  // mutation: every slot of the identity goes, and a collision is counted. `item` is the key's
+  // linked RAM item if it has one; `own_serial` where its record is known to stand (kNoSerial:
+  // unknown).
   void RemoveSlots(const Key& key, const Moment& moment, storage::Item* item, uint64_t own_serial)
       TERRACED_REQUIRES(mutex);
   // Cancels demotion and clean hint of an item that is about to be changed in place.
@@ -77,8 +82,9 @@ class alignas(64) Shard {
                                          uint64_t epoch) const TERRACED_REQUIRES(mutex);
   void NoteHit(storage::Item* item, uint32_t now_s) TERRACED_REQUIRES(mutex);
 
-  // --- Room (LRU) -----------------------------------------------------------------------------------------
-  // Moves what is over its share of HOT and WARM towards COLD, at most `moves` items; returns how many.
+  // --- Room (LRU)
+  // ----------------------------------------------------------------------------------------- Moves
+  // what is over its share of HOT and WARM towards COLD, at most `moves` items; returns how many.
   uint32_t Juggle(storage::SlabClass slab_class, const Moment& moment, uint32_t moves)
       TERRACED_REQUIRES(mutex);
   Reclaimed Reclaim(storage::SlabClass slab_class, EvictPolicy policy, const Moment& moment)
@@ -106,8 +112,7 @@ class alignas(64) Shard {
   };
   bool MoveOverflow(storage::SlabClass slab_class, const Share& share, const Moment& moment)
       TERRACED_REQUIRES(mutex);
-  double TailAge(const storage::LruList& list, const Moment& moment) const
-      TERRACED_REQUIRES(mutex);
+  double TailAge(const storage::LruList& list, const Moment& moment) const TERRACED_REQUIRES(mutex);
   // One look at a tail. nullopt: look at the next one.
   std::optional<Reclaimed> ReclaimItem(storage::Item* item, EvictPolicy policy,
                                        const Moment& moment, bool* dirty_seen)

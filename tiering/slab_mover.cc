@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kRest{1'000};
 constexpr std::chrono::milliseconds kRestAfterMove{20};
-// memcached's: a class gives a page away without being asked where it could do without two and a half.
+// memcached's: a class gives a page away without being asked where it could do without two and a
+// half.
 constexpr double kSparePages = 2.5;
 constexpr int kEvacuationRounds = 50;
 
@@ -25,8 +26,7 @@ void SlabMover::Start() {
 
 std::array<SlabMover::Need, storage::kSlabClassesMax> SlabMover::Look() {
   std::array<Need, storage::kSlabClassesMax> needs{};
-  const std::array<storage::SlabClassStats, storage::kSlabClassesMax> slabs =
-      tiers_.arena->Stats();
+  const std::array<storage::SlabClassStats, storage::kSlabClassesMax> slabs = tiers_.arena->Stats();
   std::array<uint64_t, storage::kSlabClassesMax> lost{};
   const uint32_t now_s = tiers_.clock.NowS();
   for (const auto& shard : tiers_.shards) {
@@ -56,8 +56,8 @@ bool SlabMover::Round() {
   SlabClass spare = storage::kNoSlabClass;
   SlabClass oldest = storage::kNoSlabClass;
   const auto loss = [&](SlabClass i) {
-    return static_cast<double>(needs[i].lost) / static_cast<double>(std::max<uint64_t>(needs[i].pages, 1) *
-                                                                    needs[i].chunks_per_page);
+    return static_cast<double>(needs[i].lost) /
+           static_cast<double>(std::max<uint64_t>(needs[i].pages, 1) * needs[i].chunks_per_page);
   };
   for (SlabClass i = 1; i <= tiers_.arena->LargestClass(); ++i) {
     if (needs[i].lost > 0 && (shortest == storage::kNoSlabClass || loss(i) > loss(shortest))) {
@@ -76,9 +76,10 @@ bool SlabMover::Round() {
   if (spare != storage::kNoSlabClass && spare != shortest) return MovePage(spare, shortest);
   if (oldest == storage::kNoSlabClass || oldest == shortest) return false;
   const double ratio = tiers_.options.slab_automove_ratio;
-  const bool older = static_cast<double>(needs[shortest].age_s) <
-                     static_cast<double>(needs[oldest].age_s) * ratio;
-  // Ages are whole seconds: a class that loses its whole content many times over is short whatever they say.
+  const bool older =
+      static_cast<double>(needs[shortest].age_s) < static_cast<double>(needs[oldest].age_s) * ratio;
+  // Ages are whole seconds: a class that loses its whole content many times over is short whatever
+  // they say.
   const bool thrashing = loss(shortest) > 0.5 && loss(oldest) * 4 < loss(shortest);
   return (older || thrashing) && MovePage(oldest, shortest);
 }
@@ -103,9 +104,11 @@ bool SlabMover::MovePage(SlabClass from, SlabClass to) {
 }
 
 void SlabMover::Evacuate(Position position) {
-  // The state word is atomic and says which shard to ask; everything is looked at again under its mutex.
+  // The state word is atomic and says which shard to ask; everything is looked at again under its
+  // mutex.
   const uint32_t seen = tiers_.arena->ItemAt(position)->state.load(std::memory_order_acquire);
-  if ((seen & storage::kItemLinked) == 0) return;  // free by now, or a draft: its connection will be done soon
+  if ((seen & storage::kItemLinked) == 0)
+    return;  // free by now, or a draft: its connection will be done soon
   Shard& shard = *tiers_.shards[(seen >> storage::kItemShardShift) & 0xffU];
   MutexLock lock(shard.mutex);
   const uint32_t bits = tiers_.arena->ItemAt(position)->state.load(std::memory_order_acquire);

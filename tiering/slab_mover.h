@@ -1,6 +1,6 @@
-// SlabMover: gives pages from slab classes that need them less to classes that are short (`slab_automove`), so
-// that a cache filled with one size can take another. A page is emptied by moving its live chunks elsewhere in
-// their class; what cannot be moved is evicted like any tail.
+// SlabMover: gives pages from slab classes that need them less to classes that are short
+// (`slab_automove`), so that a cache filled with one size can take another. A page is emptied by
+// moving its live chunks elsewhere in their class; what cannot be moved is evicted like any tail.
 // Threads: its own; takes one shard mutex per chunk.
 #pragma once
 

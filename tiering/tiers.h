@@ -1,4 +1,5 @@
-// Tiers: the parts that everything in this layer works on, wired once at start. No behaviour of its own.
+// Tiers: the parts that everything in this layer works on, wired once at start. No behaviour of its
+// own.
 // Threads: the pointers and options are constant after construction; each part says its own rules.
 // Ownership: owns both tiers; the cache owns the Tiers and outlives every thread that uses them.
 #pragma once

@@ -32,7 +32,8 @@ Status CheckQuota(const CacheOptions& options, const FlashDirectory& directory) 
   return {};
 }
 
-// Opens directory and store; a tier that cannot be trusted is emptied, with the reason in the summary.
+// Opens directory and store; a tier that cannot be trusted is emptied, with the reason in the
+// summary.
 Result<FlashStart> OpenFlash(const CacheOptions& options) {
   FlashStart start;
   TERRACED_ASSIGN_OR_RETURN(start.directory, FlashDirectory::Open(options.flash_path));
@@ -114,7 +115,9 @@ TwoTierCache::TwoTierCache(const CacheOptions& options, const Clock& clock,
   mover_ = std::make_unique<SlabMover>(*tiers_);
 }
 
-TwoTierCache::~TwoTierCache() { StopThreads(); }
+TwoTierCache::~TwoTierCache() {
+  StopThreads();
+}
 
 Status TwoTierCache::LoadFlash() {
   if (!tiers_->HasFlash()) return {};
@@ -124,7 +127,8 @@ Status TwoTierCache::LoadFlash() {
   if (warm_) {
     const Status loaded = directory_->LoadIndex(&tiers_->batches, &tiers_->index);
     if (!loaded.ok()) {
-      // Rule 9: an index that fails its check empties the tier; the files alone do not know what was deleted.
+      // Rule 9: an index that fails its check empties the tier; the files alone do not know what
+      // was deleted.
       cold_because = std::string(loaded.message());
       for (uint32_t i = 0; i < storage::kPartitions; ++i) {
         MutexLock lock(tiers_->shards[i]->mutex);
@@ -177,7 +181,8 @@ void TwoTierCache::Tick() {
   const uint64_t used = tiers_->cas_next.load(std::memory_order_relaxed) >> kCasCounterBits;
   FlashState state = directory_->State();
   if (used < state.start_count) return;
-  const uint64_t left = kCasBlock - (tiers_->cas_next.load(std::memory_order_relaxed) & (kCasBlock - 1));
+  const uint64_t left =
+      kCasBlock - (tiers_->cas_next.load(std::memory_order_relaxed) & (kCasBlock - 1));
   if (left > kCasBlock / 2) return;
   state.start_count = used + 1;
   const Status status = directory_->WriteState(state);
@@ -193,8 +198,7 @@ void TwoTierCache::DemoteAll(Executor& executor, Completion* done) {
 Status TwoTierCache::Stop(const std::function<bool()>& hurry) {
   StopThreads();
   if (!tiers_->HasFlash()) return {};
-  const uint64_t deadline_us =
-      MonotonicUs() + uint64_t{tiers_->options.stop_timeout_s} * 1'000'000;
+  const uint64_t deadline_us = MonotonicUs() + uint64_t{tiers_->options.stop_timeout_s} * 1'000'000;
   const uint64_t left = demoter_->Drain(deadline_us, hurry);
   if (left > 0) {
     Log::Write(LogLevel::kNotice, "clean stop: %llu items in RAM did not reach flash",

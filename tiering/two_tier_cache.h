@@ -1,6 +1,6 @@
-// TwoTierCache: Cache over the slab tier and RocksDB. Wires the parts, runs the commands (cache_commands.cc) and
-// answers for start, stop and statistics (two_tier_cache.cc).
-// Threads, ownership, errors: as cache.h.
+// TwoTierCache: Cache over the slab tier and RocksDB. Wires the parts, runs the commands
+// (cache_commands.cc) and answers for start, stop and statistics (two_tier_cache.cc). Threads,
+// ownership, errors: as cache.h.
 #pragma once
 
 #include <memory>
@@ -30,8 +30,9 @@ struct FlashStart {
 
 class TwoTierCache final : public Cache {
  public:
-  // Also the door for tests, which bring their own store and crank the threads' work by hand: nothing runs in
-  // the background until StartThreads(). `flash.directory` may be null (nothing is saved).
+  // Also the door for tests, which bring their own store and crank the threads' work by hand:
+  // nothing runs in the background until StartThreads(). `flash.directory` may be null (nothing is
+  // saved).
   static Result<std::unique_ptr<TwoTierCache>> Make(const CacheOptions& options, const Clock& clock,
                                                     FlashStart flash);
   ~TwoTierCache() override;
@@ -77,14 +78,14 @@ class TwoTierCache final : public Cache {
   Moment Now() const { return {tiers_->clock.NowS(), tiers_->flush.Current()}; }
   storage::LruSegment SegmentFor(uint32_t exptime_s) const;
 
-  // A RAM item made from the record that the fill found, before the mutex is taken; empty if there is none
-  // or no room for it. `tried` says which record it copies.
+  // A RAM item made from the record that the fill found, before the mutex is taken; empty if there
+  // is none or no room for it. `tried` says which record it copies.
   Draft DraftFromFill(const Key& key, const Evidence* evidence, bool make_room,
                       const Fill::Try** tried);
   // Everything of the record that must survive, onto the draft (I4).
   void Inherit(const storage::RecordMeta& meta, Draft* draft) const;
-  void Promote(Shard& shard, const Key& key, const Moment& moment,
-               const Shard::FlashAnswer& answer, Draft* draft) TERRACED_REQUIRES(shard.mutex);
+  void Promote(Shard& shard, const Key& key, const Moment& moment, const Shard::FlashAnswer& answer,
+               Draft* draft) TERRACED_REQUIRES(shard.mutex);
   bool WantsPromotion(const Evidence* evidence) const;
   Outcome GetOnce(const Key& key, const uint32_t* touch_exptime_s, Evidence* evidence,
                   ValueSink& sink);
@@ -103,7 +104,8 @@ class TwoTierCache final : public Cache {
   Outcome StoreOnce(const StoreJob& job, storage::SlabClass* short_of, bool* retry);
   Outcome JudgeStore(const StoreJob& job, bool present, uint64_t present_cas, Shard& shard,
                      storage::SlabClass slab_class) const TERRACED_REQUIRES(shard.mutex);
-  // append, prepend: the draft that holds both values; empty if a chunk is missing or it would be too large.
+  // append, prepend: the draft that holds both values; empty if a chunk is missing or it would be
+  // too large.
   Outcome Concatenate(const StoreJob& job, const storage::Item* item, const Fill::Try* found,
                       Draft* joined, storage::SlabClass* short_of) const;
 

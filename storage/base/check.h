@@ -1,5 +1,6 @@
 // TERRACED_CHECK(condition): our own invariants; the process stops with file, line and condition.
-// TERRACED_DCHECK: the same where NDEBUG is not set. Never for bytes from the network or from flash.
+// TERRACED_DCHECK: the same where NDEBUG is not set. Never for bytes from the network or from
+// flash.
 #pragma once
 
 namespace terraced {
@@ -8,8 +9,9 @@ namespace terraced {
 
 }  // namespace terraced
 
-#define TERRACED_CHECK(condition) \
-  (__builtin_expect(!(condition), 0) ? ::terraced::CheckFailed(#condition, __FILE__, __LINE__) : (void)0)
+#define TERRACED_CHECK(condition)                                                              \
+  (__builtin_expect(!(condition), 0) ? ::terraced::CheckFailed(#condition, __FILE__, __LINE__) \
+                                     : (void)0)
 #ifdef NDEBUG
 #define TERRACED_DCHECK(condition) ((void)sizeof(!(condition)))
 #else

@@ -8,13 +8,17 @@
 namespace terraced {
 namespace {
 
-uint32_t SystemNowS() { return static_cast<uint32_t>(std::time(nullptr)); }
+uint32_t SystemNowS() {
+  return static_cast<uint32_t>(std::time(nullptr));
+}
 
 }  // namespace
 
 Clock::Clock() : Clock(SystemNowS()) {}
 
-void Clock::Tick() { Set(SystemNowS()); }
+void Clock::Tick() {
+  Set(SystemNowS());
+}
 
 uint64_t MonotonicUs() {
   timespec now{};
@@ -27,8 +31,7 @@ uint32_t AbsoluteExptime(int64_t exptime, const Clock& clock) {
   if (exptime < 0) return kExptimePast;
   if (exptime > kExptimeRelativeMaxS) {
     if (exptime <= static_cast<int64_t>(clock.StartS())) return kExptimePast;
-    return static_cast<uint32_t>(
-        std::min<int64_t>(exptime, std::numeric_limits<uint32_t>::max()));
+    return static_cast<uint32_t>(std::min<int64_t>(exptime, std::numeric_limits<uint32_t>::max()));
   }
   return clock.NowS() + static_cast<uint32_t>(exptime);
 }

@@ -1,6 +1,7 @@
 // Clock: wall-clock seconds that cost one relaxed load; nobody asks the kernel per request.
 // Threads: Tick() by one thread (the daemon's, each second or oftener); NowS() by any.
-// Units: Unix seconds, 32 bits unsigned: good until 2106 (memcached's own signed seconds end in 2038).
+// Units: Unix seconds, 32 bits unsigned: good until 2106 (memcached's own signed seconds end in
+// 2038).
 #pragma once
 
 #include <atomic>
@@ -36,7 +37,7 @@ uint64_t MonotonicUs();
 // start has expired. The result is absolute; 0 = never. kExptimePast is a moment long gone.
 constexpr uint32_t kExptimeNever = 0;
 constexpr uint32_t kExptimePast = 1;
-constexpr int64_t kExptimeRelativeMaxS = 60 * 60 * 24 * 30;
+constexpr int64_t kExptimeRelativeMaxS = int64_t{60} * 60 * 24 * 30;
 uint32_t AbsoluteExptime(int64_t exptime, const Clock& clock);
 
 inline bool IsExpired(uint32_t exptime_s, uint32_t now_s) {

@@ -88,7 +88,8 @@ uint64_t HashBytes(std::string_view bytes, const HashKey& key) {
     low = Load32(at);
     high = Load32(at + left - 4);
   } else if (left > 0) {
-    low = static_cast<uint8_t>(at[0]) | (static_cast<uint64_t>(static_cast<uint8_t>(at[left / 2])) << 8) |
+    low = static_cast<uint8_t>(at[0]) |
+          (static_cast<uint64_t>(static_cast<uint8_t>(at[left / 2])) << 8) |
           (static_cast<uint64_t>(static_cast<uint8_t>(at[left - 1])) << 16);
   }
   state = Fold(low ^ key.words[3], high ^ state);

@@ -1,6 +1,6 @@
-// HashKey and HashBytes: the keyed 64-bit hash of a key's bytes. The key is random per flash directory
-// (or per process without one), so that clients cannot choose colliding keys.
-// CRC-32C (Castagnoli): the check of everything that is written to flash.
+// HashKey and HashBytes: the keyed 64-bit hash of a key's bytes. The key is random per flash
+// directory (or per process without one), so that clients cannot choose colliding keys. CRC-32C
+// (Castagnoli): the check of everything that is written to flash.
 #pragma once
 
 #include <array>

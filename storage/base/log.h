@@ -16,7 +16,9 @@ enum class LogLevel : int {
 
 class Log {
  public:
-  static void SetVerbosity(int verbosity) { verbosity_.store(verbosity, std::memory_order_relaxed); }
+  static void SetVerbosity(int verbosity) {
+    verbosity_.store(verbosity, std::memory_order_relaxed);
+  }
   static int Verbosity() { return verbosity_.load(std::memory_order_relaxed); }
   static bool On(LogLevel level) { return Verbosity() >= static_cast<int>(level); }
   // printf-style; a newline is added.

@@ -64,16 +64,16 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}         // NOLINT(google-explicit-constructor)
   Result(Status status) : status_(std::move(status)) {  // NOLINT(google-explicit-constructor)
     TERRACED_CHECK(!status_.ok());
   }
 
-  bool ok() const { return value_.has_value(); }            // NOLINT(readability-identifier-naming)
-  const Status& status() const { return status_; }          // NOLINT(readability-identifier-naming)
-  T& value() & { return *value_; }                          // NOLINT(readability-identifier-naming)
-  const T& value() const& { return *value_; }               // NOLINT(readability-identifier-naming)
-  T&& value() && { return std::move(*value_); }             // NOLINT(readability-identifier-naming)
+  bool ok() const { return value_.has_value(); }    // NOLINT(readability-identifier-naming)
+  const Status& status() const { return status_; }  // NOLINT(readability-identifier-naming)
+  T& value() & { return *value_; }                  // NOLINT(readability-identifier-naming)
+  const T& value() const& { return *value_; }       // NOLINT(readability-identifier-naming)
+  T&& value() && { return std::move(*value_); }     // NOLINT(readability-identifier-naming)
 
  private:
   std::optional<T> value_;
@@ -84,9 +84,9 @@ class [[nodiscard]] Result {
 
 #define TERRACED_CONCAT_INNER(a, b) a##b
 #define TERRACED_CONCAT(a, b) TERRACED_CONCAT_INNER(a, b)
-#define TERRACED_RETURN_IF_ERROR(expr)            \
-  do {                                            \
-    ::terraced::Status status_macro_ = (expr);    \
+#define TERRACED_RETURN_IF_ERROR(expr)             \
+  do {                                             \
+    ::terraced::Status status_macro_ = (expr);     \
     if (!status_macro_.ok()) return status_macro_; \
   } while (false)
 #define TERRACED_ASSIGN_OR_RETURN_INNER(result, lhs, expr) \

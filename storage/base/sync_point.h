@@ -1,7 +1,9 @@
 // Sync points: named places between the tiers where a race would show. Each counts how often it was
-// passed; a test can attach a callback (to hold the thread there), and `-o test_commands` can attach
-// a delay. They stand on cold paths only: one relaxed increment and one load where nothing is attached.
-// Threads: any. The list of names is fixed by the enum, so a run can prove that it passed every one.
+// passed; a test can attach a callback (to hold the thread there), and `-o test_commands` can
+// attach a delay. They stand on cold paths only: one relaxed increment and one load where nothing
+// is attached.
+// Threads: any. The list of names is fixed by the enum, so a run can prove that it passed every
+// one.
 #pragma once
 
 #include <array>
@@ -29,9 +31,17 @@ enum class SyncPoint : uint8_t {
 };
 
 constexpr std::array<std::string_view, static_cast<size_t>(SyncPoint::kCount)> kSyncPointNames = {
-    "demote_collected", "demote_built", "demote_ingested",    "demote_slotted",
-    "fill_read",        "drop_begin",   "drop_dead",          "second_chance_read",
-    "grow_begin",       "grow_switch",  "flush"};
+    "demote_collected",
+    "demote_built",
+    "demote_ingested",
+    "demote_slotted",
+    "fill_read",
+    "drop_begin",
+    "drop_dead",
+    "second_chance_read",
+    "grow_begin",
+    "grow_switch",
+    "flush"};
 
 std::optional<SyncPoint> SyncPointByName(std::string_view name);
 
@@ -79,9 +89,13 @@ constexpr std::array<std::string_view, static_cast<size_t>(Mutant::kCount)> kMut
 
 #ifdef TERRACED_MUTANTS
 inline std::atomic<Mutant> g_mutant{Mutant::kNone};
-inline bool MutantIs(Mutant mutant) { return g_mutant.load(std::memory_order_relaxed) == mutant; }
+inline bool MutantIs(Mutant mutant) {
+  return g_mutant.load(std::memory_order_relaxed) == mutant;
+}
 #else
-constexpr bool MutantIs(Mutant) { return false; }
+constexpr bool MutantIs(Mutant) {
+  return false;
+}
 #endif
 
 }  // namespace terraced

@@ -1,0 +1,327 @@
+// The demoter's rounds: batches ahead of need, failures of the disk (I6), the drain of a clean stop.
+#include "tiering/demoter.h"
+
+#include <vector>
+
+#include "tests/tiering/cache_rig.h"
+
+namespace terraced::tiering {
+namespace {
+
+std::string Name(int i) { return "key" + std::to_string(i); }
+
+class DemoterTest : public testing::Test {
+ protected:
+  static CacheOptions Small() {
+    CacheOptions options = RigOptions();
+    options.slabs.limit_bytes = 4U << 20;
+    options.flash_batch_bytes = 128U << 10;
+    return options;
+  }
+  // Sets [first, last) and lets the demoter have a turn now and then, as its thread would.
+  static void SetMany(CacheRig* rig, int first, int last, size_t value_bytes = 1'000) {
+    for (int i = first; i < last; ++i) {
+      ASSERT_EQ((*rig)->Set(Name(i), std::string(value_bytes, static_cast<char>('a' + i % 26))), Outcome::kStored);
+      if (i % 16 == 0) rig->InDemoter().Step();
+    }
+  }
+  static void FailWrites(CacheRig* rig, uint64_t count,
+                         FaultyBatchStore::When when = FaultyBatchStore::When::kBefore) {
+    rig->store->FailNth(BatchCall::kWrite, 1, Status(StatusCode::kNoSpace, "no space left on device"), when, count);
+  }
+};
+
+TEST_F(DemoterTest, BatchesAreChosenFromRamAndQuota) {
+  CacheOptions options;
+  options.slabs.limit_bytes = 64ULL << 20;
+  options.flash_size_bytes = 4ULL << 30;
+  EXPECT_EQ(Demoter::BatchBytes(options), 4U << 20);  // a sixteenth of -m
+  options.slabs.limit_bytes = 1ULL << 30;
+  EXPECT_EQ(Demoter::BatchBytes(options), 16U << 20);
+  options.flash_size_bytes = 1ULL << 40;
+  EXPECT_EQ(Demoter::BatchBytes(options), 128U << 20);  // numbers for a terabyte: up to an eighth of -m
+  options.flash_size_bytes = 64ULL << 30;
+  options.slabs.limit_bytes = 8ULL << 30;
+  EXPECT_EQ(Demoter::BatchBytes(options), 64U << 20);
+  options.slabs.limit_bytes = 1U << 20;
+  options.flash_size_bytes = 1U << 20;
+  EXPECT_EQ(Demoter::BatchBytes(options), 64U << 10);
+  options.flash_batch_bytes = 12'345;
+  EXPECT_EQ(Demoter::BatchBytes(options), 12'345U);
+}
+
+TEST_F(DemoterTest, DemotesAheadOfNeedSoThatNothingIsEvicted) {
+  CacheRig rig(Small());
+  SetMany(&rig, 0, 12'000);  // three times what RAM holds
+  const CacheStats stats = rig.Stats();
+  EXPECT_EQ(stats.evictions, 0U);
+  EXPECT_GT(stats.flash.demoted_items, 8'000U);
+  EXPECT_EQ(stats.curr_items, 12'000U - stats.commands.flash_index_collisions);
+  uint64_t missing = 0;
+  for (int i = 0; i < 12'000; ++i) missing += rig->Get(Name(i)).Hit() ? 0 : 1;
+  EXPECT_EQ(missing, rig.Stats().commands.flash_index_collisions);
+}
+
+TEST_F(DemoterTest, RestsWhileThereIsRoom) {
+  CacheRig rig(Small());
+  for (int i = 0; i < 100; ++i) rig->Set(Name(i), "value");
+  rig.InDemoter().Step();
+  EXPECT_EQ(rig.store->Calls(BatchCall::kWrite), 0U);
+}
+
+TEST_F(DemoterTest, AStoringClientIsToldToWaitWhenTheReserveIsNearlyGone) {
+  CacheRig rig(Small());
+  AllocateResult result = AllocateResult::kOk;
+  std::vector<Draft> held;
+  for (int i = 0; i < 20'000 && result == AllocateResult::kOk; ++i) {
+    Draft draft;
+    result = rig.cache->Allocate(rig->KeyOf(Name(i)), 0, 0, 1'000, true, &draft);
+    if (result != AllocateResult::kOk) break;
+    draft.FillValue({std::string(1'000, 'v')});
+    Evidence evidence;
+    uint64_t cas_unique = 0;
+    ASSERT_EQ(rig.cache->Store(rig->KeyOf(Name(i)), StoreMode::kSet, &draft, 0, &evidence, &cas_unique),
+              Outcome::kStored);
+  }
+  ASSERT_EQ(result, AllocateResult::kWait);
+  EXPECT_EQ(rig.Stats().flash.demotion_waits, 1U);
+  EXPECT_EQ(rig.Stats().evictions, 0U);
+  rig.InDemoter().Step();
+  Draft draft;
+  EXPECT_EQ(rig.cache->Allocate(rig->KeyOf("k"), 0, 0, 1'000, true, &draft), AllocateResult::kOk);
+}
+
+TEST_F(DemoterTest, WhereDemotionCannotKeepUpRamEvictsAndCountsIt) {
+  CacheRig rig(Small());
+  for (int i = 0; i < 8'000; ++i) ASSERT_EQ(rig->Set(Name(i), std::string(1'000, 'v')), Outcome::kStored);
+  const uint64_t evictions = rig.Stats().evictions;
+  EXPECT_GT(evictions, 3'000U);
+  uint64_t missing = 0;
+  for (int i = 0; i < 8'000; ++i) missing += rig->Get(Name(i)).Hit() ? 0 : 1;
+  EXPECT_EQ(missing, evictions);
+}
+
+TEST_F(DemoterTest, ItemsThatDeserveNoWriteAreEvictedInstead) {
+  CacheOptions options = Small();
+  options.flash_item_min_bytes = 600;
+  CacheRig rig(options);
+  SetMany(&rig, 0, 20'000, 300);
+  const CacheStats stats = rig.Stats();
+  EXPECT_GT(stats.evictions, 5'000U);
+  EXPECT_EQ(stats.flash.demoted_items, 0U);
+  EXPECT_GT(stats.flash.items_not_admitted, 5'000U);
+  EXPECT_EQ(stats.curr_items, 20'000U - stats.evictions);
+}
+
+TEST_F(DemoterTest, TheWriteBudgetIsKept) {
+  CacheOptions options = Small();
+  options.flash_write_day_bytes = 512U << 10;
+  CacheRig rig(options);
+  SetMany(&rig, 0, 12'000);
+  EXPECT_GT(rig.Stats().flash.bytes_written, 100U << 10);
+  EXPECT_LT(rig.Stats().flash.bytes_written, (512U + 128U) << 10);
+  EXPECT_GT(rig.Stats().evictions, 0U);
+}
+
+TEST_F(DemoterTest, ACancelledItemGoesWithTheNextBatchOfTheSameRequest) {
+  CacheRig rig;
+  rig->Set("k", "old");
+  const Race race(SyncPoint::kDemoteBuilt, [&] { rig->Set("k", "new"); });
+  rig.Demote();
+  EXPECT_FALSE(rig.InRam("k"));
+  EXPECT_EQ(rig->Get("k"), "new");
+  EXPECT_EQ(rig.Stats().flash.batches_written, 2U);
+  EXPECT_EQ(rig.Stats().flash.batches, 1U);  // the first one held nothing that counts
+  EXPECT_EQ(rig.Stats().commands.flash_demotions_cancelled, 1U);
+}
+
+TEST_F(DemoterTest, EverySyncPointOfADemotionIsPassed) {
+  CacheRig rig;
+  const std::vector<SyncPoint> points = {SyncPoint::kDemoteCollected, SyncPoint::kDemoteBuilt,
+                                         SyncPoint::kDemoteIngested, SyncPoint::kDemoteSlotted};
+  std::vector<uint64_t> before;
+  for (const SyncPoint point : points) before.push_back(SyncPoints::Passed(point));
+  rig->Set("k", "v");
+  rig.Demote();
+  for (size_t i = 0; i < points.size(); ++i) EXPECT_EQ(SyncPoints::Passed(points[i]), before[i] + 1);
+}
+
+// --- I6: the disk fails -----------------------------------------------------------------------------------------
+
+TEST_F(DemoterTest, I6AFailedBatchCostsADemotionAndNothingElse) {
+  CacheRig rig;
+  for (int i = 0; i < 50; ++i) rig->Set(Name(i), "value");
+  FailWrites(&rig, 1);
+  rig.Demote();
+  EXPECT_EQ(rig.Stats().flash.batches_failed, 1U);
+  EXPECT_EQ(rig.Stats().flash.state, "online");
+  for (int i = 0; i < 50; ++i) EXPECT_TRUE(rig.InRam(Name(i)));
+  rig.Demote();
+  for (int i = 0; i < 50; ++i) EXPECT_FALSE(rig.InRam(Name(i)));
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(rig->Get(Name(i)), "value");
+}
+
+TEST_F(DemoterTest, I6AFileIngestedInSpiteOfItsErrorIsNeverReadAndGoesWithTheNextStep) {
+  CacheRig rig;
+  rig->Set("k", "old");
+  FailWrites(&rig, 1, FaultyBatchStore::When::kAfter);
+  rig.Demote();
+  ASSERT_EQ(rig.memory->Serials().size(), 1U);
+  const uint64_t orphan = rig.memory->Serials()[0];
+  rig->Set("k", "new");
+  rig.Demote();
+  EXPECT_EQ(rig->Get("k"), "new");
+  rig.InDemoter().Step();
+  ASSERT_EQ(rig.memory->Serials().size(), 1U);
+  EXPECT_GT(rig.memory->Serials()[0], orphan);  // its serial is burnt
+  EXPECT_EQ(rig->Get("k"), "new");
+}
+
+TEST_F(DemoterTest, I6ThreeFailuresInARowTurnFlashOffAndRamServesOn) {
+  CacheRig rig(Small());
+  rig->Set("flash", "value");
+  rig.Demote();
+  FailWrites(&rig, UINT32_MAX);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(rig.Stats().flash.state, "online");
+    rig->Set("k" + std::to_string(i), "value");
+    rig.Demote();
+  }
+  const CacheStats stats = rig.Stats();
+  EXPECT_FALSE(stats.flash.online);
+  EXPECT_EQ(stats.flash.state, "offline: no space left on device");
+  EXPECT_EQ(stats.flash.batches_failed, 3U);
+  const uint64_t writes = rig.store->Calls(BatchCall::kWrite);
+  rig.Demote();  // answered, and nothing is tried
+  EXPECT_EQ(rig.store->Calls(BatchCall::kWrite), writes);
+  SetMany(&rig, 0, 8'000);
+  EXPECT_GT(rig.Stats().evictions, 0U);
+  EXPECT_EQ(rig->Get(Name(7'999)), std::string(1'000, static_cast<char>('a' + 7'999 % 26)));
+  EXPECT_EQ(rig->Get("flash"), "value");  // reading still works
+}
+
+TEST_F(DemoterTest, I6ADatabaseThatCannotBeReopenedTurnsFlashOffAtOnce) {
+  CacheRig rig;
+  rig->Set("k", "value");
+  FailWrites(&rig, 1);
+  rig.store->FailNth(BatchCall::kReopen, 1, Status(StatusCode::kIoError, "EIO"));
+  rig.Demote();
+  EXPECT_FALSE(rig.Stats().flash.online);
+  EXPECT_EQ(rig->Get("k"), "value");
+}
+
+TEST_F(DemoterTest, Rule8MutationsRemoveSlotsWhileFlashIsOff) {
+  CacheRig rig;
+  for (const std::string_view key : {"set", "delete", "incr", "touch", "left"}) rig->Set(key, "10");
+  rig.Demote();
+  FailWrites(&rig, 3);
+  for (int i = 0; i < 3; ++i) {
+    rig->Set("other", "v");
+    rig.Demote();
+  }
+  ASSERT_FALSE(rig.Stats().flash.online);
+  EXPECT_EQ(rig->Set("set", "new"), Outcome::kStored);
+  EXPECT_EQ(rig->Delete("delete"), Outcome::kDeleted);
+  EXPECT_EQ(rig->Increment("incr", 1), Outcome::kStored);
+  EXPECT_EQ(rig->Touch("touch", kStartS + 5), Outcome::kTouched);
+  for (const std::string_view key : {"set", "delete", "incr", "touch"}) EXPECT_FALSE(rig.OnFlash(key)) << key;
+  EXPECT_TRUE(rig.OnFlash("left"));
+  rig.InTiers().flash_online.store(true);  // the disk is well again
+  rig.Demote();
+  EXPECT_EQ(rig->Get("set"), "new");
+  EXPECT_FALSE(rig->Get("delete").Hit());
+  EXPECT_EQ(rig->Get("incr"), "11");
+  EXPECT_EQ(rig->Get("touch").meta.exptime_s, kStartS + 5);
+  EXPECT_EQ(rig->Get("left"), "10");
+}
+
+TEST_F(DemoterTest, AStopWhileFlashIsOffSaysThatItWillStartEmpty) {
+  CacheRig rig;
+  rig.InTiers().flash_online.store(false);
+  const Status status = rig.cache->Stop([] { return false; });
+  EXPECT_FALSE(status.ok());
+  EXPECT_NE(status.message().find("offline"), std::string_view::npos);
+}
+
+// --- The drain of a clean stop ------------------------------------------------------------------------------------
+
+TEST_F(DemoterTest, DrainTakesEverythingOfAnySize) {
+  CacheRig rig(Small());
+  rig->Set("huge", std::string(900'000, 'h'));  // over flash_item_max
+  rig->Set("small", "v");
+  rig->Set("wasread", "v");
+  for (int i = 0; i < 3; ++i) rig->Get("wasread");
+  rig.Demote();
+  EXPECT_TRUE(rig.InRam("huge"));
+  EXPECT_EQ(rig.InDemoter().Drain(UINT64_MAX, [] { return false; }), 0U);
+  for (const std::string_view key : {"huge", "small", "wasread"}) {
+    EXPECT_TRUE(rig.OnFlash(key)) << key;
+    EXPECT_FALSE(rig.InRam(key)) << key;
+  }
+  EXPECT_EQ(rig->Get("huge"), std::string(900'000, 'h'));
+}
+
+TEST_F(DemoterTest, DrainWritesTheHottestFirst) {
+  CacheOptions options = Small();
+  CacheRig rig(options);
+  rig->Set("cold", "v");
+  rig->Set("warm", "v");
+  for (int i = 0; i < 3; ++i) rig->Get("warm");
+  rig.cache->MaintainerForTest().Pass();
+  rig.cache->MaintainerForTest().Pass();
+  ASSERT_EQ(rig.ItemOf("cold")->Segment(), storage::LruSegment::kCold);
+  ASSERT_EQ(rig.ItemOf("warm")->Segment(), storage::LruSegment::kWarm);
+  // The batch that a full demotion would write holds both; what was collected first shows in the demand's order.
+  AdmissionPolicy admission(rig.InTiers().options);
+  BatchBuilder builder(rig.InTiers(), admission, 1'000, rig.InTiers().flush.Current(), 1);
+  EXPECT_FALSE(builder.Full());
+  rig.store->FailNth(BatchCall::kWrite, 2, Status(StatusCode::kIoError, "EIO"), FaultyBatchStore::When::kBefore, 9);
+  rig.InDemoter().Drain(UINT64_MAX, [calls = 0]() mutable { return ++calls > 1; });
+  EXPECT_TRUE(rig.OnFlash("warm"));
+}
+
+TEST_F(DemoterTest, DrainStopsInAHurryAndAtTheDeadline) {
+  CacheRig rig;
+  rig->Set("k", "v");
+  EXPECT_EQ(rig.InDemoter().Drain(UINT64_MAX, [] { return true; }), 1U);
+  EXPECT_EQ(rig.InDemoter().Drain(0, [] { return false; }), 1U);
+  EXPECT_EQ(rig.store->Calls(BatchCall::kWrite), 0U);
+  EXPECT_EQ(rig->Get("k"), "v");
+}
+
+TEST_F(DemoterTest, DrainGivesUpAfterFailures) {
+  CacheRig rig;
+  rig->Set("k", "v");
+  FailWrites(&rig, 100);
+  EXPECT_EQ(rig.InDemoter().Drain(UINT64_MAX, [] { return false; }), 1U);
+  EXPECT_EQ(rig->Get("k"), "v");
+}
+
+// --- Its thread ---------------------------------------------------------------------------------------------------
+
+TEST_F(DemoterTest, ItsThreadAnswersRequests) {
+  CacheRig rig;
+  rig->Set("k", "v");
+  rig.cache->StartThreads();
+  CrankedExecutor executor;
+  Flag done;
+  rig.cache->DemoteAll(executor, &done);
+  executor.Run();
+  EXPECT_TRUE(done.raised);
+  EXPECT_FALSE(rig.InRam("k"));
+  EXPECT_EQ(rig->Get("k"), "v");
+}
+
+TEST_F(DemoterTest, JoinAnswersWhoIsStillWaiting) {
+  CacheRig rig;
+  rig->Set("k", "v");
+  CrankedExecutor executor;
+  Flag done;
+  rig.cache->DemoteAll(executor, &done);
+  rig.InDemoter().Join();
+  executor.Run();
+  EXPECT_TRUE(done.raised);
+}
+
+}  // namespace
+}  // namespace terraced::tiering

@@ -1,0 +1,510 @@
+// Quota, second chances, growth, sweep and the telling apart of collisions, cranked through the demoter's rounds.
+#include "tiering/flash_keeper.h"
+
+#include <set>
+#include <vector>
+
+#include "tests/tiering/cache_rig.h"
+
+namespace terraced::tiering {
+namespace {
+
+std::string Name(int i) { return "key" + std::to_string(i); }
+
+class FlashKeeperTest : public testing::Test {
+ protected:
+  static CacheOptions SmallQuota() {
+    CacheOptions options = RigOptions();
+    options.flash_batch_bytes = 64U << 10;
+    options.flash_size_bytes = 1U << 20;
+    return options;
+  }
+  // Batches of about 250 items each; what LZ4 could do to them it does not try.
+  static void Fill(CacheRig* rig, int first, int last) {
+    for (int i = first; i < last; ++i) {
+      ASSERT_EQ((*rig)->Set(Name(i), std::string(150, static_cast<char>('a' + i % 26))), Outcome::kStored);
+      if (i % 250 == 249) rig->Demote();
+    }
+    rig->Demote();
+  }
+  static uint64_t Missing(CacheRig* rig, int first, int last) {
+    uint64_t missing = 0;
+    for (int i = first; i < last; ++i) missing += (*rig)->Get(Name(i)).Hit() ? 0 : 1;
+    return missing;
+  }
+  static uint64_t Accounted(const CacheStats& stats) {
+    return stats.evictions + stats.commands.flash_index_collisions;
+  }
+};
+
+// --- Quota --------------------------------------------------------------------------------------------------------
+
+TEST_F(FlashKeeperTest, TheOldestBatchesGoBeforeTheQuotaIsPassed) {
+  CacheOptions options = SmallQuota();
+  options.second_chance_pct = 0;
+  CacheRig rig(options);
+  uint64_t peak = 0;
+  for (int i = 0; i < 20'000; i += 250) {
+    Fill(&rig, i, i + 250);
+    peak = std::max(peak, rig.Stats().flash.bytes_used);
+  }
+  EXPECT_LE(peak, options.flash_size_bytes);
+  const CacheStats stats = rig.Stats();
+  EXPECT_GT(stats.flash.batches_dropped, 30U);
+  EXPECT_GT(stats.flash.records_evicted, 10'000U);
+  EXPECT_EQ(Missing(&rig, 20'000 - 3'500, 20'000), 0U);  // 0.7 of the quota, newest first
+  EXPECT_EQ(Missing(&rig, 0, 10'000), 10'000U);
+  EXPECT_EQ(Missing(&rig, 0, 20'000), Accounted(stats));  // exactly
+  EXPECT_EQ(rig.Stats().curr_items, 20'000U - Accounted(stats));
+}
+
+TEST_F(FlashKeeperTest, ABatchThatIsMostlyDeadGoesBeforeTheOldest) {
+  CacheOptions options = SmallQuota();
+  options.second_chance_pct = 0;
+  CacheRig rig(options);
+  Fill(&rig, 0, 500);
+  for (int i = 250; i < 490; ++i) ASSERT_EQ(rig->Delete(Name(i)), Outcome::kDeleted);
+  int i = 1'000;
+  while (rig.Stats().flash.batches_dropped == 0) {
+    Fill(&rig, i, i + 250);
+    i += 250;
+  }
+  EXPECT_EQ(Missing(&rig, 0, 250), 0U);
+  EXPECT_EQ(Missing(&rig, 490, 500), 10U);
+  EXPECT_EQ(rig.Stats().evictions, 10U);
+}
+
+TEST_F(FlashKeeperTest, WhatIsInRamTooIsNotLostWithItsBatch) {
+  CacheOptions options = SmallQuota();
+  options.second_chance_pct = 0;
+  CacheRig rig(options);
+  Fill(&rig, 0, 250);
+  for (int i = 0; i < 10; ++i) {
+    rig->Get(Name(i));
+    rig->Get(Name(i));
+    ASSERT_TRUE(rig.InRam(Name(i)));
+  }
+  const storage::BatchNumber number = rig.SlotsOf(Name(0)).slots[0].number;
+  FlashKeeper keeper(rig.InTiers(), options.flash_batch_bytes);
+  keeper.Drop({number});
+  EXPECT_EQ(rig.Stats().evictions, 240U);
+  EXPECT_EQ(rig.Stats().curr_items, 10U);
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(rig->Get(Name(i)).Hit());
+  // The hint is void: they are written again, not dropped (rule 4).
+  rig.Demote();
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(rig.OnFlash(Name(i)));
+  EXPECT_EQ(rig.Stats().flash.clean_drops, 0U);
+}
+
+TEST_F(FlashKeeperTest, FlushedBatchesGoWithTheNextStepAndAreNoEvictions) {
+  CacheRig rig;
+  Fill(&rig, 0, 500);
+  ASSERT_GT(rig.memory->Serials().size(), 0U);
+  rig.cache->FlushAll(0);
+  rig.InDemoter().Step();
+  EXPECT_EQ(rig.memory->Serials().size(), 0U);
+  EXPECT_EQ(rig.Stats().evictions, 0U);
+  EXPECT_EQ(rig.Stats().flash.bytes_used, 0U);
+}
+
+TEST_F(FlashKeeperTest, AFileThatCannotBeRemovedIsDeadAllTheSame) {
+  CacheRig rig;
+  rig->Set("k", "old");
+  rig.Demote();
+  rig.store->FailNth(BatchCall::kDrop, 1, Status(StatusCode::kIoError, "EIO"));
+  rig.cache->FlushAll(0);
+  rig.InDemoter().Step();
+  EXPECT_EQ(rig.memory->Serials().size(), 1U);
+  EXPECT_FALSE(rig->Get("k").Hit());
+  rig->Set("k", "new");
+  rig.Demote();
+  EXPECT_EQ(rig->Get("k"), "new");
+}
+
+TEST_F(FlashKeeperTest, OrphansGoWithTheFirstStep) {
+  CacheRig rig;
+  std::string bytes;
+  storage::EncodeRecord(77, "k", {}, "value", &bytes);
+  const storage::BatchRecord record{.key = "k", .record = bytes, .hash = rig->KeyOf("k").hash};
+  ASSERT_TRUE(rig.memory->Write(77, {&record, 1}, nullptr).ok());
+  rig.InDemoter().Step();
+  EXPECT_TRUE(rig.memory->Serials().empty());
+}
+
+TEST_F(FlashKeeperTest, NumbersAreReusedOnlyAfterASweep) {
+  CacheRig rig;
+  rig->Set("k", "v");
+  rig.Demote();
+  const storage::BatchNumber number = rig.SlotsOf("k").slots[0].number;
+  FlashKeeper keeper(rig.InTiers(), 1U << 20);
+  keeper.Drop({number});
+  EXPECT_EQ(rig.InTiers().batches.UsedNumbers(), 1U);
+  EXPECT_FALSE(rig.OnFlash("k"));
+  EXPECT_EQ(rig.InTiers().batches.Live(number), 1);  // the slot is still there, and does not stand
+  keeper.SweepIfNeeded(false);                       // one dead batch is not worth a sweep
+  EXPECT_EQ(rig.InTiers().batches.UsedNumbers(), 1U);
+  keeper.SweepIfNeeded(true);
+  EXPECT_EQ(rig.InTiers().batches.UsedNumbers(), 0U);
+}
+
+TEST_F(FlashKeeperTest, SmallBatchesAreMergedWhenTheirNumbersRunOut) {
+  CacheRig rig;
+  constexpr int kItems = static_cast<int>(storage::kBatchesMax) + 200;
+  for (int i = 0; i < kItems; ++i) {
+    rig->Set(Name(i), "value");
+    rig.Demote();
+  }
+  EXPECT_LT(rig.InTiers().batches.UsedNumbers(), storage::kBatchesMax);
+  EXPECT_GT(rig.Stats().flash.second_chances, 200U);
+  EXPECT_EQ(rig.Stats().evictions, 0U);
+  EXPECT_EQ(Missing(&rig, 0, kItems), rig.Stats().commands.flash_index_collisions);
+}
+
+// --- Drops and their races ------------------------------------------------------------------------------------------
+
+class DropTest : public FlashKeeperTest {
+ protected:
+  void SetUp() override {
+    rig_->Set("k", "value");
+    rig_.Demote();
+    number_ = rig_.SlotsOf("k").slots[0].number;
+  }
+  CacheRig rig_;
+  CacheClient other_{*rig_.cache};
+  FlashKeeper keeper_{rig_.InTiers(), 1U << 20};
+  storage::BatchNumber number_ = storage::kNoBatch;
+};
+
+TEST_F(DropTest, AGetBeforeTheSerialDiesHits) {
+  const Race race(SyncPoint::kDropBegin, [&] { EXPECT_EQ(other_.Get("k"), "value"); });
+  keeper_.Drop({number_});
+  EXPECT_TRUE(race.Ran());
+  EXPECT_FALSE(rig_->Get("k").Hit());
+}
+
+TEST_F(DropTest, AGetAfterTheSerialDiedMissesWhileTheFileIsStillThere) {
+  const Race race(SyncPoint::kDropDead, [&] {
+    EXPECT_FALSE(other_.Get("k").Hit());
+    EXPECT_EQ(other_.Store(StoreMode::kAdd, "k", "new"), Outcome::kStored);
+  });
+  keeper_.Drop({number_});
+  EXPECT_EQ(rig_->Get("k"), "new");
+}
+
+TEST_F(DropTest, Rule3AFillOfABatchThatWasDroppedDuringTheReadIsAMiss) {
+  const Race race(SyncPoint::kFillRead, [&] { keeper_.Drop({number_}); });
+  EXPECT_FALSE(rig_->Get("k").Hit());
+  EXPECT_FALSE(rig_->Get("k").Hit());
+}
+
+TEST_F(DropTest, Rule5AFillIsNotTakenForABatchThatGotTheSameNumber) {
+  const Race race(SyncPoint::kFillRead, [&] {
+    keeper_.Drop({number_});
+    keeper_.SweepIfNeeded(true);
+    // Every other number is taken, so that the next batch gets the one that was freed.
+    uint64_t serial = 1ULL << 30;
+    std::vector<storage::BatchNumber> taken;
+    while (const auto number = rig_.InTiers().batches.Open({.serial = ++serial, .epoch = 1})) {
+      if (*number == number_) break;
+      rig_.InTiers().batches.Kill(*number);
+      rig_.InTiers().batches.Free(*number);
+    }
+    ASSERT_NE(rig_.InTiers().batches.SerialOf(number_), storage::kNoSerial);
+    const uint64_t hash = rig_->KeyOf("k").hash;
+    Shard& shard = rig_.InTiers().ShardOf(hash);
+    const MutexLock lock(shard.mutex);
+    rig_.InTiers().index.Add(shard.Number(), hash, number_, false);
+  });
+  EXPECT_FALSE(rig_->Get("k").Hit());  // what the new batch holds of it: nothing
+  EXPECT_GE(rig_.Stats().commands.flash_reads_retried, 1U);
+}
+
+// --- Second chances ---------------------------------------------------------------------------------------------------
+
+class SecondChanceTest : public FlashKeeperTest {
+ protected:
+  explicit SecondChanceTest(uint32_t pct = 25) : rig_(Options(pct)) {}
+  static CacheOptions Options(uint32_t pct) {
+    CacheOptions options = SmallQuota();
+    options.second_chance_pct = pct;
+    options.promote_hits = 0;
+    return options;
+  }
+  // Fills until the first batch has gone.
+  void DropTheFirst() {
+    const storage::BatchNumber first = rig_.InTiers().batches.Living().front();
+    const uint64_t serial = rig_.InTiers().batches.SerialOf(first);
+    for (int i = 10'000; rig_.InTiers().batches.SerialOf(first) == serial; i += 250) Fill(&rig_, i, i + 250);
+  }
+  CacheRig rig_;
+};
+
+TEST_F(SecondChanceTest, RecordsThatWereHitOutliveTheirBatch) {
+  Fill(&rig_, 0, 250);
+  for (int i = 0; i < 20; ++i) rig_->Get(Name(i));
+  const uint64_t serial = rig_.SlotsOf(Name(0)).slots[0].serial;
+  DropTheFirst();
+  EXPECT_EQ(Missing(&rig_, 0, 20), 0U);
+  EXPECT_EQ(Missing(&rig_, 20, 250), 230U);
+  EXPECT_GT(rig_.SlotsOf(Name(0)).slots[0].serial, serial);
+  EXPECT_EQ(rig_.Stats().flash.second_chances, 20U);
+  EXPECT_EQ(rig_.Stats().evictions, 230U);
+}
+
+TEST_F(SecondChanceTest, OnlyUpToItsShareOfTheBatch) {
+  Fill(&rig_, 0, 250);
+  for (int i = 0; i < 250; ++i) rig_->Get(Name(i));
+  DropTheFirst();
+  const uint64_t kept = rig_.Stats().flash.second_chances;
+  EXPECT_GT(kept, 50U);
+  EXPECT_LT(kept, 70U);
+  EXPECT_EQ(Missing(&rig_, 0, 250), 250U - kept);
+  EXPECT_EQ(rig_.Stats().evictions, 250U - kept);
+}
+
+TEST_F(SecondChanceTest, ExpiredRecordsGetNone) {
+  rig_->Set("k", std::string(150, 'k'), 0, kStartS + 10);
+  Fill(&rig_, 0, 200);
+  rig_->Get("k");
+  rig_.clock.Set(kStartS + 10);
+  DropTheFirst();
+  EXPECT_EQ(rig_.Stats().flash.second_chances, 0U);
+}
+
+TEST_F(SecondChanceTest, I4ARewrittenRecordKeepsItsMeta) {
+  rig_->Set("k", std::string(150, 'k'), 77, kStartS + 10'000);
+  const uint64_t cas_unique = rig_->cas_unique;
+  Fill(&rig_, 0, 200);
+  rig_->Get("k");
+  DropTheFirst();
+  const Got got = rig_->Get("k");
+  EXPECT_EQ(got, std::string(150, 'k'));
+  EXPECT_EQ(got.meta.client_flags, 77U);
+  EXPECT_EQ(got.meta.exptime_s, kStartS + 10'000);
+  EXPECT_EQ(got.meta.cas_unique, cas_unique);
+}
+
+TEST_F(SecondChanceTest, Rule6ASetBetweenReadAndSlotWins) {
+  Fill(&rig_, 0, 250);
+  rig_->Get(Name(3));
+  const Race race(SyncPoint::kSecondChanceRead, [&] { rig_->Set(Name(3), "new"); });
+  DropTheFirst();
+  ASSERT_TRUE(race.Ran());
+  EXPECT_EQ(rig_->Get(Name(3)), "new");
+  EXPECT_EQ(rig_.Stats().flash.second_chances, 0U);
+}
+
+TEST_F(SecondChanceTest, Rule6ADeleteBetweenReadAndSlotStays) {
+  Fill(&rig_, 0, 250);
+  rig_->Get(Name(3));
+  const Race race(SyncPoint::kSecondChanceRead, [&] { EXPECT_EQ(rig_->Delete(Name(3)), Outcome::kDeleted); });
+  DropTheFirst();
+  EXPECT_FALSE(rig_->Get(Name(3)).Hit());
+}
+
+TEST_F(SecondChanceTest, Rule6AFlushBetweenReadAndSlotStays) {
+  Fill(&rig_, 0, 250);
+  rig_->Get(Name(3));
+  const Race race(SyncPoint::kSecondChanceRead, [&] { rig_.cache->FlushAll(0); });
+  DropTheFirst();
+  EXPECT_FALSE(rig_->Get(Name(3)).Hit());
+}
+
+TEST_F(SecondChanceTest, Rule6AMutationWhileTheNewBatchIsIngestedStays) {
+  Fill(&rig_, 0, 250);
+  rig_->Get(Name(3));
+  rig_->Get(Name(4));
+  SyncPoints::Attach(SyncPoint::kSecondChanceRead, [&] {
+    SyncPoints::Attach(SyncPoint::kDemoteIngested, [&] {
+      SyncPoints::Attach(SyncPoint::kDemoteIngested, nullptr);
+      EXPECT_EQ(rig_->Delete(Name(3)), Outcome::kDeleted);
+      EXPECT_EQ(rig_->Touch(Name(4), kStartS + 77), Outcome::kTouched);
+    });
+  });
+  DropTheFirst();
+  SyncPoints::Attach(SyncPoint::kSecondChanceRead, nullptr);
+  EXPECT_FALSE(rig_->Get(Name(3)).Hit());
+  EXPECT_EQ(rig_->Get(Name(4)).meta.exptime_s, kStartS + 77);
+}
+
+TEST_F(SecondChanceTest, Rule6ASourceOutlivesAFailedRewrite) {
+  Fill(&rig_, 0, 250);
+  rig_->Get(Name(3));
+  {
+    const Race race(SyncPoint::kSecondChanceRead, [&] {
+      rig_.store->FailNth(BatchCall::kWrite, 1, Status(StatusCode::kNoSpace, "full"));
+    });
+    while (!race.Ran()) Fill(&rig_, 20'000, 20'250);
+  }
+  EXPECT_EQ(rig_->Get(Name(3)), std::string(150, 'd'));
+  EXPECT_GE(rig_.Stats().flash.batches_failed, 1U);
+  rig_->Get(Name(3));
+  DropTheFirst();
+  EXPECT_TRUE(rig_->Get(Name(3)).Hit());
+}
+
+class NoSecondChanceTest : public SecondChanceTest {
+ protected:
+  NoSecondChanceTest() : SecondChanceTest(0) {}
+};
+TEST_F(NoSecondChanceTest, NoneIsGiven) {
+  Fill(&rig_, 0, 250);
+  for (int i = 0; i < 20; ++i) rig_->Get(Name(i));
+  DropTheFirst();
+  EXPECT_EQ(rig_.Stats().flash.second_chances, 0U);
+  EXPECT_EQ(Missing(&rig_, 0, 250), 250U);
+}
+
+// --- Growth -------------------------------------------------------------------------------------------------------------
+
+class GrowthTest : public FlashKeeperTest, public testing::WithParamInterface<SyncPoint> {
+ protected:
+  static constexpr int kItems = 30'000;
+};
+
+TEST_F(GrowthTest, TheIndexGrowsByItselfAndLosesNothing) {
+  CacheRig rig;
+  Fill(&rig, 0, kItems);
+  const CacheStats stats = rig.Stats();
+  EXPECT_GT(stats.flash.index_growths, 256U);
+  EXPECT_EQ(stats.evictions, 0U);
+  EXPECT_EQ(Missing(&rig, 0, kItems), stats.commands.flash_index_collisions);
+  EXPECT_LT(stats.commands.flash_index_collisions, 30U);
+  EXPECT_EQ(stats.curr_items, kItems - stats.commands.flash_index_collisions);
+  EXPECT_GT(stats.flash.index_slots, stats.flash.items);
+}
+
+TEST_P(GrowthTest, Rule7MutationsWhileAPartitionGrowsAreKept) {
+  CacheRig rig;
+  CacheClient other(*rig.cache);
+  Fill(&rig, 0, 8'000);
+  int next = 0;
+  std::set<int> deleted;
+  std::set<int> changed;
+  SyncPoints::Attach(GetParam(), [&] {
+    for (int i = 0; i < 6 && next + 3 < 8'000; ++i, next += 3) {
+      if (other.Delete(Name(next)) == Outcome::kDeleted) deleted.insert(next);
+      if (other.Set(Name(next + 1), "new") == Outcome::kStored) changed.insert(next + 1);
+    }
+  });
+  Fill(&rig, 10'000, 10'000 + kItems);
+  SyncPoints::Attach(GetParam(), nullptr);
+  rig.InDemoter().Step();
+  ASSERT_GT(deleted.size(), 1'000U);
+  uint64_t missing = Missing(&rig, 10'000, 10'000 + kItems);
+  for (int i = 0; i < 8'000; ++i) {
+    const Got got = rig->Get(Name(i));
+    if (deleted.contains(i)) {
+      ASSERT_FALSE(got.Hit()) << i;
+    } else if (!got.Hit()) {
+      ++missing;
+    } else {
+      ASSERT_EQ(got, changed.contains(i) ? std::string("new") : std::string(150, static_cast<char>('a' + i % 26)));
+    }
+  }
+  EXPECT_EQ(rig.Stats().evictions, 0U);
+  EXPECT_EQ(missing, rig.Stats().commands.flash_index_collisions);
+}
+INSTANTIATE_TEST_SUITE_P(Points, GrowthTest, testing::Values(SyncPoint::kGrowBegin, SyncPoint::kGrowSwitch),
+                         [](const auto& info) {
+                           return std::string(kSyncPointNames[static_cast<size_t>(info.param)]);
+                         });
+
+TEST_F(GrowthTest, AGrowthWhoseListsCannotBeReadIsGivenUpAndCostsNothing) {
+  CacheRig rig;
+  Fill(&rig, 0, 8'000);
+  rig.store->FailNth(BatchCall::kHashes, 1, Status(StatusCode::kIoError, "EIO"), FaultyBatchStore::When::kBefore,
+                     UINT32_MAX);
+  for (int i = 8'000; i < kItems; ++i) rig->Set(Name(i), "v");
+  rig.Demote();
+  EXPECT_GT(rig.Stats().flash.index_full, 0U);
+  EXPECT_EQ(Missing(&rig, 0, kItems), rig.Stats().commands.flash_index_collisions);
+  rig.store->Heal();
+  rig.Demote();
+  EXPECT_EQ(rig.Stats().ram_items, 0U);
+  EXPECT_EQ(Missing(&rig, 0, kItems), rig.Stats().commands.flash_index_collisions);
+}
+
+TEST_F(GrowthTest, Rule3AFillSurvivesAGrowthDuringItsRead) {
+  CacheRig rig;
+  rig->Set("k", "value");
+  rig.Demote();
+  const Race race(SyncPoint::kFillRead, [&] { Fill(&rig, 0, kItems); });
+  EXPECT_EQ(rig->Get("k"), "value");
+  EXPECT_GT(rig.Stats().flash.index_growths, 256U);
+}
+
+// --- Collisions -----------------------------------------------------------------------------------------------------------
+
+class CollisionTest : public FlashKeeperTest {
+ protected:
+  uint64_t Collisions() {
+    rig_.InDemoter().Step();
+    EXPECT_EQ(rig_.Stats().flash.removals_unverified, 0U);
+    return rig_.Stats().commands.flash_index_collisions;
+  }
+  CacheRig rig_;
+};
+
+TEST_F(CollisionTest, OverwritingOnesOwnRecordIsNone) {
+  rig_->Set("k", "old");
+  rig_.Demote();
+  rig_->Set("k", "new");
+  EXPECT_EQ(rig_.Stats().flash.removals_unverified, 1U);
+  EXPECT_EQ(Collisions(), 0U);
+}
+
+TEST_F(CollisionTest, Rule1ASetTakesTheNeighboursSlotAndItIsCounted) {
+  const auto [key, twin] = rig_.TwoOfOneIdentity();
+  rig_->Set(twin, "twin");
+  rig_.Demote();
+  rig_->Set(key, "value");
+  EXPECT_FALSE(rig_->Get(twin).Hit());
+  EXPECT_EQ(Collisions(), 1U);
+  EXPECT_EQ(rig_->Get(key), "value");
+}
+
+TEST_F(CollisionTest, ACommandThatHasReadItsRecordKnowsAtOnce) {
+  const auto [key, twin] = rig_.TwoOfOneIdentity();
+  rig_->Set(twin, "twin");
+  rig_.Demote();
+  rig_->Set(key, "1");  // one collision
+  rig_.Demote();
+  rig_->Set(twin, "twin");  // another
+  EXPECT_EQ(Collisions(), 2U);
+  EXPECT_FALSE(rig_->Get(key).Hit());
+  // Both at once, in two batches: touching one loses the other.
+  rig_->Set(key, "1");
+  const Race race(SyncPoint::kDemoteSlotted, [&, twin = twin] { rig_->Set(twin + "x", "v"); });
+  rig_.Demote();
+  EXPECT_EQ(rig_->Increment(key, 1), Outcome::kStored);
+  EXPECT_EQ(rig_->Get(key), "2");
+}
+
+TEST_F(CollisionTest, AMutationInRamLosesTheNeighboursRecordAndCountsIt) {
+  const auto [key, twin] = rig_.TwoOfOneIdentity();
+  rig_->Set(key, "1");
+  rig_->Set(twin, "twin");
+  // The twin's record gets a slot of its own, while the key stays in RAM.
+  AdmissionPolicy admission(rig_.InTiers().options);
+  BatchBuilder builder(rig_.InTiers(), admission, 5, rig_.InTiers().flush.Current(), 1U << 20);
+  Shard& shard = rig_.InTiers().ShardOf(rig_->KeyOf(key).hash);
+  CollectRules rules;
+  rules.everything = true;
+  rules.item_bytes_max = 1'000;
+  const storage::SlabClass slab_class = rig_.ItemOf(key)->slab_class;
+  {
+    const MutexLock lock(shard.mutex);
+    shard.ram.MoveTo(shard.ram.Find(rig_->KeyOf(twin).hash, twin), storage::LruSegment::kWarm);
+  }
+  ASSERT_EQ(builder.Collect(shard, slab_class, storage::LruSegment::kWarm, 1, rules), 1U);
+  ASSERT_TRUE(builder.Write().ok());
+  builder.Slot(rig_.InTiers().batches.Open({.serial = 5, .epoch = 1, .record_count = 1}).value(), false);
+  ASSERT_EQ(rig_->Get(twin), "twin");
+  EXPECT_EQ(rig_->Increment(key, 1), Outcome::kStored);
+  EXPECT_EQ(rig_.Stats().commands.flash_index_collisions, 1U);
+  EXPECT_FALSE(rig_->Get(twin).Hit());
+}
+
+}  // namespace
+}  // namespace terraced::tiering
