@@ -11,7 +11,9 @@
 namespace terraced::server {
 namespace {
 
-bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v'; }
+bool IsBlank(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
+}
 
 Status Refuse(std::string_view name, int line, std::string_view what) {
   return Status(StatusCode::kInvalidArgument,

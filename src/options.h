@@ -77,8 +77,8 @@ struct FlashSpace {
   uint64_t used_bytes = 0;
 };
 constexpr uint64_t kFlashSizeDefaultBytes = 8ULL << 30;
-constexpr uint64_t kFlashBatchBytesLeast = 1ULL << 20;
 constexpr uint64_t kFlashBatchesLeast = 16;
+// What so many batches of the size that the cache will choose take; never less than the cache asks for.
 uint64_t FlashSizeLeast(const Options& options);
 Status ResolveFlashSize(Options* options, const FlashSpace& space);
 

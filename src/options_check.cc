@@ -5,6 +5,7 @@
 #include "src/option_value.h"
 #include "src/options.h"
 #include "storage/ram/slab_arena.h"
+#include "tiering/demoter.h"
 
 namespace terraced::server {
 namespace {
@@ -102,9 +103,7 @@ Status CheckFlash(const Options& options) {
 }  // namespace
 
 uint64_t FlashSizeLeast(const Options& options) {
-  const uint64_t batch = options.cache.flash_batch_bytes != 0 ? options.cache.flash_batch_bytes
-                                                              : kFlashBatchBytesLeast;
-  return kFlashBatchesLeast * batch;
+  return kFlashBatchesLeast * tiering::Demoter::BatchBytes(options.cache);
 }
 
 Status CheckOptions(Options* options) {

@@ -49,7 +49,7 @@ Status ReplaceFile(const std::string& path, std::string_view text) {
   const int error = errno;
   ::close(fd);
   if (written && ::rename(temporary.c_str(), path.c_str()) == 0) return Status();
-  const Status status = Status::FromErrno("cannot write " + path, written ? errno : error);
+  Status status = Status::FromErrno("cannot write " + path, written ? errno : error);
   ::unlink(temporary.c_str());
   return status;
 }

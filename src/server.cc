@@ -53,13 +53,15 @@ Status TcpServer::Start(tiering::Cache& cache, Clock& clock) {
       Log::Write(LogLevel::kDebug, "<%d server listening (auto-negotiate)", socket.Fd());
     }
   }
-  TERRACED_ASSIGN_OR_RETURN(listener_, Listener::Create(options_.server, std::move(sockets_), connections_));
+  TERRACED_ASSIGN_OR_RETURN(listener_,
+                            Listener::Create(options_.server, std::move(sockets_), connections_));
   Listener* const listener = listener_.get();
   const auto on_leave = [this, listener] {
     if (!connections_.accepting.load()) listener->Wake();
   };
   for (uint32_t i = 0; i < options_.server.worker_threads; ++i) {
-    TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<Worker> worker, Worker::Create(context, connections_, on_leave));
+    TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<Worker> worker,
+                              Worker::Create(context, connections_, on_leave));
     workers_.push_back(std::move(worker));
   }
   for (const std::unique_ptr<Worker>& worker : workers_) worker->Start();

@@ -67,7 +67,8 @@ void WriteItems(const ClassGauges& gauges, const ClassCounters& counters, ClassW
   write("hits_to_temp", counters.lru_hits[kTemp]);
 }
 
-void WriteSlabs(const storage::SlabClassStats& slab, const ClassCounters& counters, ClassWriter write) {
+void WriteSlabs(const storage::SlabClassStats& slab, const ClassCounters& counters,
+                ClassWriter write) {
   write("chunk_size", slab.chunk_bytes);
   write("chunks_per_page", slab.chunks_per_page);
   write("total_pages", slab.total_pages);
@@ -90,7 +91,8 @@ void WriteSlabs(const storage::SlabClassStats& slab, const ClassCounters& counte
 void WriteItemStats(const tiering::CacheStats& stats, ReplySink& sink) {
   for (size_t i = 1; i < stats.gauges.size(); ++i) {
     if (CountOf(stats.gauges[i]) == 0) continue;
-    WriteItems(stats.gauges[i], stats.classes[i], ClassWriter("items:" + std::to_string(i) + ":", sink));
+    WriteItems(stats.gauges[i], stats.classes[i],
+               ClassWriter("items:" + std::to_string(i) + ":", sink));
   }
 }
 

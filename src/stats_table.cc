@@ -16,9 +16,15 @@ using tiering::ClassCounters;
 using tiering::CommandCounters;
 using tiering::FlashStats;
 
-std::string Text(uint64_t number) { return std::to_string(number); }
-std::string Text(bool flag) { return flag ? "1" : "0"; }
-const std::string& Text(const std::string& text) { return text; }
+std::string Text(uint64_t number) {
+  return std::to_string(number);
+}
+std::string Text(bool flag) {
+  return flag ? "1" : "0";
+}
+const std::string& Text(const std::string& text) {
+  return text;
+}
 
 // Accessors, so that a row only has to name the field it shows.
 template <auto kMember>
@@ -47,7 +53,9 @@ std::string Sum(const StatsInput& input) {
   for (const ClassCounters& one : input.cache.classes) sum += one.*kMember;
   return Text(sum);
 }
-std::string Zero(const StatsInput&) { return "0"; }
+std::string Zero(const StatsInput&) {
+  return "0";
+}
 
 std::string CpuTime(timeval rusage::*member) {
   rusage usage{};
@@ -58,19 +66,39 @@ std::string CpuTime(timeval rusage::*member) {
                 static_cast<long>(time.tv_usec));
   return text.data();
 }
-std::string UserTime(const StatsInput&) { return CpuTime(&rusage::ru_utime); }
-std::string SystemTime(const StatsInput&) { return CpuTime(&rusage::ru_stime); }
-std::string Pid(const StatsInput&) { return std::to_string(getpid()); }
-std::string Uptime(const StatsInput& input) { return Text(uint64_t{input.clock.UptimeS()}); }
-std::string Time(const StatsInput& input) { return Text(uint64_t{input.clock.NowS()}); }
-std::string Version(const StatsInput&) { return std::string(kProtocolVersion); }
-std::string OwnVersion(const StatsInput&) { return TERRACED_VERSION; }
-std::string LibeventVersion(const StatsInput&) { return event_get_version(); }
-std::string PointerSize(const StatsInput&) { return Text(uint64_t{sizeof(void*) * 8}); }
+std::string UserTime(const StatsInput&) {
+  return CpuTime(&rusage::ru_utime);
+}
+std::string SystemTime(const StatsInput&) {
+  return CpuTime(&rusage::ru_stime);
+}
+std::string Pid(const StatsInput&) {
+  return std::to_string(getpid());
+}
+std::string Uptime(const StatsInput& input) {
+  return Text(uint64_t{input.clock.UptimeS()});
+}
+std::string Time(const StatsInput& input) {
+  return Text(uint64_t{input.clock.NowS()});
+}
+std::string Version(const StatsInput&) {
+  return std::string(kProtocolVersion);
+}
+std::string OwnVersion(const StatsInput&) {
+  return TERRACED_VERSION;
+}
+std::string LibeventVersion(const StatsInput&) {
+  return event_get_version();
+}
+std::string PointerSize(const StatsInput&) {
+  return Text(uint64_t{sizeof(void*) * 8});
+}
 std::string MaxConnections(const StatsInput& input) {
   return Text(uint64_t{input.options.server.connections_max});
 }
-std::string Threads(const StatsInput& input) { return Text(uint64_t{input.options.server.worker_threads}); }
+std::string Threads(const StatsInput& input) {
+  return Text(uint64_t{input.options.server.worker_threads});
+}
 std::string FlashRam(const StatsInput& input) {
   const FlashStats& flash = input.cache.flash;
   return Text(flash.index_bytes + flash.store.block_cache_bytes + flash.store.table_reader_bytes);
@@ -93,7 +121,8 @@ constexpr StatSpec kStats[] = {
     {"pid", kCount, kGauge, kGeneral, "process id", &Pid},
     {"uptime", kSeconds, kGauge, kGeneral, "since the start", &Uptime},
     {"time", kSeconds, kGauge, kGeneral, "Unix time as the daemon sees it", &Time},
-    {"version", kText, kGauge, kGeneral, "the memcached whose behaviour clients may expect", &Version},
+    {"version", kText, kGauge, kGeneral, "the memcached whose behaviour clients may expect",
+     &Version},
     {"terraced_version", kText, kGauge, kGeneral, "terraced's own version", &OwnVersion},
     {"libevent", kText, kGauge, kGeneral, "version of the event library", &LibeventVersion},
     {"pointer_size", kCount, kGauge, kGeneral, "bits of a pointer", &PointerSize},
@@ -111,21 +140,26 @@ constexpr StatSpec kStats[] = {
     {"read_buf_count", kCount, kGauge, kGeneral, "blocks of the connections' buffer pools",
      &Net<&ServerStats::read_buf_count>},
     {"read_buf_bytes", kBytes, kGauge, kGeneral, "their size", &Net<&ServerStats::read_buf_bytes>},
-    {"cmd_get", kCount, kCounter, kGeneral, "keys asked for by get and gets", &Command<&CommandCounters::cmd_get>},
+    {"cmd_get", kCount, kCounter, kGeneral, "keys asked for by get and gets",
+     &Command<&CommandCounters::cmd_get>},
     {"cmd_set", kCount, kCounter, kGeneral, "store commands", &Command<&CommandCounters::cmd_set>},
-    {"cmd_flush", kCount, kCounter, kGeneral, "flush_all commands", &Cached<&CacheStats::cmd_flush>},
-    {"cmd_touch", kCount, kCounter, kGeneral, "touch, gat and gats", &Command<&CommandCounters::cmd_touch>},
+    {"cmd_flush", kCount, kCounter, kGeneral, "flush_all commands",
+     &Cached<&CacheStats::cmd_flush>},
+    {"cmd_touch", kCount, kCounter, kGeneral, "touch, gat and gats",
+     &Command<&CommandCounters::cmd_touch>},
     {"cmd_meta", kCount, kCounter, kGeneral, "meta debug commands", &Zero},
     {"get_hits", kCount, kCounter, kGeneral, "keys found, in RAM or on flash",
      &Command<&CommandCounters::get_hits>},
-    {"get_misses", kCount, kCounter, kGeneral, "keys not found", &Command<&CommandCounters::get_misses>},
+    {"get_misses", kCount, kCounter, kGeneral, "keys not found",
+     &Command<&CommandCounters::get_misses>},
     {"get_expired", kCount, kCounter, kGeneral, "misses of items that had expired",
      &Command<&CommandCounters::get_expired>},
     {"get_flushed", kCount, kCounter, kGeneral, "misses of items that were flushed",
      &Command<&CommandCounters::get_flushed>},
     {"delete_misses", kCount, kCounter, kGeneral, "delete of what was not there",
      &Command<&CommandCounters::delete_misses>},
-    {"delete_hits", kCount, kCounter, kGeneral, "items deleted", &Command<&CommandCounters::delete_hits>},
+    {"delete_hits", kCount, kCounter, kGeneral, "items deleted",
+     &Command<&CommandCounters::delete_hits>},
     {"incr_misses", kCount, kCounter, kGeneral, "incr of what was not there",
      &Command<&CommandCounters::incr_misses>},
     {"incr_hits", kCount, kCounter, kGeneral, "incr done", &Command<&CommandCounters::incr_hits>},
@@ -147,8 +181,10 @@ constexpr StatSpec kStats[] = {
      &Cached<&CacheStats::store_no_memory>},
     {"auth_cmds", kCount, kCounter, kGeneral, "attempts to log in", &Zero},
     {"auth_errors", kCount, kCounter, kGeneral, "failed attempts to log in", &Zero},
-    {"bytes_read", kBytes, kCounter, kGeneral, "received from clients", &Net<&ServerStats::bytes_read>},
-    {"bytes_written", kBytes, kCounter, kGeneral, "sent to clients", &Net<&ServerStats::bytes_written>},
+    {"bytes_read", kBytes, kCounter, kGeneral, "received from clients",
+     &Net<&ServerStats::bytes_read>},
+    {"bytes_written", kBytes, kCounter, kGeneral, "sent to clients",
+     &Net<&ServerStats::bytes_written>},
     {"limit_maxbytes", kBytes, kGauge, kGeneral, "-m", &Cached<&CacheStats::limit_maxbytes>},
     {"accepting_conns", kFlag, kGauge, kGeneral, "whether connections are accepted now",
      &Net<&ServerStats::accepting_conns>},
@@ -161,15 +197,16 @@ constexpr StatSpec kStats[] = {
      &Net<&ServerStats::conn_yields>},
     {"idle_kicks", kCount, kCounter, kGeneral, "connections closed by idle_timeout",
      &Net<&ServerStats::idle_kicks>},
-    {"reply_pauses", kCount, kCounter, kGeneral, "times requests waited for a client to read its replies",
-     &Net<&ServerStats::reply_pauses>},
+    {"reply_pauses", kCount, kCounter, kGeneral,
+     "times requests waited for a client to read its replies", &Net<&ServerStats::reply_pauses>},
     {"hash_power_level", kCount, kGauge, kGeneral, "log2 of the RAM index's slots",
      &Cached<&CacheStats::hash_power_level>},
-    {"hash_bytes", kBytes, kGauge, kGeneral, "size of the RAM index", &Cached<&CacheStats::hash_bytes>},
+    {"hash_bytes", kBytes, kGauge, kGeneral, "size of the RAM index",
+     &Cached<&CacheStats::hash_bytes>},
     {"hash_is_expanding", kFlag, kGauge, kGeneral, "whether it is growing",
      &Cached<&CacheStats::hash_is_expanding>},
-    {"slab_reassign_rescues", kCount, kCounter, kGeneral, "items moved out of a page that left its class",
-     &Cached<&CacheStats::slab_reassign_rescues>},
+    {"slab_reassign_rescues", kCount, kCounter, kGeneral,
+     "items moved out of a page that left its class", &Cached<&CacheStats::slab_reassign_rescues>},
     {"slab_reassign_busy_items", kCount, kCounter, kGeneral, "items that were pinned then",
      &Cached<&CacheStats::slab_reassign_busy_items>},
     {"slab_reassign_running", kFlag, kGauge, kGeneral, "whether a page is leaving its class",
@@ -182,12 +219,16 @@ constexpr StatSpec kStats[] = {
      &Cached<&CacheStats::lru_crawler_starts>},
     {"lru_maintainer_juggles", kCount, kCounter, kGeneral, "rounds of the LRU maintainer",
      &Cached<&CacheStats::lru_maintainer_juggles>},
-    {"malloc_fails", kCount, kCounter, kGeneral, "always 0: the daemon ends where memory does", &Zero},
-    {"bytes", kBytes, kGauge, kGeneral, "items in RAM: header, key and value", &Cached<&CacheStats::bytes>},
+    {"malloc_fails", kCount, kCounter, kGeneral, "always 0: the daemon ends where memory does",
+     &Zero},
+    {"bytes", kBytes, kGauge, kGeneral, "items in RAM: header, key and value",
+     &Cached<&CacheStats::bytes>},
     {"curr_items", kCount, kGauge, kGeneral, "keys that can be answered, from RAM or flash",
      &Cached<&CacheStats::curr_items>},
-    {"ram_items", kCount, kGauge, kGeneral, "those of them that are in RAM", &Cached<&CacheStats::ram_items>},
-    {"total_items", kCount, kCounter, kGeneral, "items stored", &Command<&CommandCounters::total_items>},
+    {"ram_items", kCount, kGauge, kGeneral, "those of them that are in RAM",
+     &Cached<&CacheStats::ram_items>},
+    {"total_items", kCount, kCounter, kGeneral, "items stored",
+     &Command<&CommandCounters::total_items>},
     {"slab_global_page_pool", kCount, kGauge, kGeneral, "pages that belong to no class",
      &Cached<&CacheStats::slab_global_page_pool>},
     {"expired_unfetched", kCount, kCounter, kGeneral, "items that expired without ever being read",
@@ -197,7 +238,8 @@ constexpr StatSpec kStats[] = {
     {"evicted_active", kCount, kCounter, kGeneral, "items evicted though they were read lately",
      &Sum<&ClassCounters::evicted_active>},
     {"evictions", kCount, kCounter, kGeneral,
-     "live keys lost: from RAM without a flash copy, and in dropped batches", &Cached<&CacheStats::evictions>},
+     "live keys lost: from RAM without a flash copy, and in dropped batches",
+     &Cached<&CacheStats::evictions>},
     {"reclaimed", kCount, kCounter, kGeneral, "expired items whose room was used again",
      &Sum<&ClassCounters::reclaimed>},
     {"crawler_reclaimed", kCount, kCounter, kGeneral, "expired items found by the crawler",
@@ -208,7 +250,8 @@ constexpr StatSpec kStats[] = {
      &Sum<&ClassCounters::lrutail_reflocked>},
     {"moves_to_cold", kCount, kCounter, kGeneral, "items moved from HOT or WARM to COLD",
      &Sum<&ClassCounters::moves_to_cold>},
-    {"moves_to_warm", kCount, kCounter, kGeneral, "items moved to WARM", &Sum<&ClassCounters::moves_to_warm>},
+    {"moves_to_warm", kCount, kCounter, kGeneral, "items moved to WARM",
+     &Sum<&ClassCounters::moves_to_warm>},
     {"moves_within_lru", kCount, kCounter, kGeneral, "active items moved to the head of their list",
      &Sum<&ClassCounters::moves_within_lru>},
     {"direct_reclaims", kCount, kCounter, kGeneral, "stores that had to make room themselves",
@@ -218,14 +261,20 @@ constexpr StatSpec kStats[] = {
      &Command<&CommandCounters::get_hits_ram>},
     {"get_hits_flash", kCount, kCounter, kFlash, "get_hits answered from flash",
      &Command<&CommandCounters::get_hits_flash>},
-    {"flash_state", kText, kGauge, kFlash, "off, online, or offline and why", &Flash<&FlashStats::state>},
-    {"flash_start", kText, kGauge, kFlash, "warm, or why the tier began empty", &Flash<&FlashStats::start>},
-    {"flash_online", kFlag, kGauge, kFlash, "whether the tier is in use", &Flash<&FlashStats::online>},
+    {"flash_state", kText, kGauge, kFlash, "off, online, or offline and why",
+     &Flash<&FlashStats::state>},
+    {"flash_start", kText, kGauge, kFlash, "warm, or why the tier began empty",
+     &Flash<&FlashStats::start>},
+    {"flash_online", kFlag, kGauge, kFlash, "whether the tier is in use",
+     &Flash<&FlashStats::online>},
     {"flash_limit_bytes", kBytes, kGauge, kFlash, "flash_size", &Flash<&FlashStats::limit_bytes>},
-    {"flash_bytes_used", kBytes, kGauge, kFlash, "of it on disk now", &Flash<&FlashStats::bytes_used>},
+    {"flash_bytes_used", kBytes, kGauge, kFlash, "of it on disk now",
+     &Flash<&FlashStats::bytes_used>},
     {"flash_items", kCount, kGauge, kFlash, "records that can be read", &Flash<&FlashStats::items>},
-    {"flash_batches", kCount, kGauge, kFlash, "batches (files) living now", &Flash<&FlashStats::batches>},
-    {"flash_batches_written", kCount, kCounter, kFlash, "batches written", &Flash<&FlashStats::batches_written>},
+    {"flash_batches", kCount, kGauge, kFlash, "batches (files) living now",
+     &Flash<&FlashStats::batches>},
+    {"flash_batches_written", kCount, kCounter, kFlash, "batches written",
+     &Flash<&FlashStats::batches_written>},
     {"flash_batches_failed", kCount, kCounter, kFlash, "batches given up for an error of the disk",
      &Flash<&FlashStats::batches_failed>},
     {"flash_batches_dropped", kCount, kCounter, kFlash, "batches dropped to keep the quota",
@@ -234,12 +283,14 @@ constexpr StatSpec kStats[] = {
      &Flash<&FlashStats::demoted_items>},
     {"flash_demoted_bytes", kBytes, kCounter, kFlash, "their keys and values before compression",
      &Flash<&FlashStats::demoted_bytes>},
-    {"flash_bytes_written", kBytes, kCounter, kFlash, "written to files", &Flash<&FlashStats::bytes_written>},
-    {"flash_clean_drops", kCount, kCounter, kFlash, "items dropped from RAM that flash held unchanged",
-     &Flash<&FlashStats::clean_drops>},
+    {"flash_bytes_written", kBytes, kCounter, kFlash, "written to files",
+     &Flash<&FlashStats::bytes_written>},
+    {"flash_clean_drops", kCount, kCounter, kFlash,
+     "items dropped from RAM that flash held unchanged", &Flash<&FlashStats::clean_drops>},
     {"flash_promotions", kCount, kCounter, kFlash, "items that moved back to RAM",
      &Command<&CommandCounters::flash_promotions>},
-    {"flash_second_chances", kCount, kCounter, kFlash, "records that were hit and rewritten before their batch went",
+    {"flash_second_chances", kCount, kCounter, kFlash,
+     "records that were hit and rewritten before their batch went",
      &Flash<&FlashStats::second_chances>},
     {"flash_records_evicted", kCount, kCounter, kFlash, "live records lost with a dropped batch",
      &Flash<&FlashStats::records_evicted>},
@@ -252,30 +303,38 @@ constexpr StatSpec kStats[] = {
      &Command<&CommandCounters::flash_read_misses>},
     {"flash_reads_timed_out", kCount, kCounter, kFlash, "commands whose read took too long",
      &Flash<&FlashStats::reads_timed_out>},
-    {"flash_read_errors", kCount, kCounter, kFlash, "reads that failed", &Flash<&FlashStats::read_errors>},
+    {"flash_read_errors", kCount, kCounter, kFlash, "reads that failed",
+     &Flash<&FlashStats::read_errors>},
     {"flash_records_corrupt", kCount, kCounter, kFlash, "records that failed their check",
      &Flash<&FlashStats::records_corrupt>},
-    {"flash_read_queue", kCount, kGauge, kFlash, "reads waiting for a reader", &Flash<&FlashStats::read_queue>},
-    {"flash_waits", kCount, kCounter, kFlash, "commands that waited for flash", &Net<&ServerStats::flash_waits>},
+    {"flash_read_queue", kCount, kGauge, kFlash, "reads waiting for a reader",
+     &Flash<&FlashStats::read_queue>},
+    {"flash_waits", kCount, kCounter, kFlash, "commands that waited for flash",
+     &Net<&ServerStats::flash_waits>},
     {"flash_room_waits", kCount, kCounter, kFlash, "store commands held back for the demoter",
      &Net<&ServerStats::room_waits>},
-    {"flash_demotion_waits", kCount, kCounter, kFlash, "times a store command was told to wait a moment",
-     &Flash<&FlashStats::demotion_waits>},
-    {"flash_demotions_cancelled", kCount, kCounter, kFlash, "items changed while they were on their way to flash",
+    {"flash_demotion_waits", kCount, kCounter, kFlash,
+     "times a store command was told to wait a moment", &Flash<&FlashStats::demotion_waits>},
+    {"flash_demotions_cancelled", kCount, kCounter, kFlash,
+     "items changed while they were on their way to flash",
      &Command<&CommandCounters::flash_demotions_cancelled>},
-    {"flash_items_too_large", kCount, kCounter, kFlash, "items over flash_item_max that stayed in RAM",
-     &Flash<&FlashStats::items_too_large>},
+    {"flash_items_too_large", kCount, kCounter, kFlash,
+     "items over flash_item_max that stayed in RAM", &Flash<&FlashStats::items_too_large>},
     {"flash_items_not_admitted", kCount, kCounter, kFlash, "items that admission kept off flash",
      &Flash<&FlashStats::items_not_admitted>},
-    {"flash_index_bytes", kBytes, kGauge, kFlash, "RAM of the flash index", &Flash<&FlashStats::index_bytes>},
-    {"flash_index_slots", kCount, kGauge, kFlash, "its slots, used and free", &Flash<&FlashStats::index_slots>},
+    {"flash_index_bytes", kBytes, kGauge, kFlash, "RAM of the flash index",
+     &Flash<&FlashStats::index_bytes>},
+    {"flash_index_slots", kCount, kGauge, kFlash, "its slots, used and free",
+     &Flash<&FlashStats::index_slots>},
     {"flash_index_growths", kCount, kCounter, kFlash, "times a partition of it grew",
      &Flash<&FlashStats::index_growths>},
-    {"flash_index_full", kCount, kCounter, kFlash, "records that found no slot", &Flash<&FlashStats::index_full>},
-    {"flash_index_collisions", kCount, kCounter, kFlash, "live records lost with a neighbour of equal fingerprint",
+    {"flash_index_full", kCount, kCounter, kFlash, "records that found no slot",
+     &Flash<&FlashStats::index_full>},
+    {"flash_index_collisions", kCount, kCounter, kFlash,
+     "live records lost with a neighbour of equal fingerprint",
      &Command<&CommandCounters::flash_index_collisions>},
-    {"flash_removals_unverified", kCount, kGauge, kFlash, "removed slots not yet told apart from collisions",
-     &Flash<&FlashStats::removals_unverified>},
+    {"flash_removals_unverified", kCount, kGauge, kFlash,
+     "removed slots not yet told apart from collisions", &Flash<&FlashStats::removals_unverified>},
     {"flash_removals_not_verified", kCount, kCounter, kFlash, "removed slots that never will be",
      &Flash<&FlashStats::removals_not_verified>},
     {"flash_block_cache_bytes", kBytes, kGauge, kFlash, "RAM of RocksDB's block cache",
@@ -284,8 +343,10 @@ constexpr StatSpec kStats[] = {
      &Store<&storage::BatchStoreStats::block_cache_limit_bytes>},
     {"flash_table_reader_bytes", kBytes, kGauge, kFlash, "RAM of RocksDB's open files",
      &Store<&storage::BatchStoreStats::table_reader_bytes>},
-    {"flash_ram_bytes", kBytes, kGauge, kFlash, "RAM that flash costs: index, block cache, open files", &FlashRam},
-    {"flash_files", kCount, kGauge, kFlash, "files RocksDB counts", &Store<&storage::BatchStoreStats::files>},
+    {"flash_ram_bytes", kBytes, kGauge, kFlash,
+     "RAM that flash costs: index, block cache, open files", &FlashRam},
+    {"flash_files", kCount, kGauge, kFlash, "files RocksDB counts",
+     &Store<&storage::BatchStoreStats::files>},
     {"flash_rocksdb_get_calls", kCount, kCounter, kFlash, "lookups RocksDB counts",
      &Store<&storage::BatchStoreStats::rocksdb_get_calls>},
 
@@ -300,18 +361,23 @@ constexpr StatSpec kStats[] = {
      &Flash<&FlashStats::records_corrupt>},
     {"extstore_page_evictions", kCount, kCounter, kExtstore, "flash_batches_dropped",
      &Flash<&FlashStats::batches_dropped>},
-    {"extstore_pages_used", kCount, kGauge, kExtstore, "flash_batches", &Flash<&FlashStats::batches>},
+    {"extstore_pages_used", kCount, kGauge, kExtstore, "flash_batches",
+     &Flash<&FlashStats::batches>},
     {"extstore_objects_evicted", kCount, kCounter, kExtstore, "flash_records_evicted",
      &Flash<&FlashStats::records_evicted>},
-    {"extstore_objects_read", kCount, kCounter, kExtstore, "flash_reads", &Flash<&FlashStats::reads>},
+    {"extstore_objects_read", kCount, kCounter, kExtstore, "flash_reads",
+     &Flash<&FlashStats::reads>},
     {"extstore_objects_written", kCount, kCounter, kExtstore, "flash_demoted_items",
      &Flash<&FlashStats::demoted_items>},
     {"extstore_objects_used", kCount, kGauge, kExtstore, "flash_items", &Flash<&FlashStats::items>},
     {"extstore_bytes_written", kBytes, kCounter, kExtstore, "flash_bytes_written",
      &Flash<&FlashStats::bytes_written>},
-    {"extstore_bytes_used", kBytes, kGauge, kExtstore, "flash_bytes_used", &Flash<&FlashStats::bytes_used>},
-    {"extstore_limit_maxbytes", kBytes, kGauge, kExtstore, "flash_limit_bytes", &Flash<&FlashStats::limit_bytes>},
-    {"extstore_io_queue", kCount, kGauge, kExtstore, "flash_read_queue", &Flash<&FlashStats::read_queue>},
+    {"extstore_bytes_used", kBytes, kGauge, kExtstore, "flash_bytes_used",
+     &Flash<&FlashStats::bytes_used>},
+    {"extstore_limit_maxbytes", kBytes, kGauge, kExtstore, "flash_limit_bytes",
+     &Flash<&FlashStats::limit_bytes>},
+    {"extstore_io_queue", kCount, kGauge, kExtstore, "flash_read_queue",
+     &Flash<&FlashStats::read_queue>},
 };
 
 std::string_view NameOf(StatUnit unit) {
@@ -333,7 +399,9 @@ std::string_view NameOf(StatUnit unit) {
 
 }  // namespace
 
-std::span<const StatSpec> Stats() { return kStats; }
+std::span<const StatSpec> Stats() {
+  return kStats;
+}
 
 std::string StatsDocumentation() {
   std::string table = "| name | unit | kind | meaning |\n|---|---|---|---|\n";

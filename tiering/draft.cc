@@ -49,7 +49,8 @@ void Draft::FillValue(std::initializer_list<std::string_view> parts) {
       }
     }
   }
-  TERRACED_CHECK(piece == pieces.size());
+  // An empty value is one piece of no bytes.
+  TERRACED_CHECK(piece == pieces.size() || (piece + 1 == pieces.size() && pieces[piece].empty()));
 }
 
 }  // namespace terraced::tiering

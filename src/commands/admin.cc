@@ -62,12 +62,14 @@ Step HandleStats(const CommandContext& context, const Request& request, tiering:
   return Step::kDone;
 }
 
-Step HandleVersion(const CommandContext&, const Request& request, tiering::Evidence*, ReplySink& sink) {
+Step HandleVersion(const CommandContext&, const Request& request, tiering::Evidence*,
+                   ReplySink& sink) {
   sink.Answer(request, Reply::kVersion);
   return Step::kDone;
 }
 
-Step HandleVerbosity(const CommandContext&, const Request& request, tiering::Evidence*, ReplySink& sink) {
+Step HandleVerbosity(const CommandContext&, const Request& request, tiering::Evidence*,
+                     ReplySink& sink) {
   Log::SetVerbosity(static_cast<int>(std::min(request.number, kVerbosityMax)));
   sink.Answer(request, Reply::kOk);
   return Step::kDone;
@@ -77,7 +79,8 @@ Step HandleQuit(const CommandContext&, const Request&, tiering::Evidence*, Reply
   return Step::kClose;
 }
 
-Step HandleDebug(const CommandContext&, const Request& request, tiering::Evidence*, ReplySink& sink) {
+Step HandleDebug(const CommandContext&, const Request& request, tiering::Evidence*,
+                 ReplySink& sink) {
   const std::string_view what = request.arguments[0];
   if (what == "demote" && request.argument_count == 1) return Step::kDemote;
   if (what == "sync_points" && request.argument_count == 1) {
@@ -90,7 +93,8 @@ Step HandleDebug(const CommandContext&, const Request& request, tiering::Evidenc
   return Step::kDone;
 }
 
-Step HandleRefused(const CommandContext&, const Request& request, tiering::Evidence*, ReplySink& sink) {
+Step HandleRefused(const CommandContext&, const Request& request, tiering::Evidence*,
+                   ReplySink& sink) {
   sink.Answer(request, request.error);
   return Step::kDone;
 }

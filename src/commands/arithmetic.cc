@@ -3,8 +3,8 @@
 
 namespace terraced::server {
 
-Step HandleArithmetic(const CommandContext& context, const Request& request, tiering::Evidence* evidence,
-                      ReplySink& sink) {
+Step HandleArithmetic(const CommandContext& context, const Request& request,
+                      tiering::Evidence* evidence, ReplySink& sink) {
   const tiering::Arithmetic direction = request.command->verb == Verb::kIncr
                                             ? tiering::Arithmetic::kIncrement
                                             : tiering::Arithmetic::kDecrement;

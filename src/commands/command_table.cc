@@ -35,7 +35,9 @@ constexpr CommandSpec kRefused = {"", Verb::kRefused, 0, kAnyTokens, kReads, &Ha
 
 }  // namespace
 
-std::span<const CommandSpec> Commands() { return kCommands; }
+std::span<const CommandSpec> Commands() {
+  return kCommands;
+}
 
 const CommandSpec* FindCommand(std::string_view word) {
   for (const CommandSpec& command : kCommands) {
@@ -44,6 +46,8 @@ const CommandSpec* FindCommand(std::string_view word) {
   return nullptr;
 }
 
-const CommandSpec& RefusedCommand() { return kRefused; }
+const CommandSpec& RefusedCommand() {
+  return kRefused;
+}
 
 }  // namespace terraced::server

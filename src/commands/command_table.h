@@ -68,14 +68,14 @@ enum class Verb : uint8_t {
 };
 
 enum CommandFlags : uint32_t {
-  kReads = 1U << 0,          // may overlap with earlier reads of the same connection
-  kWrites = 1U << 1,         // waits for them: what it changes must not show in their answers
-  kStores = 1U << 2,         // a data block follows
+  kReads = 1U << 0,   // may overlap with earlier reads of the same connection
+  kWrites = 1U << 1,  // waits for them: what it changes must not show in their answers
+  kStores = 1U << 2,  // a data block follows
   kManyKeys = 1U << 3,
-  kTakesExptime = 1U << 4,   // before the keys
+  kTakesExptime = 1U << 4,  // before the keys
   kTakesNoreply = 1U << 5,
   kAnswersCas = 1U << 6,
-  kTestOnly = 1U << 7,       // exists with -o test_commands
+  kTestOnly = 1U << 7,  // exists with -o test_commands
 };
 
 // The evidence is empty the first time and carries a fill (or the news that there will be none) afterwards.
@@ -104,8 +104,8 @@ Step HandleGetAndTouch(const CommandContext&, const Request&, tiering::Evidence*
 // store.cc
 Step HandleStore(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 // Where the value of a store command will be written; the answer (if it is refused) was given.
-tiering::AllocateResult BeginStore(const CommandContext& context, const Request& request, bool may_wait,
-                                   tiering::Draft* draft, ReplySink& sink);
+tiering::AllocateResult BeginStore(const CommandContext& context, const Request& request,
+                                   bool may_wait, tiering::Draft* draft, ReplySink& sink);
 // delete.cc
 Step HandleDelete(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleTouch(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);

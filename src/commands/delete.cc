@@ -3,8 +3,8 @@
 
 namespace terraced::server {
 
-Step HandleDelete(const CommandContext& context, const Request& request, tiering::Evidence* evidence,
-                  ReplySink& sink) {
+Step HandleDelete(const CommandContext& context, const Request& request,
+                  tiering::Evidence* evidence, ReplySink& sink) {
   switch (context.cache.Delete(request.key, evidence)) {
     case tiering::Outcome::kNeedsFlash:
       return Step::kNeedsFlash;

@@ -10,8 +10,8 @@ Step HandleGet(const CommandContext& context, const Request& request, tiering::E
   return outcome == tiering::Outcome::kNeedsFlash ? Step::kNeedsFlash : Step::kDone;
 }
 
-Step HandleGetAndTouch(const CommandContext& context, const Request& request, tiering::Evidence* evidence,
-                       ReplySink& sink) {
+Step HandleGetAndTouch(const CommandContext& context, const Request& request,
+                       tiering::Evidence* evidence, ReplySink& sink) {
   const uint32_t exptime_s = AbsoluteExptime(request.exptime, context.clock);
   switch (context.cache.GetAndTouch(request.key, exptime_s, evidence, sink.Value(request))) {
     case tiering::Outcome::kNeedsFlash:

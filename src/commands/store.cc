@@ -43,19 +43,20 @@ Reply ReplyTo(tiering::Outcome outcome) {
 
 }  // namespace
 
-tiering::AllocateResult BeginStore(const CommandContext& context, const Request& request, bool may_wait,
-                                   tiering::Draft* draft, ReplySink& sink) {
+tiering::AllocateResult BeginStore(const CommandContext& context, const Request& request,
+                                   bool may_wait, tiering::Draft* draft, ReplySink& sink) {
   const uint32_t exptime_s = AbsoluteExptime(request.exptime, context.clock);
   const tiering::AllocateResult result = context.cache.Allocate(
       request.key, request.client_flags, exptime_s, request.value_bytes, may_wait, draft);
-  if (result != tiering::AllocateResult::kTooLarge && result != tiering::AllocateResult::kNoMemory) {
+  if (result != tiering::AllocateResult::kTooLarge &&
+      result != tiering::AllocateResult::kNoMemory) {
     return result;
   }
   // A client whose set was refused must not go on reading what it meant to replace (I2). The other store
   // commands leave the old value, as memcached does.
   if (request.command->verb == Verb::kSet) context.cache.DropRefused(request.key);
   sink.Answer(request, result == tiering::AllocateResult::kTooLarge ? Reply::kTooLarge
-                                                                   : Reply::kNoMemoryToStore);
+                                                                    : Reply::kNoMemoryToStore);
   return result;
 }
 

@@ -56,8 +56,8 @@ Result<AddressList> Resolve(const ListenAddress& address) {
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
   const std::string port = std::to_string(address.port < 0 ? 0 : address.port);
-  const int error =
-      getaddrinfo(address.host.empty() ? nullptr : address.host.c_str(), port.c_str(), &hints, &list);
+  const int error = getaddrinfo(address.host.empty() ? nullptr : address.host.c_str(), port.c_str(),
+                                &hints, &list);
   if (error != 0) {
     const char* const why = error == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(error);
     return Status(StatusCode::kInvalidArgument, "cannot listen on " + Shown(address) + ": " + why);
@@ -74,7 +74,8 @@ Status TakenPort(const std::string& host, uint16_t port) {
 
 std::string HostOf(const addrinfo& one) {
   std::array<char, NI_MAXHOST> host{};
-  if (getnameinfo(one.ai_addr, one.ai_addrlen, host.data(), host.size(), nullptr, 0, NI_NUMERICHOST) != 0) {
+  if (getnameinfo(one.ai_addr, one.ai_addrlen, host.data(), host.size(), nullptr, 0,
+                  NI_NUMERICHOST) != 0) {
     return "?";
   }
   return host.data();
@@ -97,7 +98,8 @@ Result<ListeningSocket> BindOne(const addrinfo& one, int port, uint32_t backlog)
   if (fd < 0) return Status::FromErrno(what, errno);
   ListeningSocket listening(fd, one.ai_family == AF_INET6);
   const int on = 1;
-  if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) return Status::FromErrno(what, errno);
+  if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
+    return Status::FromErrno(what, errno);
   if (listening.IsIpv6() && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) {
     return Status::FromErrno(what, errno);
   }
@@ -117,7 +119,8 @@ Result<ListeningSocket> BindOne(const addrinfo& one, int port, uint32_t backlog)
 }
 
 // Every address that a name stands for; an ephemeral port is the same for all of them.
-Status BindAddress(const ListenAddress& address, uint32_t backlog, std::vector<ListeningSocket>* sockets) {
+Status BindAddress(const ListenAddress& address, uint32_t backlog,
+                   std::vector<ListeningSocket>* sockets) {
   TERRACED_ASSIGN_OR_RETURN(const AddressList list, Resolve(address));
   const size_t before = sockets->size();
   uint16_t port = address.port < 0 ? 0 : static_cast<uint16_t>(address.port);
@@ -135,13 +138,16 @@ Status BindAddress(const ListenAddress& address, uint32_t backlog, std::vector<L
     sockets->push_back(std::move(bound).value());
   }
   if (sockets->size() > before) return Status();
-  if (!missing.ok()) return Status(StatusCode::kIoError, std::string(missing.message()) + ": no such address here");
-  return Status(StatusCode::kInvalidArgument, "cannot listen on " + Shown(address) + ": no address");
+  if (!missing.ok())
+    return Status(StatusCode::kIoError, std::string(missing.message()) + ": no such address here");
+  return Status(StatusCode::kInvalidArgument,
+                "cannot listen on " + Shown(address) + ": no address");
 }
 
 bool ParsePort(std::string_view text, int* port) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *port);
-  return error == std::errc() && end == text.data() + text.size() && *port >= -1 && *port <= kPortMax;
+  return error == std::errc() && end == text.data() + text.size() && *port >= -1 &&
+         *port <= kPortMax;
 }
 
 }  // namespace

@@ -34,15 +34,18 @@ Connection::Connection(ConnectionHost& host, int fd)
       last_heard_s_(context_.clock.NowS()),
       replies_(host.Buffers()) {}
 
-Connection::~Connection() { TERRACED_DCHECK(IsClosed()); }
+Connection::~Connection() {
+  TERRACED_DCHECK(IsClosed());
+}
 
 bool Connection::IsIdle() const {
-  return (state_ == State::kCommands || state_ == State::kValue) && suspended_.empty() && !demoting_ &&
-         !waits_for_room_ && replies_.Empty();
+  return (state_ == State::kCommands || state_ == State::kValue) && suspended_.empty() &&
+         !demoting_ && !waits_for_room_ && replies_.Empty();
 }
 
 std::string_view Connection::Unread() const {
-  return begin_ == end_ ? std::string_view() : std::string_view(buffer_.Data() + begin_, end_ - begin_);
+  return begin_ == end_ ? std::string_view()
+                        : std::string_view(buffer_.Data() + begin_, end_ - begin_);
 }
 
 // --- Events ---------------------------------------------------------------------------------------
@@ -69,7 +72,9 @@ void Connection::OnReadable() {
   Advance();
 }
 
-void Connection::OnWritable() { Advance(); }
+void Connection::OnWritable() {
+  Advance();
+}
 
 void Connection::Run() {
   yielded_ = false;
@@ -81,9 +86,13 @@ void Connection::RetryRoom() {
   Advance();
 }
 
-void Connection::FillArrived(Suspended& suspended) { host_.Completed(suspended); }
+void Connection::FillArrived(Suspended& suspended) {
+  host_.Completed(suspended);
+}
 
-void Connection::FlushReplies() { Advance(); }
+void Connection::FlushReplies() {
+  Advance();
+}
 
 void Connection::DemoteDone() {
   if (IsClosed()) return;
@@ -269,7 +278,8 @@ void Connection::RunCommands() {
     }
     if (state_ == State::kSwallow || begin_ == end_) return;
     if (MustPause()) {
-      if (replies_.UnsentBytes() > context_.options.reply_bytes_max) host_.Counters().reply_pauses.Add(1);
+      if (replies_.UnsentBytes() > context_.options.reply_bytes_max)
+        host_.Counters().reply_pauses.Add(1);
       return;
     }
     if (left == 0) {
@@ -299,13 +309,15 @@ void Connection::RunCommands() {
 
 // Decodes the requests for many keys that stand at the front, up to a batch; *other is the first of another
 // kind (not consumed yet) and *before the codec as it was in front of it. False: there is nothing more to decode.
-bool Connection::GatherReads(uint32_t* left, Request* other, size_t* other_bytes, TextCodec* before) {
+bool Connection::GatherReads(uint32_t* left, Request* other, size_t* other_bytes,
+                             TextCodec* before) {
   WorkerScratch& scratch = host_.Scratch();
   scratch.requests.clear();
   scratch.keys.clear();
-  const size_t keys_max = std::min<size_t>(
-      kBatchKeysMax, context_.options.pipelined_reads_max - suspended_.size());
-  while (*left > 0 && scratch.requests.size() < kBatchRequestsMax && scratch.keys.size() < keys_max) {
+  const size_t keys_max =
+      std::min<size_t>(kBatchKeysMax, context_.options.pipelined_reads_max - suspended_.size());
+  while (*left > 0 && scratch.requests.size() < kBatchRequestsMax &&
+         scratch.keys.size() < keys_max) {
     Request request;
     size_t consumed = 0;
     *before = codec_;
@@ -411,8 +423,8 @@ void Connection::FinishSuspended(Suspended& suspended) {
   ++suspended.evidence.attempts;
   replies_.WriteTo(suspended.slot);
   host_.Replies().Bind(&replies_, fd_);
-  const Step step = suspended.request.command->handler(context_, suspended.request, &suspended.evidence,
-                                                       host_.Replies());
+  const Step step = suspended.request.command->handler(context_, suspended.request,
+                                                       &suspended.evidence, host_.Replies());
   replies_.WriteTo(nullptr);
   // The bytes of the fill belong to the readers' budget: not kept a moment longer than needed.
   suspended.evidence.fill.reset();
@@ -468,6 +480,8 @@ void Connection::RunStore(const Request& request, size_t consumed) {
   const uint64_t wait_us = context_.cache.Options().demotion_wait_ms * uint64_t{1'000};
   const bool may_wait =
       wait_us > 0 && (room_deadline_us_ == 0 || MonotonicUs() < room_deadline_us_);
+  // Not again for one that comes back after a wait.
+  if (room_deadline_us_ == 0) ShowLine(request);
   tiering::Draft draft;
   const tiering::AllocateResult result =
       BeginStore(context_, store, may_wait, &draft, host_.Replies());
@@ -482,7 +496,6 @@ void Connection::RunStore(const Request& request, size_t consumed) {
     return;
   }
   room_deadline_us_ = 0;
-  ShowLine(request);
   begin_ += consumed;
   if (result == tiering::AllocateResult::kOk) {
     BeginValue(store, std::move(draft));

@@ -37,7 +37,7 @@ struct Suspended final : tiering::FillWaiter {
   tiering::Evidence evidence;
   uint64_t deadline_us = 0;
   ReplyQueue::Slot slot = nullptr;
-  size_t index = 0;  // in the connection's list
+  size_t index = 0;                           // in the connection's list
   std::shared_ptr<const tiering::Fill> fill;  // what FillDone brought
 };
 
@@ -86,13 +86,13 @@ class Connection {
 
   void OnReadable();
   void OnWritable();
-  void Run();               // what is buffered: after RunSoon
-  void RetryRoom();         // a store command waited for room
+  void Run();                                  // what is buffered: after RunSoon
+  void RetryRoom();                            // a store command waited for room
   void FinishSuspended(Suspended& suspended);  // its fill is there or will not come
   void FillArrived(Suspended& suspended);      // from FillDone: only handed on
-  void FlushReplies();      // after one or more FinishSuspended
+  void FlushReplies();                         // after one or more FinishSuspended
   void DemoteDone();
-  void Close();             // at once; nothing outstanding is answered
+  void Close();  // at once; nothing outstanding is answered
 
   int Fd() const { return fd_; }
   bool IsClosed() const { return fd_ < 0; }
@@ -103,7 +103,7 @@ class Connection {
   uint64_t UnsentBytes() const { return replies_.UnsentBytes(); }
 
   ::event* watch = nullptr;  // the host's
-  size_t index = 0;               // in the host's list
+  size_t index = 0;          // in the host's list
 
  private:
   enum class State : uint8_t {
@@ -157,7 +157,7 @@ class Connection {
   bool touch_keys_open_ = false;    // its END is still to be written
   uint32_t writes_suspended_ = 0;
   uint32_t last_heard_s_;
-  uint64_t room_deadline_us_ = 0;   // 0: no store command is waiting for room
+  uint64_t room_deadline_us_ = 0;  // 0: no store command is waiting for room
 
   Block buffer_;
   size_t begin_ = 0;  // unread bytes of the buffer

@@ -66,7 +66,8 @@ Listener::~Listener() {
 
 void Listener::Start(std::function<void(int)> adopt) {
   adopt_ = std::move(adopt);
-  thread_ = std::thread([this]() noexcept { event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY); });
+  thread_ =
+      std::thread([this]() noexcept { event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY); });
 }
 
 void Listener::Stop() {
@@ -123,7 +124,9 @@ void Listener::SetAccepting(bool accepting) {
   }
 }
 
-void Listener::OnSocket(int fd, short, void* listener) { static_cast<Listener*>(listener)->Accept(fd); }
+void Listener::OnSocket(int fd, short, void* listener) {
+  static_cast<Listener*>(listener)->Accept(fd);
+}
 
 void Listener::Accept(int socket) {
   for (int i = 0; i < kAcceptsPerEvent && counters_.accepting.load(); ++i) {

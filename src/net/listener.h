@@ -31,7 +31,8 @@ class Listener {
   void Stop();  // ends accepting and joins
 
  private:
-  Listener(const ServerOptions& options, std::vector<ListeningSocket> sockets, ConnectionCounters& counters)
+  Listener(const ServerOptions& options, std::vector<ListeningSocket> sockets,
+           ConnectionCounters& counters)
       : options_(options), sockets_(std::move(sockets)), counters_(counters) {}
   Status Open();
 

@@ -29,7 +29,8 @@ std::string InodeIn(const char* path, uint16_t port) {
   while (std::getline(file, line)) {
     std::istringstream fields(line);
     std::string number, local, remote, state, queues, timer, retransmits, uid, unused, inode;
-    fields >> number >> local >> remote >> state >> queues >> timer >> retransmits >> uid >> unused >> inode;
+    fields >> number >> local >> remote >> state >> queues >> timer >> retransmits >> uid >>
+        unused >> inode;
     if (state == kListening && local.ends_with(wanted.data())) return inode;
   }
   return "";
@@ -47,7 +48,8 @@ bool HasSocket(const std::string& descriptors, const std::string& link) {
     std::array<char, 64> target{};
     const std::string path = descriptors + "/" + entry->d_name;
     const ssize_t length = readlink(path.c_str(), target.data(), target.size());
-    if (length > 0 && std::string_view(target.data(), static_cast<size_t>(length)) == link) return true;
+    if (length > 0 && std::string_view(target.data(), static_cast<size_t>(length)) == link)
+      return true;
   }
   return false;
 }
@@ -71,7 +73,8 @@ std::string HolderOfPort(uint16_t port) {
     const std::string_view pid = entry->d_name;
     if (pid.find_first_not_of("0123456789") != std::string_view::npos) continue;
     const std::string process = "/proc/" + std::string(pid);
-    if (HasSocket(process + "/fd", link)) return NameOf(process) + " (pid " + std::string(pid) + ")";
+    if (HasSocket(process + "/fd", link))
+      return NameOf(process) + " (pid " + std::string(pid) + ")";
   }
   return "";
 }

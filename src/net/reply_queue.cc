@@ -50,8 +50,8 @@ char* ReplyQueue::Reserve(size_t bytes) {
     segment = at_end ? Append() : (cursor_ = InsertAfter(segment));
   }
   if (!segment->block) {
-    segment->block = segment->in_slot ? pool_.TakeExact(std::max(bytes, kSlotBlockBytes))
-                                      : pool_.Take(bytes);
+    segment->block =
+        segment->in_slot ? pool_.TakeExact(std::max(bytes, kSlotBlockBytes)) : pool_.Take(bytes);
   }
   reserved_ = segment;
   return segment->block.Data() + segment->size;
@@ -89,16 +89,20 @@ void ReplyQueue::CloseSlot(Slot slot) {
   while (head_ != nullptr && !head_->open && head_->sent == head_->TotalBytes()) DropHead();
 }
 
-bool ReplyQueue::CanSend() const { return head_ != nullptr && !head_->open; }
+bool ReplyQueue::CanSend() const {
+  return head_ != nullptr && !head_->open;
+}
 
 size_t ReplyQueue::Gather(std::span<iovec> pieces) const {
   size_t count = 0;
-  for (const Segment* segment = head_; segment != nullptr && !segment->open; segment = segment->next) {
+  for (const Segment* segment = head_; segment != nullptr && !segment->open;
+       segment = segment->next) {
     size_t skip = segment->sent;
     const auto add = [&](char* data, size_t bytes) {
       const size_t skipped = std::min(skip, bytes);
       skip -= skipped;
-      if (skipped < bytes && count < pieces.size()) pieces[count++] = {data + skipped, bytes - skipped};
+      if (skipped < bytes && count < pieces.size())
+        pieces[count++] = {data + skipped, bytes - skipped};
     };
     add(const_cast<char*>(segment->block.Data()), segment->size);
     for (const std::span<char> piece : segment->pieces) add(piece.data(), piece.size());

@@ -42,8 +42,8 @@ class ReplyQueue final : public ReplyOutput {
 
   // Sends what is in front of the first open slot. *sent_bytes grows by what the kernel took.
   SendResult Send(int fd, uint64_t* sent_bytes);
-  bool Empty() const { return head_ == nullptr; }   // no open slot either
-  bool CanSend() const;                             // something stands in front of the first open slot
+  bool Empty() const { return head_ == nullptr; }  // no open slot either
+  bool CanSend() const;  // something stands in front of the first open slot
   uint64_t UnsentBytes() const { return unsent_bytes_; }
 
  private:
@@ -67,9 +67,9 @@ class ReplyQueue final : public ReplyOutput {
 struct ReplyQueue::Segment {
   Segment* next = nullptr;
   Block block;
-  size_t size = 0;   // bytes written
-  size_t sent = 0;   // of bytes and pinned value together
-  bool open = false;    // a slot whose answer is not known
+  size_t size = 0;       // bytes written
+  size_t sent = 0;       // of bytes and pinned value together
+  bool open = false;     // a slot whose answer is not known
   bool in_slot = false;  // belongs to a slot: small blocks
   storage::ItemRef pin;
   uint64_t pinned_bytes = 0;

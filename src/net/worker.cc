@@ -14,14 +14,18 @@
 namespace terraced::server {
 namespace {
 
-constexpr timeval kRoomRetry = {0, 1'000};        // how soon a store command asks for room again
-constexpr timeval kDeadlineCheck = {0, 50'000};   // how late a flash deadline may be noticed
+constexpr timeval kRoomRetry = {0, 1'000};       // how soon a store command asks for room again
+constexpr timeval kDeadlineCheck = {0, 50'000};  // how late a flash deadline may be noticed
 constexpr timeval kIdleCheck = {1, 0};
 
 }  // namespace
 
-void EventDeleter::operator()(::event* event) const { event_free(event); }
-void EventDeleter::operator()(::event_base* base) const { event_base_free(base); }
+void EventDeleter::operator()(::event* event) const {
+  event_free(event);
+}
+void EventDeleter::operator()(::event_base* base) const {
+  event_base_free(base);
+}
 
 EventBasePtr MakeEventBase() {
   struct event_config* const config = event_config_new();
@@ -100,11 +104,17 @@ void Worker::Start() {
   thread_ = std::thread([this]() noexcept { Loop(); });
 }
 
-void Worker::Loop() { event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY); }
+void Worker::Loop() {
+  event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY);
+}
 
-void Worker::Adopt(int fd) { Post(new Arrival(*this, fd)); }
+void Worker::Adopt(int fd) {
+  Post(new Arrival(*this, fd));
+}
 
-void Worker::BeginStop() { Post(&stop_); }
+void Worker::BeginStop() {
+  Post(&stop_);
+}
 
 void Worker::Join() {
   if (thread_.joinable()) thread_.join();
@@ -182,8 +192,8 @@ void Worker::SetInterest(Connection& connection, bool read, bool write) {
   event_del(connection.watch);
   const int wanted = (read ? EV_READ : 0) | (write ? EV_WRITE : 0);
   if (wanted == 0) return;
-  event_assign(connection.watch, base_.get(), connection.Fd(), static_cast<short>(wanted | EV_PERSIST),
-               &OnSocket, &connection);
+  event_assign(connection.watch, base_.get(), connection.Fd(),
+               static_cast<short>(wanted | EV_PERSIST), &OnSocket, &connection);
   event_add(connection.watch, nullptr);
 }
 
@@ -215,7 +225,8 @@ void Worker::KickIdle() {
   std::vector<Connection*> idle;
   for (const std::unique_ptr<Connection>& connection : connections_) {
     if (!connection->IsIdle()) continue;
-    if (connection->LastHeardS() + context_.options.idle_timeout_s < now_s) idle.push_back(connection.get());
+    if (connection->LastHeardS() + context_.options.idle_timeout_s < now_s)
+      idle.push_back(connection.get());
   }
   for (Connection* connection : idle) {
     counters_.idle_kicks.Add(1);
@@ -223,7 +234,9 @@ void Worker::KickIdle() {
   }
 }
 
-void Worker::OnIdleTimer(int, short, void* worker) { static_cast<Worker*>(worker)->KickIdle(); }
+void Worker::OnIdleTimer(int, short, void* worker) {
+  static_cast<Worker*>(worker)->KickIdle();
+}
 
 // --- The end of a round ---------------------------------------------------------------------------
 
@@ -233,7 +246,9 @@ void Worker::ActivateRoundEnd() {
   event_active(round_end_.get(), EV_TIMEOUT, 1);
 }
 
-void Worker::OnRoundEnd(int, short, void* worker) { static_cast<Worker*>(worker)->EndRound(); }
+void Worker::OnRoundEnd(int, short, void* worker) {
+  static_cast<Worker*>(worker)->EndRound();
+}
 
 void Worker::EndRound() {
   round_end_active_ = false;
@@ -262,7 +277,9 @@ void Worker::RetryRoomSoon(Connection& connection) {
   room_waiters_.push_back(&connection);
 }
 
-void Worker::OnRoomTimer(int, short, void* worker) { static_cast<Worker*>(worker)->RetryRooms(); }
+void Worker::OnRoomTimer(int, short, void* worker) {
+  static_cast<Worker*>(worker)->RetryRooms();
+}
 
 void Worker::RetryRooms() {
   // Taken out one by one: a connection may wait again, or close and take itself out.
@@ -287,7 +304,9 @@ void Worker::Cancel(Suspended& suspended) {
   std::replace(completed_.begin(), completed_.end(), &suspended, static_cast<Suspended*>(nullptr));
 }
 
-void Worker::Completed(Suspended& suspended) { completed_.push_back(&suspended); }
+void Worker::Completed(Suspended& suspended) {
+  completed_.push_back(&suspended);
+}
 
 // Commands run again outside the queue's own loops, and each connection sends once for all of its fills.
 void Worker::FinishCompleted() {
@@ -305,7 +324,9 @@ void Worker::FinishCompleted() {
   for (Connection* connection : answered) connection->FlushReplies();
 }
 
-void Worker::OnDeadlineTimer(int, short, void* worker) { static_cast<Worker*>(worker)->ExpireFills(); }
+void Worker::OnDeadlineTimer(int, short, void* worker) {
+  static_cast<Worker*>(worker)->ExpireFills();
+}
 
 void Worker::ExpireFills() {
   fills_.ExpireUntil(MonotonicUs());

@@ -56,7 +56,8 @@ class Worker final : public Executor, private ConnectionHost {
     Worker& worker;
   };
 
-  Worker(const CommandContext& context, ConnectionCounters& connections, std::function<void()> on_leave);
+  Worker(const CommandContext& context, ConnectionCounters& connections,
+         std::function<void()> on_leave);
   Status Open();
 
   // ConnectionHost

@@ -25,10 +25,10 @@ struct WorkerCounters {
   OwnedCounter bytes_written;
   OwnedCounter conn_yields;
   OwnedCounter idle_kicks;
-  OwnedCounter flash_waits;       // commands that waited for flash
-  OwnedCounter room_waits;        // store commands that waited for the demoter
-  OwnedCounter reply_pauses;      // connections not read because they did not read their replies
-  OwnedCounter read_buf_count;    // gauges
+  OwnedCounter flash_waits;     // commands that waited for flash
+  OwnedCounter room_waits;      // store commands that waited for the demoter
+  OwnedCounter reply_pauses;    // connections not read because they did not read their replies
+  OwnedCounter read_buf_count;  // gauges
   OwnedCounter read_buf_bytes;
 };
 

@@ -20,11 +20,11 @@ enum class Reply : uint8_t {
   kVersion,
   kUnknownCommand,
   kBadLine,
-  kBadDelete,       // delete with arguments it does not have
+  kBadDelete,  // delete with arguments it does not have
   kBadExptime,
   kBadDelta,
-  kBadChunk,        // the data block does not end where it should
-  kNonNumeric,      // incr or decr of something else than a number
+  kBadChunk,    // the data block does not end where it should
+  kNonNumeric,  // incr or decr of something else than a number
   kTooLarge,
   kNoMemoryToStore,
   kNoMemoryToCount,  // incr or decr needed a larger item

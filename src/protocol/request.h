@@ -25,20 +25,21 @@ constexpr size_t kArgumentsMax = 3;
 
 struct Request {
   const CommandSpec* command = nullptr;
-  tiering::Key key;            // of a command with many keys: the one that is being run
-  uint32_t key_begin = 0;      // many keys: where they begin in the list given to Decode
+  tiering::Key key;        // of a command with many keys: the one that is being run
+  uint32_t key_begin = 0;  // many keys: where they begin in the list given to Decode
   uint32_t key_count = 0;
   uint32_t client_flags = 0;
-  int64_t exptime = 0;         // as the client wrote it
-  uint64_t value_bytes = 0;    // of the data block that follows
-  uint64_t number = 0;         // CAS unique of cas, delta of incr and decr, level of verbosity
+  int64_t exptime = 0;              // as the client wrote it
+  uint64_t value_bytes = 0;         // of the data block that follows
+  uint64_t number = 0;              // CAS unique of cas, delta of incr and decr, level of verbosity
   tiering::Draft* draft = nullptr;  // store commands: the item, once its value is there
-  std::string_view line;       // what is shown at -vv
-  std::array<std::string_view, kArgumentsMax> arguments;  // administration: the words after the command
+  std::string_view line;            // what is shown at -vv
+  std::array<std::string_view, kArgumentsMax>
+      arguments;  // administration: the words after the command
   uint8_t argument_count = 0;
   Reply error = Reply::kNone;  // the request was refused by the codec, with this answer
   bool noreply = false;
-  bool more = false;           // further keys of the same command follow in the next Request
+  bool more = false;  // further keys of the same command follow in the next Request
 };
 
 }  // namespace terraced::server

@@ -8,11 +8,13 @@
 namespace terraced::server {
 namespace {
 
-constexpr size_t kTokensMax = 8;           // one more than any command with a fixed number of them takes
+constexpr size_t kTokensMax = 8;  // one more than any command with a fixed number of them takes
 constexpr size_t kLeadingBlanksMax = 100;  // before the get of a long line
 constexpr std::string_view kNoreply = "noreply";
 
-bool IsBlank(char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); }
+bool IsBlank(char byte) {
+  return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
 
 std::string_view SkipSpaces(std::string_view text) {
   const size_t at = text.find_first_not_of(' ');
@@ -48,7 +50,8 @@ bool HasLongKey(std::string_view text) {
 }
 
 // Up to `keys_max` keys of the text, removed from it. False: one is too long.
-bool TakeKeys(std::string_view* text, size_t keys_max, std::vector<tiering::Key>* keys, Request* request) {
+bool TakeKeys(std::string_view* text, size_t keys_max, std::vector<tiering::Key>* keys,
+              Request* request) {
   request->key_begin = static_cast<uint32_t>(keys->size());
   request->key_count = 0;
   while (request->key_count < keys_max) {

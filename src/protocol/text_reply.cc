@@ -20,7 +20,9 @@ char* Append(char* to, std::string_view bytes) {
   return to + bytes.size();
 }
 
-char* AppendNumber(char* to, uint64_t number) { return std::to_chars(to, to + 20, number).ptr; }
+char* AppendNumber(char* to, uint64_t number) {
+  return std::to_chars(to, to + 20, number).ptr;
+}
 
 }  // namespace
 
@@ -76,7 +78,9 @@ tiering::ValueSink& TextReply::Value(const Request& request) {
   return *this;
 }
 
-void TextReply::End(const Request& request) { Answer(request, Reply::kEnd); }
+void TextReply::End(const Request& request) {
+  Answer(request, Reply::kEnd);
+}
 
 void TextReply::Stat(std::string_view name, std::string_view value) {
   const std::array<std::string_view, 5> parts = {"STAT ", name, " ", value, kLineEnd};

@@ -36,7 +36,7 @@ struct Ended {
 };
 
 // A shell sends the output of the daemon to two files; "$@" carries the arguments untouched.
-Ended Run(const std::vector<std::string>& arguments) {
+Ended RunDaemon(const std::vector<std::string>& arguments) {
   const TempDirectory directory;
   support::ProcessSpec spec;
   spec.arguments = {"/bin/sh", "-c", "exec \"$@\" >\"$OUT\" 2>\"$ERR\" </dev/null", "sh",
@@ -56,7 +56,7 @@ Ended Run(const std::vector<std::string>& arguments) {
 Ended RunServing(std::vector<std::string> arguments) {
   arguments.insert(arguments.end(), {"-p", "-1", "-l", "127.0.0.1"});
   if (::geteuid() == 0) arguments.insert(arguments.end(), {"-u", "root"});
-  return Run(arguments);
+  return RunDaemon(arguments);
 }
 
 void ExpectOneLine(const Ended& ended, const std::string& begin) {
@@ -67,14 +67,14 @@ void ExpectOneLine(const Ended& ended, const std::string& begin) {
 
 TEST(CommandLineTest, HelpAndVersionGoToStdoutAndExitWithZero) {
   for (const char* option : {"-h", "--help"}) {
-    const Ended ended = Run({option});
+    const Ended ended = RunDaemon({option});
     EXPECT_EQ(ended.code, 0);
     EXPECT_THAT(ended.out, HasSubstr("-m, --memory-limit=<megabytes>"));
     EXPECT_THAT(ended.out, HasSubstr("-o flash_path=<directory>"));
     EXPECT_EQ(ended.error, "");
   }
   for (const char* option : {"-V", "--version"}) {
-    const Ended ended = Run({option});
+    const Ended ended = RunDaemon({option});
     EXPECT_EQ(ended.code, 0);
     EXPECT_THAT(ended.out, testing::MatchesRegex("terraced [0-9]+\\.[0-9]+\\.[0-9]+\n"));
     EXPECT_EQ(ended.error, "");
@@ -97,7 +97,7 @@ TEST(CommandLineTest, AValueThatCannotBeExitsWithOneAndOneLine) {
       {{"memcached"}, "'memcached': is no option"},
   };
   for (const auto& [arguments, begin] : cases) {
-    const Ended ended = Run(arguments);
+    const Ended ended = RunDaemon(arguments);
     EXPECT_EQ(ended.code, 1) << begin;
     ExpectOneLine(ended, begin);
   }
@@ -120,10 +120,10 @@ TEST(CommandLineTest, ContradictionsExitWithSixtyFour) {
 
 TEST(CommandLineTest, RootMustNameAUserThatExists) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root has to";
-  const Ended missing = Run({"-p", "-1", "-l", "127.0.0.1"});
+  const Ended missing = RunDaemon({"-p", "-1", "-l", "127.0.0.1"});
   EXPECT_EQ(missing.code, 64);
   ExpectOneLine(missing, "-u: can't run as root");
-  const Ended unknown = Run({"-p", "-1", "-l", "127.0.0.1", "-u", "no-such-user-here"});
+  const Ended unknown = RunDaemon({"-p", "-1", "-l", "127.0.0.1", "-u", "no-such-user-here"});
   EXPECT_EQ(unknown.code, 67);
   ExpectOneLine(unknown, "-u no-such-user-here: can't find the user");
 }
@@ -139,7 +139,7 @@ TEST(CommandLineTest, WhatTheSystemRefusesExitsWithSeventyOne) {
   std::vector<std::string> arguments = {"-l", "127.0.0.1", "-p",
                                         std::to_string(first.value()->Port())};
   if (::geteuid() == 0) arguments.insert(arguments.end(), {"-u", "root"});
-  const Ended taken = Run(arguments);
+  const Ended taken = RunDaemon(arguments);
   EXPECT_EQ(taken.code, 71);
   ExpectOneLine(taken, "");
   EXPECT_THAT(taken.error, HasSubstr(std::to_string(first.value()->Port())));

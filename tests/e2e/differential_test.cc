@@ -89,15 +89,39 @@ std::vector<GeneratedRequest> NextBatch(size_t size, RequestGenerator* generator
   return batch;
 }
 
+// Sets every key: at the beginning, and again after each flush, or else most reads would find nothing.
+bool Fill(RequestGenerator* generator, Differential* differential) {
+  std::vector<GeneratedRequest> batch;
+  for (const std::string& key : generator->AllKeys()) {
+    batch.push_back(generator->Fill(key));
+    if (batch.size() < kBatchMax) continue;
+    if (!differential->Exchange(std::move(batch))) return false;
+    batch.clear();
+  }
+  return batch.empty() || differential->Exchange(std::move(batch));
+}
+
+bool Flushes(const std::vector<GeneratedRequest>& batch) {
+  return std::any_of(batch.begin(), batch.end(), [](const GeneratedRequest& request) {
+    return request.text.starts_with("flush_all") && !request.malformed;
+  });
+}
+
 void DifferentialTest::RunRequests(const Mode& mode, uint64_t seed, Client& tested,
                                    Differential& differential) {
   const uint64_t wanted = NumberFromEnvironment("TERRACED_DIFF_OPS", mode.requests);
   RequestGenerator generator(seed, mode.mix);
   std::deque<GeneratedRequest> ahead;
   uint64_t demoted_at = 0;
+  bool fill = true;
   while (differential.Requests() < wanted) {
+    if (fill) {
+      ASSERT_TRUE(Fill(&generator, &differential)) << "seed " << seed << ": " << differential.Failure();
+    }
     const uint64_t size = 1 + generator.Below(generator.Below(3) == 0 ? kBatchMax : 6);
-    ASSERT_TRUE(differential.Exchange(NextBatch(size, &generator, &ahead)))
+    std::vector<GeneratedRequest> batch = NextBatch(size, &generator, &ahead);
+    fill = Flushes(batch);
+    ASSERT_TRUE(differential.Exchange(std::move(batch)))
         << "seed " << seed << ", request " << differential.Requests() << ": " << differential.Failure();
     if (mode.demote_every > 0 && differential.Requests() - demoted_at >= mode.demote_every) {
       demoted_at = differential.Requests();
@@ -122,6 +146,10 @@ void DifferentialTest::JudgeLosses(const Mode& mode, const Differential& differe
               static_cast<unsigned long long>(differential.Hits()), number(kStatGetHitsFlash),
               static_cast<unsigned long long>(differential.AcceptedMisses()),
               static_cast<unsigned long long>(explained));
+  std::printf("  at the end: %llu items and %llu bytes of them in the reference; %llu items, %llu on flash here\n",
+              static_cast<unsigned long long>(reference.Stat(kStatCurrItems)),
+              static_cast<unsigned long long>(reference.Stat("bytes")),
+              number(kStatCurrItems), number(kStatFlashItems));
   EXPECT_LE(differential.AcceptedMisses(), explained) << "items were lost and nothing counted it";
   EXPECT_LE(static_cast<double>(differential.AcceptedMisses()),
             kMissShareMax * static_cast<double>(differential.Reads()));
@@ -149,6 +177,7 @@ TEST_F(DifferentialTest, AnswersAsMemcachedDoesWithAFewMegabytesOfRam) {
   mix.large_value_bytes_min = 60'000;
   mix.large_value_bytes_max = 120'000;
   mix.large_per_million = 500;
+  mix.flush_per_million = 4;
   RunMode({.name = "tiny RAM",
            .arguments = {"-m", "8", "-t", "2", "-o",
                          "test_commands,flash_path=" + directory_.Sub("flash") + ",flash_size=1g"},

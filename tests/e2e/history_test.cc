@@ -27,7 +27,7 @@ class HistoryDaemonTest : public ::testing::Test {
         {.binary = binary,
          .arguments = {"-m", "8", "-t", "2", "-o",
                        "test_commands,flash_path=" + directory_.Sub("flash") +
-                           ",flash_size=48m" + more}});
+                           ",flash_size=32m" + more}});
     ASSERT_TRUE(daemon.ok()) << daemon.status().message();
     daemon_ = std::move(daemon).value();
   }
@@ -36,8 +36,8 @@ class HistoryDaemonTest : public ::testing::Test {
     load.port = daemon_->Port();
     load.seed = Seed();
     load.duration = std::chrono::seconds(NumberFromEnvironment("TERRACED_HISTORY_S", 20));
-    load.longest = load.duration + std::chrono::seconds(180);
-    load.filler_keys_per_burst = 200;
+    load.longest = load.duration + std::chrono::seconds(40);
+    load.filler_keys_per_burst = 40;
     load.demotes = true;
     std::printf("TERRACED_SEED=%llu\n", static_cast<unsigned long long>(load.seed));
     return load;

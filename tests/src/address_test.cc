@@ -18,9 +18,15 @@ TEST(AddressTest, ReadsEveryFormOfListen) {
     int port;
   };
   const Case cases[] = {
-      {"localhost", "localhost", 11211}, {"10.0.0.1:99", "10.0.0.1", 99}, {"[::1]:99", "::1", 99},
-      {"[::1]", "::1", 11211},           {"::1", "::1", 11211},           {"*", "", 11211},
-      {"*:5", "", 5},                    {"host:0", "host", 0},           {"host:-1", "host", -1},
+      {"localhost", "localhost", 11211},
+      {"10.0.0.1:99", "10.0.0.1", 99},
+      {"[::1]:99", "::1", 99},
+      {"[::1]", "::1", 11211},
+      {"::1", "::1", 11211},
+      {"*", "", 11211},
+      {"*:5", "", 5},
+      {"host:0", "host", 0},
+      {"host:-1", "host", -1},
   };
   for (const Case& one : cases) {
     const Result<ListenAddress> address = ParseListenAddress(one.text, 11211);
@@ -55,7 +61,8 @@ TEST(AddressTest, SaysWhoHoldsAPortThatIsTaken) {
   const Result<std::vector<ListeningSocket>> second = BindAll(options);
   ASSERT_FALSE(second.ok());
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("on 127.0.0.1 is in use by "));
-  EXPECT_THAT(std::string(second.status().message()), HasSubstr("(pid " + std::to_string(getpid()) + ")"));
+  EXPECT_THAT(std::string(second.status().message()),
+              HasSubstr("(pid " + std::to_string(getpid()) + ")"));
 }
 
 TEST(AddressTest, NamesAnAddressThatCannotBe) {

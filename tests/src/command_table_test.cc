@@ -16,13 +16,14 @@ TEST(CommandTableTest, EveryWordIsFoundOnceAndInLowerCase) {
     EXPECT_TRUE(words.insert(command.word).second) << command.word;
     EXPECT_EQ(FindCommand(command.word), &command);
     EXPECT_GE(command.word.size(), 2U) << "shorter lines are no commands";
-    for (const char letter : command.word) EXPECT_TRUE(letter == '_' || (letter >= 'a' && letter <= 'z'));
+    for (const char letter : command.word)
+      EXPECT_TRUE(letter == '_' || (letter >= 'a' && letter <= 'z'));
   }
   EXPECT_EQ(FindCommand("GET"), nullptr);
   EXPECT_EQ(FindCommand(""), nullptr);
-  for (const char* word : {"set", "add", "replace", "append", "prepend", "cas", "get", "gets", "gat", "gats",
-                           "delete", "incr", "decr", "touch", "flush_all", "version", "verbosity", "quit",
-                           "stats"}) {
+  for (const char* word :
+       {"set", "add", "replace", "append", "prepend", "cas", "get", "gets", "gat", "gats", "delete",
+        "incr", "decr", "touch", "flush_all", "version", "verbosity", "quit", "stats"}) {
     EXPECT_NE(FindCommand(word), nullptr) << word;
   }
 }

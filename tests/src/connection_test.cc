@@ -39,6 +39,7 @@ class HandHost final : public ConnectionHost {
   static tiering::CacheOptions Options() {
     tiering::CacheOptions options;
     options.slabs.limit_bytes = 32U << 20;
+    options.demotion_wait_ms = 3'600'000;  // never over within a test
     return options;
   }
 
@@ -63,8 +64,8 @@ class HandHost final : public ConnectionHost {
   void Answer(size_t index, bool in_time = true) {
     Suspended* const suspended = wanted.at(index);
     wanted.erase(wanted.begin() + static_cast<std::ptrdiff_t>(index));
-    const std::shared_ptr<const tiering::Fill> fill =
-        std::make_shared<tiering::Fill>(nullptr, nullptr, suspended->request.key, suspended->evidence.need);
+    const std::shared_ptr<const tiering::Fill> fill = std::make_shared<tiering::Fill>(
+        nullptr, nullptr, suspended->request.key, suspended->evidence.need);
     suspended->FillDone(in_time ? fill : nullptr);
     for (Suspended* one : std::exchange(completed, {})) {
       Connection& connection = one->connection;
@@ -176,7 +177,8 @@ TEST_F(ConnectionTest, AnswersEveryClassicCommand) {
   EXPECT_EQ(Ask("set n 0 0 2\r\n10\r\n"), "STORED\r\n");
   EXPECT_EQ(Ask("decr n 1\r\n"), "9\r\n");
   EXPECT_EQ(Ask("incr n 1 noreply\r\nincr none 1\r\n"), "NOT_FOUND\r\n");
-  EXPECT_EQ(Ask("incr a 1\r\n"), "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n");
+  EXPECT_EQ(Ask("incr a 1\r\n"),
+            "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n");
   EXPECT_EQ(Ask("delete a\r\n"), "DELETED\r\n");
   EXPECT_EQ(Ask("delete a\r\n"), "NOT_FOUND\r\n");
   EXPECT_EQ(Ask("flush_all\r\n"), "OK\r\n");
@@ -218,7 +220,8 @@ TEST_F(ConnectionTest, ReadsValuesWhereverTheyAreSplit) {
 TEST_F(ConnectionTest, SendsLargeValuesFromWhereTheyLie) {
   const std::string large(300'000, 'L');
   EXPECT_EQ(Ask(Set("large", large)), "STORED\r\n");
-  EXPECT_EQ(Ask("get large none large\r\n"), Value("large", large) + Value("large", large) + "END\r\n");
+  EXPECT_EQ(Ask("get large none large\r\n"),
+            Value("large", large) + Value("large", large) + "END\r\n");
   EXPECT_EQ(host_.buffers.Taken(), 0U) << "an idle connection holds no block";
 }
 
@@ -262,10 +265,10 @@ TEST_F(ConnectionTest, LaterReadsOvertakeInWorkButNotInReplies) {
   host_.Answer(1);
   EXPECT_EQ(Receive(), "");
   host_.Answer(0);
-  EXPECT_EQ(Receive(), Value("cold", "c") + "END\r\n" + Value("hot", "h") + Value("cold", "c") + "END\r\n" +
-                           Value("hot", "h") + "END\r\n");
-  EXPECT_THAT(host_.cache.Calls(), ElementsAre("store cold", "store hot", "get hot", "get hot", "get cold",
-                                               "get cold"));
+  EXPECT_EQ(Receive(), Value("cold", "c") + "END\r\n" + Value("hot", "h") + Value("cold", "c") +
+                           "END\r\n" + Value("hot", "h") + "END\r\n");
+  EXPECT_THAT(host_.cache.Calls(),
+              ElementsAre("store cold", "store hot", "get hot", "get hot", "get cold", "get cold"));
 }
 
 TEST_F(ConnectionTest, AMutationWaitsForEarlierFlashReads) {
@@ -297,8 +300,8 @@ TEST_F(ConnectionTest, AFlashReadThatFailsIsAMissForGetAndAnErrorForTheOthers) {
   EXPECT_EQ(Ask("get cold\r\n"), "");
   host_.Answer(0, false);
   EXPECT_EQ(Receive(), "END\r\n");
-  for (const char* request : {"delete cold\r\n", "touch cold 0\r\n", "incr cold 1\r\n", "gat 0 none cold\r\n",
-                              "add cold 0 0 1\r\nx\r\n"}) {
+  for (const char* request : {"delete cold\r\n", "touch cold 0\r\n", "incr cold 1\r\n",
+                              "gat 0 none cold\r\n", "add cold 0 0 1\r\nx\r\n"}) {
     EXPECT_EQ(Ask(request), "") << request;
     ASSERT_EQ(host_.wanted.size(), 1U) << request;
     host_.Answer(0, false);
@@ -363,7 +366,8 @@ TEST_F(ConnectionTest, StopsReadingAClientThatDoesNotReadItsReplies) {
   // Not through Send: it would wait for a connection that has stopped reading.
   std::string requests;
   for (int i = 0; i < 2'000; ++i) requests += "get k\r\n";
-  ASSERT_EQ(send(client_, requests.data(), requests.size(), 0), static_cast<ssize_t>(requests.size()));
+  ASSERT_EQ(send(client_, requests.data(), requests.size(), 0),
+            static_cast<ssize_t>(requests.size()));
   Pump();
   EXPECT_FALSE(host_.reads);
   EXPECT_TRUE(host_.writes);
@@ -388,7 +392,8 @@ TEST_F(ConnectionTest, AClientThatVanishesMidValueLeavesNothingBehind) {
   Pump();
   EXPECT_TRUE(host_.closed);
   EXPECT_TRUE(host_.cache.Calls().empty());
-  for (const storage::SlabClassStats& slab : host_.cache.Stats().slabs) EXPECT_EQ(slab.used_chunks, 0U);
+  for (const storage::SlabClassStats& slab : host_.cache.Stats().slabs)
+    EXPECT_EQ(slab.used_chunks, 0U);
 }
 
 TEST_F(ConnectionTest, AClientThatVanishesMidFillIsForgotten) {

@@ -71,11 +71,14 @@ TEST(OptionsCheckTest, HotAndWarmLeaveRoomForCold) {
 
 TEST(OptionsCheckTest, FlashSizeNeedsAPathAndRoomForSixteenBatches) {
   EXPECT_THAT(Checked({"-o", "flash_size=1g"}), HasSubstr("needs flash_path"));
-  EXPECT_EQ(Checked({"-o", "flash_path=/x,flash_size=16m"}), "");
-  EXPECT_EQ(Checked({"-o", "flash_path=/x,flash_size=15m"}),
-            "-o flash_size 15m is too small: give at least 16m");
+  // A batch is by default a sixteenth of -m: 4 MB here.
+  EXPECT_EQ(Checked({"-o", "flash_path=/x,flash_size=64m"}), "");
+  EXPECT_EQ(Checked({"-o", "flash_path=/x,flash_size=63m"}),
+            "-o flash_size 63m is too small: give at least 64m");
+  EXPECT_EQ(Checked({"-m", "8", "-o", "flash_path=/x,flash_size=8m"}), "");
   EXPECT_EQ(Checked({"-o", "flash_path=/x,flash_size=16m,flash_batch=2m"}),
             "-o flash_size 16m is too small: give at least 32m");
+  EXPECT_EQ(Checked({"-o", "flash_path=/x,flash_size=16m,flash_batch=1m"}), "");
 }
 
 TEST(OptionsCheckTest, FlashOptionsAgreeWithEachOther) {
@@ -126,8 +129,8 @@ TEST(OptionsCheckTest, AFlashSizeBeyondTheFreeSpaceIsRefused) {
   EXPECT_EQ(status.message(),
             "-o flash_size 2g is more than the free space of /x: give at most 1024m");
   options = WithFlash(0);
-  EXPECT_THAT(std::string(ResolveFlashSize(&options, {.free_bytes = 20ULL << 20}).message()),
-              HasSubstr("/x has 20m of free space"));
+  EXPECT_THAT(std::string(ResolveFlashSize(&options, {.free_bytes = 100ULL << 20}).message()),
+              HasSubstr("/x has 100m of free space"));
 }
 
 TEST(OptionsCheckTest, DescriptorsCoverConnectionsWorkersAndFlashFiles) {

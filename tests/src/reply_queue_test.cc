@@ -108,7 +108,8 @@ TEST_F(ReplyQueueTest, ResumesInTheMiddleOfAPinnedValueAndUnpinsIt) {
   while (!queue_.Empty()) all += Sent();
   all += Sent();
   EXPECT_EQ(all, "head " + std::string(kBytes, 'p') + " tail");
-  for (const storage::SlabClassStats& slab : arena.value()->Stats()) EXPECT_EQ(slab.used_chunks, 0U);
+  for (const storage::SlabClassStats& slab : arena.value()->Stats())
+    EXPECT_EQ(slab.used_chunks, 0U);
 }
 
 TEST_F(ReplyQueueTest, SaysWhenThePeerIsGone) {

@@ -41,11 +41,13 @@ TEST_F(StatsTest, EveryNameIsThereOnceAndExplained) {
   for (const StatSpec& stat : Stats()) {
     EXPECT_TRUE(names.insert(stat.name).second) << stat.name;
     EXPECT_FALSE(stat.help.empty()) << stat.name;
-    EXPECT_EQ(stat.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789"), std::string_view::npos);
+    EXPECT_EQ(stat.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789"),
+              std::string_view::npos);
   }
   // memcached's, as monitoring scripts read them.
-  for (const char* name : {"pid", "uptime", "time", "version", "curr_connections", "cmd_get", "get_hits",
-                           "get_misses", "evictions", "bytes", "curr_items", "limit_maxbytes", "threads"}) {
+  for (const char* name :
+       {"pid", "uptime", "time", "version", "curr_connections", "cmd_get", "get_hits", "get_misses",
+        "evictions", "bytes", "curr_items", "limit_maxbytes", "threads"}) {
     EXPECT_TRUE(names.contains(name)) << name;
   }
 }

@@ -14,8 +14,11 @@ using testing::HasSubstr;
 
 // What came of an input, flattened to text so that runs can be compared.
 std::string Describe(const Request& request, const std::vector<tiering::Key>& keys) {
-  std::string text = request.command->word.empty() ? "refused" : std::string(request.command->word);
-  if (request.error != Reply::kNone) text += " error" + std::to_string(static_cast<int>(request.error));
+  if (request.error != Reply::kNone) {
+    return "refused error" + std::to_string(static_cast<int>(request.error)) +
+           (request.noreply ? " noreply" : "");
+  }
+  std::string text(request.command->word);
   if (!request.key.bytes.empty()) text += " key=" + std::string(request.key.bytes);
   for (uint32_t i = 0; i < request.key_count; ++i) {
     text += " +" + std::string(keys[request.key_begin + i].bytes);
@@ -26,7 +29,8 @@ std::string Describe(const Request& request, const std::vector<tiering::Key>& ke
   }
   if (request.exptime != 0) text += " exptime=" + std::to_string(request.exptime);
   if (request.number != 0) text += " number=" + std::to_string(request.number);
-  for (uint8_t i = 0; i < request.argument_count; ++i) text += " arg=" + std::string(request.arguments[i]);
+  for (uint8_t i = 0; i < request.argument_count; ++i)
+    text += " arg=" + std::string(request.arguments[i]);
   if (request.noreply) text += " noreply";
   return text;
 }
@@ -42,7 +46,8 @@ class Decoder {
       std::vector<tiering::Key> keys;
       Request request;
       size_t consumed = 0;
-      const TextCodec::Result result = codec_.Decode(buffer_, keys_max_, &keys, &request, &consumed);
+      const TextCodec::Result result =
+          codec_.Decode(buffer_, keys_max_, &keys, &request, &consumed);
       if (result == TextCodec::Result::kClose) closed_ = true;
       if (result == TextCodec::Result::kRequest) {
         seen_.push_back(Describe(request, keys) + (request.more ? " ..." : ""));
@@ -71,7 +76,9 @@ std::vector<std::string> Decode(std::string_view bytes) {
   return decoder.Seen();
 }
 
-std::string Refused(Reply reply) { return "refused error" + std::to_string(static_cast<int>(reply)); }
+std::string Refused(Reply reply) {
+  return "refused error" + std::to_string(static_cast<int>(reply));
+}
 
 TEST(TextCodecTest, ReadsEveryCommand) {
   struct Case {
@@ -112,7 +119,8 @@ TEST(TextCodecTest, ReadsStoreCommandsAndLeavesTheDataBlock) {
   EXPECT_THAT(Decode("set a 5 10 3 noreply\r\nabc\r\nget a\r\n"),
               ElementsAre("set key=a flags=5 bytes=3 exptime=10 noreply", "get +a"));
   EXPECT_THAT(Decode("cas a 1 0 0 77\r\n\r\n"), ElementsAre("cas key=a flags=1 bytes=0 number=77"));
-  EXPECT_THAT(Decode("set a 4294967297 0 1 junk\r\nx\r\n"), ElementsAre("set key=a flags=1 bytes=1"));
+  EXPECT_THAT(Decode("set a 4294967297 0 1 junk\r\nx\r\n"),
+              ElementsAre("set key=a flags=1 bytes=1"));
 }
 
 TEST(TextCodecTest, RefusesWhatMemcachedRefuses) {
@@ -154,13 +162,13 @@ TEST(TextCodecTest, RefusesWhatMemcachedRefuses) {
     EXPECT_THAT(Decode(one.line + "\r\n"), ElementsAre(Refused(one.reply))) << one.line;
   }
   // Once noreply was seen it silences refusals too.
-  EXPECT_THAT(Decode("incr a x noreply\r\n"),
-              ElementsAre(Refused(Reply::kBadDelta) + " noreply"));
+  EXPECT_THAT(Decode("incr a x noreply\r\n"), ElementsAre(Refused(Reply::kBadDelta) + " noreply"));
 }
 
 TEST(TextCodecTest, GivesTheSameRequestsAtEveryByteBoundary) {
   const std::string input =
-      "get a bb ccc\r\nset k 1 2 5\r\nhe\nlo\r\ngets x\ndelete k\r\n\r\nincr n 5 noreply\r\nstats\r\n"
+      "get a bb ccc\r\nset k 1 2 5\r\nhe\nlo\r\ngets x\ndelete k\r\n\r\nincr n 5 "
+      "noreply\r\nstats\r\n"
       "gat 5 a b\r\ncas k 0 0 2 9\r\nab\r\nbad line\r\nversion\r\n";
   const std::vector<std::string> whole = Decode(input);
   ASSERT_EQ(whole.size(), 11U);
@@ -248,7 +256,8 @@ TEST(TextCodecTest, KnowsTestCommandsOnlyWhereTheyAreOn) {
   std::vector<tiering::Key> keys;
   Request request;
   size_t consumed = 0;
-  ASSERT_EQ(codec.Decode("debug demote\r\n", 1, &keys, &request, &consumed), TextCodec::Result::kRequest);
+  ASSERT_EQ(codec.Decode("debug demote\r\n", 1, &keys, &request, &consumed),
+            TextCodec::Result::kRequest);
   EXPECT_EQ(request.error, Reply::kUnknownCommand);
 }
 

@@ -62,9 +62,12 @@ void FakeCache::AnswerDemotions() {
   for (const auto& [executor, done] : demotions) executor->Post(done);
 }
 
-uint64_t FakeCache::HashOf(std::string_view key) const { return std::hash<std::string_view>()(key); }
+uint64_t FakeCache::HashOf(std::string_view key) const {
+  return std::hash<std::string_view>()(key);
+}
 
-FakeCache::Place FakeCache::Look(const tiering::Key& key, tiering::Evidence* evidence, Entry** entry) {
+FakeCache::Place FakeCache::Look(const tiering::Key& key, tiering::Evidence* evidence,
+                                 Entry** entry) {
   if (on_flash_.contains(key.bytes)) {
     if (evidence->timed_out) return Place::kFailed;
     if (evidence->fill == nullptr) {
@@ -117,7 +120,8 @@ void FakeCache::Deliver(const Entry& entry, tiering::ValueSink& sink) {
   sink.Pinned(meta, std::move(ref));
 }
 
-Outcome FakeCache::Get(const tiering::Key& key, tiering::Evidence* evidence, tiering::ValueSink& sink) {
+Outcome FakeCache::Get(const tiering::Key& key, tiering::Evidence* evidence,
+                       tiering::ValueSink& sink) {
   const MutexLock lock(mutex_);
   Entry* entry = nullptr;
   switch (Look(key, evidence, &entry)) {
@@ -136,8 +140,8 @@ Outcome FakeCache::Get(const tiering::Key& key, tiering::Evidence* evidence, tie
   return Outcome::kHit;
 }
 
-Outcome FakeCache::GetAndTouch(const tiering::Key& key, uint32_t exptime_s, tiering::Evidence* evidence,
-                               tiering::ValueSink& sink) {
+Outcome FakeCache::GetAndTouch(const tiering::Key& key, uint32_t exptime_s,
+                               tiering::Evidence* evidence, tiering::ValueSink& sink) {
   const Outcome outcome = Get(key, evidence, sink);
   if (outcome != Outcome::kHit) return outcome;
   const MutexLock lock(mutex_);
@@ -198,9 +202,11 @@ Outcome FakeCache::Count(const tiering::Key& key, tiering::Arithmetic direction,
   return Outcome::kHit;
 }
 
-AllocateResult FakeCache::Allocate(const tiering::Key& key, uint32_t client_flags, uint32_t exptime_s,
-                                   uint64_t value_bytes, bool may_wait, tiering::Draft* draft) {
-  if (!allocator_->Fits(key.bytes.size(), client_flags, value_bytes)) return AllocateResult::kTooLarge;
+AllocateResult FakeCache::Allocate(const tiering::Key& key, uint32_t client_flags,
+                                   uint32_t exptime_s, uint64_t value_bytes, bool may_wait,
+                                   tiering::Draft* draft) {
+  if (!allocator_->Fits(key.bytes.size(), client_flags, value_bytes))
+    return AllocateResult::kTooLarge;
   {
     const MutexLock lock(mutex_);
     if (may_wait && waits_ > 0) {
@@ -221,7 +227,8 @@ Outcome FakeCache::Store(const tiering::Key& key, tiering::StoreMode mode, tieri
                          uint64_t compare_cas, tiering::Evidence* evidence, uint64_t* cas_unique) {
   const MutexLock lock(mutex_);
   Entry* old = nullptr;
-  const Place place = mode == tiering::StoreMode::kSet ? Place::kNowhere : Look(key, evidence, &old);
+  const Place place =
+      mode == tiering::StoreMode::kSet ? Place::kNowhere : Look(key, evidence, &old);
   if (place == Place::kAsk) return Outcome::kNeedsFlash;
   tiering::Draft own = std::move(*draft);
   if (place == Place::kFailed) return Outcome::kFlashFailed;
@@ -299,6 +306,8 @@ void FakeCache::DemoteAll(Executor& executor, Completion* done) {
   executor.Post(done);
 }
 
-Status FakeCache::Stop(const std::function<bool()>&) { return Status(); }
+Status FakeCache::Stop(const std::function<bool()>&) {
+  return Status();
+}
 
 }  // namespace terraced::support

@@ -26,8 +26,9 @@ class FakeCache final : public tiering::Cache {
   void PutOnFlash(std::string_view key);
   // The next so many calls of Allocate that may wait are told to.
   void LetAllocateWait(int times);
-  std::vector<std::string> Calls() const;  // commands as they were run to their end: "get k", "set k"
-  uint64_t FlushedAt() const;              // what FlushAll was last given; kNeverFlushed
+  std::vector<std::string> Calls()
+      const;                   // commands as they were run to their end: "get k", "set k"
+  uint64_t FlushedAt() const;  // what FlushAll was last given; kNeverFlushed
   static constexpr uint64_t kNeverFlushed = ~0ULL;
   int Dropped() const;  // calls of DropRefused
   // With it, DemoteAll is not answered until AnswerDemotions.
@@ -38,16 +39,19 @@ class FakeCache final : public tiering::Cache {
   void Prefetch(const tiering::Key&) const override {}
   tiering::Outcome Get(const tiering::Key& key, tiering::Evidence* evidence,
                        tiering::ValueSink& sink) override;
-  tiering::Outcome GetAndTouch(const tiering::Key& key, uint32_t exptime_s, tiering::Evidence* evidence,
-                               tiering::ValueSink& sink) override;
-  tiering::Outcome Touch(const tiering::Key& key, uint32_t exptime_s, tiering::Evidence* evidence) override;
+  tiering::Outcome GetAndTouch(const tiering::Key& key, uint32_t exptime_s,
+                               tiering::Evidence* evidence, tiering::ValueSink& sink) override;
+  tiering::Outcome Touch(const tiering::Key& key, uint32_t exptime_s,
+                         tiering::Evidence* evidence) override;
   tiering::Outcome Delete(const tiering::Key& key, tiering::Evidence* evidence) override;
   tiering::Outcome Count(const tiering::Key& key, tiering::Arithmetic direction, uint64_t delta,
                          tiering::Evidence* evidence, uint64_t* value) override;
-  tiering::AllocateResult Allocate(const tiering::Key& key, uint32_t client_flags, uint32_t exptime_s,
-                                   uint64_t value_bytes, bool may_wait, tiering::Draft* draft) override;
+  tiering::AllocateResult Allocate(const tiering::Key& key, uint32_t client_flags,
+                                   uint32_t exptime_s, uint64_t value_bytes, bool may_wait,
+                                   tiering::Draft* draft) override;
   tiering::Outcome Store(const tiering::Key& key, tiering::StoreMode mode, tiering::Draft* draft,
-                         uint64_t compare_cas, tiering::Evidence* evidence, uint64_t* cas_unique) override;
+                         uint64_t compare_cas, tiering::Evidence* evidence,
+                         uint64_t* cas_unique) override;
   void DropRefused(const tiering::Key& key) override;
   void FlushAll(uint32_t at_s) override;
   void Tick() override {}

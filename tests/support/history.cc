@@ -1,5 +1,6 @@
 #include "tests/support/history.h"
 
+#include <algorithm>
 #include <functional>
 
 #include "storage/base/check.h"
@@ -14,6 +15,11 @@ constexpr size_t kShownValueBytes = 80;
 std::string Since(uint64_t us, Moment begin) {
   const int64_t difference = static_cast<int64_t>(us) - static_cast<int64_t>(begin.us);
   return (difference >= 0 ? "+" : "") + std::to_string(difference) + " us";
+}
+
+// The readable part of a value: what stands before its noise.
+std::string HeadOf(std::string_view value) {
+  return std::string(value.substr(0, std::min<size_t>(value.find(';'), kShownValueBytes)));
 }
 
 const char* NameOf(ChangeKind kind) {
@@ -141,7 +147,7 @@ Violation History::JudgeHit(size_t key, std::string_view value, Moment begin, Mo
     if (why_dead.empty()) return std::nullopt;
   }
   return "a get returned a value that " + why_dead + ": " +
-         std::string(value.substr(0, kShownValueBytes)) + " (" + std::to_string(value.size()) +
+         HeadOf(value) + " (" + std::to_string(value.size()) +
          " bytes), answered at " + Since(end.us, begin) + "\n" + Describe(key, states, begin);
 }
 

@@ -14,7 +14,7 @@ namespace terraced::support {
 namespace {
 
 constexpr size_t kKeptViolations = 5;
-constexpr uint32_t kWindowKeys = 200;   // where half of all traffic meets
+constexpr uint32_t kWindowKeys = 200;   // where a quarter of all traffic meets
 constexpr uint64_t kWindowMoveUs = 100'000;
 constexpr auto kStartedAgain = std::chrono::milliseconds(50);
 
@@ -63,6 +63,7 @@ class HistoryRun {
   std::atomic<uint64_t> changes_{0};
   std::atomic<uint64_t> flushes_{0};
   std::atomic<uint64_t> demotes_{0};
+  std::atomic<uint32_t> filled_writers_{0};  // those that have set all their keys since the last flush
   Mutex mutex_;
   std::vector<std::string> violations_ TERRACED_GUARDED_BY(mutex_);
   std::vector<std::string> errors_ TERRACED_GUARDED_BY(mutex_);
@@ -93,7 +94,7 @@ void HistoryRun::Pause(std::chrono::milliseconds pause) const {
 size_t HistoryRun::AnyKey(Random& random) const {
   const uint64_t die = random();
   const uint32_t count = keys_.Count();
-  if ((die & 1) != 0) return (die >> 8) % count;
+  if ((die & 3) != 0) return (die >> 8) % count;
   const uint64_t window = Moment::Now().us / kWindowMoveUs * 37;
   return (window + (die >> 8) % kWindowKeys) % count;
 }
@@ -101,13 +102,31 @@ size_t HistoryRun::AnyKey(Random& random) const {
 void HistoryRun::Writer(uint32_t index, Client& client) {
   Random random(load_.seed * 1'000 + index);
   HistoryWriter writer(index, load_.seed * 2'000 + index, keys_, load_.value_bytes_max, history_, client);
+  size_t fill = index;  // the next of our keys to be filled after the last flush
+  uint64_t filled_after = 0;
+  bool reported = false;
   while (!Over()) {
-    // Each key has one writer: the next one that is ours.
-    const size_t any = AnyKey(random);
-    const size_t key = any - any % load_.writers + index;
-    if (key >= keys_.Count()) continue;
     Violation violation;
-    const Status status = writer.ChangeOnce(key, &violation);
+    Status status;
+    if (filled_after != flushes_) {
+      filled_after = flushes_;
+      fill = index;
+      reported = false;
+    }
+    if (fill >= keys_.Count() && !reported) {
+      filled_writers_.fetch_add(1);
+      reported = true;
+    }
+    if (fill < keys_.Count() && random() % 4 != 0) {
+      status = writer.FillOnce(fill, &violation);
+      fill += load_.writers;
+    } else {
+      // Each key has one writer: the next one that is ours.
+      const size_t any = AnyKey(random);
+      const size_t key = any - any % load_.writers + index;
+      if (key >= keys_.Count()) continue;
+      status = writer.ChangeOnce(key, &violation);
+    }
     changes_.fetch_add(1, std::memory_order_relaxed);
     if (!status.ok() && !Over()) return Error("writer: " + std::string(status.message()));
     if (!Judge(std::move(violation))) return;
@@ -151,7 +170,7 @@ void HistoryRun::Reader(uint32_t index, Client& client) {
 }
 
 bool HistoryRun::ShiftDelay(Random& random, Client& client) {
-  constexpr std::array<uint32_t, 5> kBatchDelaysMs = {0, 2, 5, 15, 40};
+  constexpr std::array<uint32_t, 5> kBatchDelaysMs = {0, 0, 1, 4, 15};
   constexpr std::array<uint32_t, 4> kRecordDelaysMs = {0, 0, 1, 3};
   const SyncPoint point = static_cast<SyncPoint>(random() % kSyncPointNames.size());
   const uint32_t delay_ms = IsPerRecord(point) ? kRecordDelaysMs[random() % kRecordDelaysMs.size()]
@@ -182,7 +201,10 @@ void HistoryRun::Demoter(Client& client) {
 void HistoryRun::Flusher(Client& client) {
   while (!Over()) {
     Pause(load_.flush_every);
+    // A flush before the keys are back would leave little to get, and nothing to get from flash.
+    while (!Over() && filled_writers_ < load_.writers) Pause(kStartedAgain);
     if (Over()) return;
+    filled_writers_ = 0;
     const size_t flush = history_.BeginFlush(Moment::Now());
     const std::string reply = client.Ask("flush_all\r\n");
     history_.EndFlush(flush, Moment::Now());
@@ -197,7 +219,8 @@ void HistoryRun::Filler(Client& client) {
   while (!Over()) {
     std::string burst;
     for (uint32_t i = 0; i < load_.filler_keys_per_burst; ++i) {
-      const std::string data(20 + random() % 400, static_cast<char>('A' + next % 26));
+      std::string data;
+      AppendNoise(random, 20 + random() % 400, &data);
       burst += "set filler" + std::to_string(next++) + " 0 0 " + std::to_string(data.size()) +
                " noreply\r\n" + data + "\r\n";
     }

@@ -25,12 +25,12 @@ struct HistoryLoad {
   std::function<bool(Client&)> enough;
   uint32_t writers = 2;
   uint32_t readers = 3;
-  uint32_t text_keys = 3'000;
+  uint32_t text_keys = 14'000;
   uint32_t number_keys = 200;
   uint32_t value_bytes_max = 2'000;
   uint32_t filler_keys_per_burst = 0;  // 0: no filler
   bool demotes = false;                // the server has `debug demote` and `debug delay`
-  std::chrono::milliseconds flush_every{1'500};  // 0: never
+  std::chrono::milliseconds flush_every{6'000};  // 0: never
 };
 
 struct HistoryReport {

@@ -1,5 +1,7 @@
 #include "tests/support/history_writer.h"
 
+#include <algorithm>
+
 namespace terraced::support {
 namespace {
 
@@ -15,6 +17,14 @@ std::string StoreLine(const std::string& verb, size_t key, int64_t ttl_s, size_t
 }
 
 }  // namespace
+
+void AppendNoise(std::mt19937_64& random, size_t bytes, std::string* text) {
+  const size_t end = text->size() + bytes;
+  while (text->size() < end) {
+    const uint64_t word = random();
+    text->append(reinterpret_cast<const char*>(&word), std::min(sizeof(word), end - text->size()));
+  }
+}
 
 Status HistoryWriter::Unexpected(const std::string& request, const std::string& reply) {
   return Status(StatusCode::kCorruption, "'" + request.substr(0, request.find('\r')) +
@@ -36,8 +46,9 @@ std::string HistoryWriter::NewValue(size_t key, uint64_t version) {
   }
   std::string value = "key=" + std::to_string(key) + " version=" + std::to_string(version) +
                       " writer=" + std::to_string(index_) + ";";
-  // Sizes vary, so that an item moves between slab classes as it is stored over.
-  value.append(Below(value_bytes_max_), static_cast<char>('a' + version % 26));
+  // Sizes vary, so that an item moves between slab classes as it is stored over; nothing compresses, so that
+  // the flash tier fills up.
+  AppendNoise(random_, Below(value_bytes_max_), &value);
   return value;
 }
 

@@ -23,6 +23,9 @@ struct HistoryKeys {
   static std::string Name(size_t key) { return "h" + std::to_string(key); }
 };
 
+// Bytes that do not compress.
+void AppendNoise(std::mt19937_64& random, size_t bytes, std::string* text);
+
 class HistoryWriter {
  public:
   HistoryWriter(uint32_t index, uint64_t seed, const HistoryKeys& keys, uint32_t value_bytes_max,
@@ -32,6 +35,8 @@ class HistoryWriter {
 
   // One random change of the key, which must be this writer's, with its request and reply.
   Status ChangeOnce(size_t key, Violation* violation);
+  // A plain set, to fill the server.
+  Status FillOnce(size_t key, Violation* violation) { return Set(key, "set", violation); }
 
  private:
   struct Known {

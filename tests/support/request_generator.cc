@@ -79,7 +79,7 @@ std::string RequestGenerator::Bytes(size_t count) {
 std::string RequestGenerator::NumberText() {
   switch (Below(12)) {
     case 0:
-      return "";
+      return "a text that is no number, and longer than any";
     case 1:
       return "12abc";
     case 2:
@@ -146,7 +146,7 @@ GeneratedRequest RequestGenerator::StoreRequest(std::string_view verb, Family fa
   // Small pieces, so that values do not wander towards the limit, where headers decide.
   if (extends) data.resize(std::min<size_t>(data.size(), 64));
   // Digits would make numbers of 2^63 and more, where the reference answers by chance.
-  if (extends && family == Family::kNumber) data = OneIn(3) ? "" : OneIn(2) ? " " : "x";
+  if (extends && family == Family::kNumber) data = OneIn(3) ? "" : OneIn(3) ? "x" : " ";
   std::string tail;
   if (verb == "cas") {
     constexpr std::array<std::string_view, 8> kUniques = {
@@ -158,10 +158,20 @@ GeneratedRequest RequestGenerator::StoreRequest(std::string_view verb, Family fa
   return request;
 }
 
+GeneratedRequest RequestGenerator::Fill(const std::string& key) {
+  const Family family = key[0] == 'n' ? Family::kNumber : Family::kValue;
+  const std::string data =
+      key[0] == 'l' ? Bytes(mix_.large_value_bytes_min) : AnyValue(family);
+  GeneratedRequest request;
+  request.keys.push_back(key);
+  request.text = StoreText("set", key, AnyFlags() + " 0", data.size(), "", data);
+  return request;
+}
+
 GeneratedRequest RequestGenerator::CountRequest(bool noreply) {
   GeneratedRequest request;
   request.shape = noreply ? ReplyShape::kNone : ReplyShape::kLine;
-  request.keys.push_back(AnyKey(OneIn(8) ? Family::kValue : Family::kNumber));
+  request.keys.push_back(AnyKey(Family::kNumber));
   std::string delta = std::to_string(Below(1ULL << Below(34)));
   if (OneIn(30)) delta = "18446744073709551616";
   if (OneIn(30)) delta = "junk";

@@ -1,8 +1,8 @@
 // RequestGenerator: a random but repeatable stream of classic text requests for the differential test: every
 // command, every error path that does not depend on the time of day, sizes from nothing to over the limit.
 // What memcached 1.6.18 is known to answer wrongly or by chance is left out: client flags of 2^32, counting at
-// 2^63 and above, exptimes of 2^31 and above, values within 1 KB of the item limit (the servers' headers
-// differ in size).
+// 2^63 and above and on empty or blank values (it reads on into old bytes), exptimes of 2^31 and above, values
+// within 1 KB of the item limit (the servers' headers differ in size).
 // Threads: one at a time. Ownership: plain values.
 #pragma once
 
@@ -35,7 +35,7 @@ struct RequestMix {
   uint32_t large_value_bytes_min = 300'000;
   uint32_t large_value_bytes_max = 1'040'000;
   uint32_t large_per_million = 2'500;   // requests about large values
-  uint32_t flush_per_million = 12;
+  uint32_t flush_per_million = 8;
   uint32_t malformed_per_million = 15'000;
 };
 
@@ -46,6 +46,8 @@ class RequestGenerator {
   // One request, or two where the second is a quiet conditional one: the get before it shows whether both
   // servers still have the item, which the quiet one would hide.
   void Next(std::deque<GeneratedRequest>* requests);
+  // A set of that key, from AllKeys(): to begin with full servers.
+  GeneratedRequest Fill(const std::string& key);
   // Every key that was or may be used.
   std::vector<std::string> AllKeys() const;
   uint64_t Below(uint64_t bound) { return random_() % bound; }

@@ -263,21 +263,22 @@ TEST_F(DemoterTest, DrainTakesEverythingOfAnySize) {
 
 TEST_F(DemoterTest, DrainWritesTheHottestFirst) {
   CacheOptions options = Small();
+  options.flash_batch_bytes = 1;  // full with its first item
   CacheRig rig(options);
-  rig->Set("cold", "v");
-  rig->Set("warm", "v");
-  for (int i = 0; i < 3; ++i) rig->Get("warm");
-  rig.cache->MaintainerForTest().Pass();
-  rig.cache->MaintainerForTest().Pass();
-  ASSERT_EQ(rig.ItemOf("cold")->Segment(), storage::LruSegment::kCold);
-  ASSERT_EQ(rig.ItemOf("warm")->Segment(), storage::LruSegment::kWarm);
-  // The batch that a full demotion would write holds both; what was collected first shows in the demand's order.
-  AdmissionPolicy admission(rig.InTiers().options);
-  BatchBuilder builder(rig.InTiers(), admission, 1'000, rig.InTiers().flush.Current(), 1);
-  EXPECT_FALSE(builder.Full());
-  rig.store->FailNth(BatchCall::kWrite, 2, Status(StatusCode::kIoError, "EIO"), FaultyBatchStore::When::kBefore, 9);
-  rig.InDemoter().Drain(UINT64_MAX, [calls = 0]() mutable { return ++calls > 1; });
-  EXPECT_TRUE(rig.OnFlash("warm"));
+  const std::vector<std::string> coldest_first = {"cold", "hot", "warm"};
+  const std::vector<storage::LruSegment> segments = {storage::LruSegment::kCold, storage::LruSegment::kHot,
+                                                     storage::LruSegment::kWarm};
+  for (size_t i = 0; i < coldest_first.size(); ++i) {
+    rig->Set(coldest_first[i], "v");
+    Shard& shard = rig.InTiers().ShardOf(rig->KeyOf(coldest_first[i]).hash);
+    storage::Item* const item = rig.ItemOf(coldest_first[i]);
+    const MutexLock lock(shard.mutex);
+    shard.ram.MoveTo(item, segments[i]);
+  }
+  for (size_t left = coldest_first.size(); left > 0; --left) {
+    EXPECT_EQ(rig.InDemoter().Drain(UINT64_MAX, [calls = 0]() mutable { return ++calls > 1; }), left - 1);
+    EXPECT_TRUE(rig.OnFlash(coldest_first[left - 1])) << coldest_first[left - 1];
+  }
 }
 
 TEST_F(DemoterTest, DrainStopsInAHurryAndAtTheDeadline) {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <random>
@@ -10,48 +10,10 @@
 #include <thread>
 
 #include "storage/base/mutex.h"
-#include "storage/flash/slot_table.h"
+#include "tests/storage/flash/flash_index_fixture.h"
 
 namespace terraced::storage {
 namespace {
-
-constexpr uint64_t kEpoch = 3;
-constexpr Partition kPart = 5;
-using AddResult = FlashIndex::AddResult;
-
-// A hash of partition kPart whose bucket and fingerprint bits are chosen.
-uint64_t HashOf(uint32_t bucket_hash, uint32_t fingerprint) {
-  return (uint64_t{kPart} << (64 - kPartitionBits)) | (uint64_t{bucket_hash} << 24) | fingerprint;
-}
-
-std::set<uint64_t> Serials(const SlotList& list) {
-  std::set<uint64_t> serials;
-  for (const Slot& slot : list) serials.insert(slot.serial);
-  return serials;
-}
-
-class FlashIndexTest : public testing::Test {
- protected:
-  void Make(uint32_t buckets) { index_ = std::make_unique<FlashIndex>(*batches_, buckets); }
-  BatchNumber Open(uint64_t serial, uint64_t epoch = kEpoch) {
-    BatchInfo info;
-    info.serial = serial;
-    info.epoch = epoch;
-    return batches_->Open(info).value();
-  }
-  void SweepAll() {
-    uint64_t cursor = 0;
-    while (!index_->Sweep(kPart, &cursor, 3)) {
-    }
-  }
-  std::set<uint64_t> Find(uint64_t hash) const {
-    return Serials(index_->Find(kPart, hash, kEpoch));
-  }
-
-  std::unique_ptr<BatchTable> batches_ = std::make_unique<BatchTable>();
-  std::unique_ptr<FlashIndex> index_;
-  std::mt19937_64 random_{20240607};
-};
 
 TEST_F(FlashIndexTest, FindsWhatWasAddedUntilItIsRemoved) {
   Make(4);
@@ -194,373 +156,90 @@ TEST_F(FlashIndexTest, WithoutBucketsItIsAlwaysEmpty) {
 // --- Against a reference
 
 // Identity -> serial -> hit, kept by the rules alone.
-TEST_F(FlashIndexTest, AgreesWithAMapOverRandomChanges) {
+class FlashIndexReferenceTest : public FlashIndexTest {
+ protected:
+  std::pair<uint64_t, BatchNumber> RandomLiving() {
+    return *std::next(living_.begin(), static_cast<ptrdiff_t>(random_() % living_.size()));
+  }
+  void Drop(bool sweep) {
+    const auto [serial, number] = RandomLiving();
+    batches_->Kill(number);
+    for (auto& [identity, slots] : reference_) slots.erase(serial);
+    living_.erase(serial);
+    if (!sweep) return;
+    SweepAll();
+    batches_->Free(number);  // stops the process if a slot were left
+  }
+  void Step(uint64_t hash) {
+    std::map<uint64_t, bool>& slots = reference_[index_->Identity(kPart, hash)];
+    const auto [serial, number] = RandomLiving();
+    const uint64_t dice = random_() % 100;
+    if (dice < 55) {
+      const bool hit = random_() % 2 == 0;
+      const AddResult result = index_->Add(kPart, hash, number, hit);
+      if (result != AddResult::kFull) slots[serial] |= hit;
+    } else if (dice < 75) {
+      std::set<uint64_t> expected;
+      for (const auto& [stood, hit] : slots) expected.insert(stood);
+      EXPECT_EQ(Serials(index_->Remove(kPart, hash, kEpoch)), expected);
+      slots.clear();
+    } else if (dice < 85) {
+      EXPECT_EQ(index_->RemoveSerial(kPart, hash, serial), slots.erase(serial) == 1);
+    } else if (dice < 95) {
+      EXPECT_EQ(index_->MarkHit(kPart, hash, serial), slots.contains(serial));
+      if (slots.contains(serial)) slots[serial] = true;
+    } else {
+      Drop(/*sweep=*/dice < 98);
+    }
+  }
+  void Compare(uint64_t hash) {
+    const std::map<uint64_t, bool>& slots = reference_[index_->Identity(kPart, hash)];
+    const SlotList found = index_->Find(kPart, hash, kEpoch);
+    ASSERT_EQ(found.count, slots.size());
+    for (const Slot& slot : found) {
+      const auto expected = slots.find(slot.serial);
+      ASSERT_TRUE(expected != slots.end());
+      EXPECT_EQ(slot.hit, expected->second);
+      EXPECT_EQ(batches_->SerialOf(slot.number), slot.serial);
+    }
+  }
+  void CompareCounts() {
+    std::map<uint64_t, int64_t> live;
+    uint64_t used = 0;
+    for (const auto& [identity, slots] : reference_) {
+      for (const auto& [serial, hit] : slots) ++live[serial];
+      used += slots.size();
+    }
+    for (const auto& [serial, number] : living_) EXPECT_EQ(batches_->Live(number), live[serial]);
+    SweepAll();
+    EXPECT_EQ(index_->SlotsUsed(kPart), used);
+  }
+
+  std::map<uint64_t, std::map<uint64_t, bool>> reference_;
+  std::map<uint64_t, BatchNumber> living_;
+};
+
+TEST_F(FlashIndexReferenceTest, AgreesWithAMapOverRandomChanges) {
+  uint64_t serial = 0;
   for (const uint32_t buckets : {1U, 3U, 8U, 21U}) {
     Make(buckets);
-    std::map<uint64_t, std::map<uint64_t, bool>> reference;
-    std::map<uint64_t, BatchNumber> living;
-    uint64_t serial = buckets * 100000ULL;
-    const auto random_living = [&] {
-      return *std::next(living.begin(), static_cast<ptrdiff_t>(random_() % living.size()));
-    };
+    reference_.clear();
     for (int step = 0; step < 20000; ++step) {
+      while (living_.size() < 6) {
+        ++serial;
+        living_[serial] = Open(serial);
+      }
       const uint64_t hash =
           HashOf(static_cast<uint32_t>(random_()), static_cast<uint32_t>(random_() % 5));
-      const uint64_t identity = index_->Identity(kPart, hash);
-      const uint64_t dice = random_() % 100;
-      if (living.size() < 6) {
-        ++serial;
-        living[serial] = Open(serial);
-      } else if (dice < 55) {
-        const auto [added, number] = random_living();
-        const bool hit = random_() % 2 == 0;
-        const AddResult result = index_->Add(kPart, hash, number, hit);
-        if (result != AddResult::kFull) reference[identity][added] |= hit;
-      } else if (dice < 75) {
-        std::set<uint64_t> expected;
-        for (const auto& [stood, hit] : reference[identity]) expected.insert(stood);
-        EXPECT_EQ(Serials(index_->Remove(kPart, hash, kEpoch)), expected);
-        reference.erase(identity);
-      } else if (dice < 85) {
-        const uint64_t removed = random_living().first;
-        EXPECT_EQ(index_->RemoveSerial(kPart, hash, removed),
-                  reference[identity].erase(removed) == 1);
-      } else if (dice < 95) {
-        const uint64_t marked = random_living().first;
-        const bool there = reference[identity].contains(marked);
-        EXPECT_EQ(index_->MarkHit(kPart, hash, marked), there);
-        if (there) reference[identity][marked] = true;
-      } else {
-        const auto [dead, number] = random_living();
-        batches_->Kill(number);
-        for (auto& [one, slots] : reference) slots.erase(dead);
-        living.erase(dead);
-        if (dice < 98) SweepAll();
-        if (dice < 98) batches_->Free(number);  // stops the process if a slot were left
-      }
-      const SlotList found = index_->Find(kPart, hash, kEpoch);
-      ASSERT_EQ(found.count, reference[identity].size()) << "step " << step;
-      for (const Slot& slot : found) {
-        const auto expected = reference[identity].find(slot.serial);
-        ASSERT_TRUE(expected != reference[identity].end());
-        EXPECT_EQ(slot.hit, expected->second);
-        EXPECT_EQ(batches_->SerialOf(slot.number), slot.serial);
-      }
+      Step(hash);
+      Compare(hash);
+      ASSERT_FALSE(HasFatalFailure()) << buckets << " buckets, step " << step;
     }
-    std::map<uint64_t, int64_t> live;
-    for (const auto& [identity, slots] : reference) {
-      for (const auto& [one, hit] : slots) ++live[one];
-    }
-    for (const auto& [one, number] : living) EXPECT_EQ(batches_->Live(number), live[one]);
-    SweepAll();
-    uint64_t slots_used = 0;
-    for (const auto& [one, count] : live) slots_used += static_cast<uint64_t>(count);
-    EXPECT_EQ(index_->SlotsUsed(kPart), slots_used);
-    for (const auto& [one, number] : living) batches_->Kill(number);
-    SweepAll();
+    CompareCounts();
+    while (!living_.empty()) Drop(/*sweep=*/true);
     for (const BatchNumber number : batches_->Dead()) batches_->Free(number);
     EXPECT_EQ(index_->SlotsUsed(kPart), 0U);
   }
-}
-
-// Records, as the files know them: which hashes a batch holds, and which of those records may still
-// be seen. A record that could not be found once must never be found again, whatever grows
-// meanwhile.
-class FlashIndexGrowthTest : public FlashIndexTest {
- protected:
-  struct Batch {
-    BatchNumber number = kNoBatch;
-    std::map<uint64_t, bool> alive;  // by hash
-  };
-
-  uint64_t RandomHash() { return pool_[random_() % pool_.size()]; }
-  void MakePool(size_t size, uint32_t fingerprints) {
-    pool_.clear();
-    for (size_t i = 0; i < size; ++i) {
-      pool_.push_back(HashOf(static_cast<uint32_t>(random_()),
-                             static_cast<uint32_t>(random_() % fingerprints)));
-    }
-  }
-
-  // Rule 2: an identity with an entry that is no longer valid gets no slot in this batch.
-  void NewBatch(size_t records) {
-    Batch batch;
-    batch.number = Open(++serial_);
-    std::set<uint64_t> poisoned;
-    for (size_t i = 0; i < records; ++i) {
-      const uint64_t hash = RandomHash();
-      if (random_() % 4 == 0) poisoned.insert(index_->Identity(kPart, hash));
-      batch.alive[hash] = false;
-    }
-    for (auto& [hash, alive] : batch.alive) {
-      if (poisoned.contains(index_->Identity(kPart, hash))) continue;
-      alive = index_->Add(kPart, hash, batch.number, false) != AddResult::kFull;
-    }
-    living_[serial_] = batch;
-  }
-  void Remove(uint64_t hash) {
-    const uint64_t identity = index_->Identity(kPart, hash);
-    index_->Remove(kPart, hash, kEpoch);
-    for (auto& [serial, batch] : living_) Bury(&batch, identity);
-  }
-  void RemoveSerial(uint64_t hash, uint64_t serial) {
-    index_->RemoveSerial(kPart, hash, serial);
-    Bury(&living_[serial], index_->Identity(kPart, hash));
-  }
-  void Bury(Batch* batch, uint64_t identity) {
-    for (auto& [hash, alive] : batch->alive) {
-      if (index_->Identity(kPart, hash) == identity) alive = false;
-    }
-  }
-  void DropOldest() {
-    const BatchNumber number = living_.begin()->second.number;
-    batches_->Kill(number);
-    living_.erase(living_.begin());
-    SweepAll();
-    batches_->Free(number);
-  }
-  void DropAll() {
-    while (!living_.empty()) DropOldest();
-  }
-  void RandomMutation() {
-    const uint64_t dice = random_() % 10;
-    if (dice < 7) return Remove(RandomHash());
-    if (dice < 9) {
-      const auto nth = static_cast<ptrdiff_t>(random_() % living_.size());
-      return RemoveSerial(RandomHash(), std::next(living_.begin(), nth)->first);
-    }
-    if (living_.size() > 3) DropOldest();
-  }
-
-  // Nothing dead is found. Returns how many living records are not found, and buries those.
-  uint64_t CheckAndCountLost() {
-    uint64_t lost = 0;
-    std::map<uint64_t, std::set<uint64_t>> identities;
-    for (auto& [serial, batch] : living_) {
-      for (auto& [hash, alive] : batch.alive) {
-        const bool found = index_->Find(kPart, hash, kEpoch).Has(serial);
-        EXPECT_TRUE(alive || !found) << "a dead record is back: serial " << serial;
-        lost += alive && !found ? 1U : 0U;
-        alive = found;
-        if (found) identities[serial].insert(index_->Identity(kPart, hash));
-      }
-      EXPECT_EQ(batches_->Live(batch.number), static_cast<int64_t>(identities[serial].size()));
-    }
-    return lost;
-  }
-  bool CarryBatch(uint64_t serial, uint64_t mutations_per_hash_percent) {
-    std::vector<uint64_t> hashes;
-    for (const auto& [hash, alive] : living_[serial].alive) hashes.push_back(hash);
-    for (const uint64_t hash : hashes) {
-      if (!index_->CarryOver(kPart, hash, serial)) return false;
-      if (random_() % 100 < mutations_per_hash_percent) RandomMutation();
-    }
-    return true;
-  }
-  bool CarryAll(uint64_t mutations_percent) {
-    std::vector<uint64_t> serials;
-    for (const auto& [serial, batch] : living_) serials.push_back(serial);
-    std::shuffle(serials.begin(), serials.end(), random_);
-    for (const uint64_t serial : serials) {
-      if (living_.contains(serial) && !CarryBatch(serial, mutations_percent)) return false;
-    }
-    return true;
-  }
-
-  std::vector<uint64_t> pool_;
-  std::map<uint64_t, Batch> living_;
-  uint64_t serial_ = 0;
-};
-
-TEST_F(FlashIndexGrowthTest, Rule7CarriesOverExactlyWhatStands) {
-  uint64_t rounds_with_collisions = 0;
-  for (uint32_t round = 0; round < 400; ++round) {
-    MakePool(200, 1 + round % 7);
-    Make(1 + static_cast<uint32_t>(random_() % 30));
-    for (int batch = 0; batch < 5; ++batch) NewBatch(1 + random_() % 60);
-    for (int i = 0; i < 40; ++i) Remove(RandomHash());
-    ASSERT_EQ(CheckAndCountLost(), 0U);
-    const uint64_t total = index_->SlotsTotal(kPart);
-    uint64_t collisions = 0;
-    do {
-      collisions = index_->GrowthCollisions();
-      index_->BeginGrowth(kPart);
-    } while (!CarryAll(0));
-    collisions = index_->GrowthCollisions() - collisions;
-    ASSERT_TRUE(index_->FinishGrowth(kPart));
-    EXPECT_GT(index_->SlotsTotal(kPart), total);
-    const uint64_t lost = CheckAndCountLost();
-    EXPECT_EQ(lost > 0, collisions > 0);
-    EXPECT_GE(lost, collisions) << "keys that shared a slot before are counted once";
-    rounds_with_collisions += collisions > 0 ? 1U : 0U;
-    ASSERT_FALSE(HasFailure()) << "round " << round;
-    DropAll();
-  }
-  EXPECT_GT(rounds_with_collisions, 50U);
-}
-
-TEST_F(FlashIndexGrowthTest, NothingRemovedWhileGrowingComesBack) {
-  uint64_t alive_after = 0;
-  uint64_t lost = 0;
-  for (uint32_t round = 0; round < 600; ++round) {
-    MakePool(150, 1 + round % 5);
-    Make(1 + static_cast<uint32_t>(random_() % 20));
-    for (int batch = 0; batch < 5; ++batch) NewBatch(1 + random_() % 50);
-    index_->BeginGrowth(kPart);
-    while (!CarryAll(4)) index_->BeginGrowth(kPart);
-    while (!index_->FinishGrowth(kPart)) CarryBatch(living_.rbegin()->first, 0);
-    lost += CheckAndCountLost();
-    ASSERT_FALSE(HasFailure()) << "round " << round;
-    for (int i = 0; i < 20; ++i) RandomMutation();
-    ASSERT_EQ(CheckAndCountLost(), 0U);
-    for (const auto& [serial, batch] : living_) {
-      for (const auto& [hash, alive] : batch.alive) alive_after += alive ? 1U : 0U;
-    }
-    DropAll();
-  }
-  EXPECT_GT(alive_after, 5000U) << "the test has lost its teeth";
-  EXPECT_LT(lost, alive_after / 2);
-}
-
-TEST_F(FlashIndexGrowthTest, ABatchAddedMeanwhileMustBeCarriedOverToo) {
-  MakePool(100, 1000);
-  Make(8);
-  NewBatch(30);
-  index_->BeginGrowth(kPart);
-  ASSERT_TRUE(CarryAll(0));
-  NewBatch(30);
-  EXPECT_FALSE(index_->FinishGrowth(kPart));
-  EXPECT_EQ(CheckAndCountLost(), 0U) << "the old table still rules";
-  ASSERT_TRUE(CarryBatch(living_.rbegin()->first, 0));
-  EXPECT_TRUE(index_->FinishGrowth(kPart));
-  EXPECT_EQ(CheckAndCountLost(), 0U);
-}
-
-TEST_F(FlashIndexGrowthTest, ABatchThatGetsMoreSlotsIsCarriedOverAgain) {
-  Make(8);
-  const BatchNumber number = Open(1);
-  const uint64_t early = HashOf(1, 1);
-  const uint64_t late = HashOf(1U << 31, 2);
-  index_->Add(kPart, early, number, false);
-  index_->BeginGrowth(kPart);
-  for (const uint64_t hash : {early, late}) index_->CarryOver(kPart, hash, 1);
-  index_->Add(kPart, late, number, false);
-  EXPECT_FALSE(index_->FinishGrowth(kPart));
-  for (const uint64_t hash : {early, late}) index_->CarryOver(kPart, hash, 1);
-  EXPECT_TRUE(index_->FinishGrowth(kPart));
-  EXPECT_FALSE(Find(early).empty());
-  EXPECT_FALSE(Find(late).empty());
-}
-
-TEST_F(FlashIndexGrowthTest, ABatchThatDiesMeanwhileNeedNotBeCarriedOver) {
-  MakePool(100, 1000);
-  Make(8);
-  index_->BeginGrowth(kPart);
-  NewBatch(30);
-  batches_->Kill(living_.begin()->second.number);
-  EXPECT_TRUE(index_->FinishGrowth(kPart));
-  EXPECT_EQ(index_->SlotsUsed(kPart), 0U);
-}
-
-TEST_F(FlashIndexGrowthTest, TheOldTableRulesUntilTheSwitch) {
-  MakePool(100, 1000);
-  Make(8);
-  NewBatch(50);
-  const uint64_t total = index_->SlotsTotal(kPart);
-  const uint64_t memory = index_->MemoryBytes();
-  index_->BeginGrowth(kPart);
-  EXPECT_GT(index_->MemoryBytes(), memory);
-  EXPECT_FALSE(index_->WantsGrowth(kPart)) << "it is growing";
-  EXPECT_EQ(CheckAndCountLost(), 0U);
-  index_->AbandonGrowth(kPart);
-  EXPECT_EQ(index_->SlotsTotal(kPart), total);
-  EXPECT_EQ(index_->MemoryBytes(), memory);
-  EXPECT_EQ(CheckAndCountLost(), 0U);
-}
-
-TEST_F(FlashIndexGrowthTest, HitBitsAreCarriedOverAndMarkedInBothTables) {
-  Make(8);
-  const BatchNumber number = Open(1);
-  const uint64_t before = HashOf(1, 1);
-  const uint64_t meanwhile = HashOf(1U << 31, 2);
-  index_->Add(kPart, before, number, true);
-  index_->Add(kPart, meanwhile, number, false);
-  index_->BeginGrowth(kPart);
-  index_->CarryOver(kPart, before, 1);
-  index_->CarryOver(kPart, meanwhile, 1);
-  EXPECT_TRUE(index_->MarkHit(kPart, meanwhile, 1));
-  ASSERT_TRUE(index_->FinishGrowth(kPart));
-  EXPECT_TRUE(index_->Find(kPart, before, kEpoch).slots[0].hit);
-  EXPECT_TRUE(index_->Find(kPart, meanwhile, kEpoch).slots[0].hit);
-}
-
-// The case that made rule 7 longer: two keys of one batch, strangers in the old table, share an
-// identity in the new one; one of them is dead.
-TEST_F(FlashIndexGrowthTest, ADeadRecordDoesNotReturnBehindANewNeighbour) {
-  Make(16);
-  const auto identity = [](uint64_t hash, uint32_t buckets) {
-    return SlotPlace::Of(hash, buckets).Identity();
-  };
-  for (int pair = 0; pair < 40; ++pair) {
-    uint64_t living = 0;
-    uint64_t dead = 0;
-    do {
-      living = HashOf(static_cast<uint32_t>(random_()), 1);
-      dead = HashOf(static_cast<uint32_t>(random_()), 1);
-    } while (identity(living, 16) == identity(dead, 16) ||
-             identity(living, 20) != identity(dead, 20));
-    const bool dead_first = pair % 2 == 0;
-    Make(16);
-    const BatchNumber number = Open(++serial_);
-    index_->Add(kPart, living, number, false);
-    index_->BeginGrowth(kPart);
-    index_->CarryOver(kPart, dead_first ? dead : living, serial_);
-    index_->CarryOver(kPart, dead_first ? living : dead, serial_);
-    ASSERT_TRUE(index_->FinishGrowth(kPart));
-    EXPECT_EQ(index_->SlotsTotal(kPart), 20U * 16);
-    EXPECT_TRUE(Find(dead).empty());
-    EXPECT_TRUE(Find(living).empty()) << "lost, as a collision";
-    EXPECT_EQ(index_->GrowthCollisions(), 1U);
-  }
-}
-
-// The other way round: two keys share an identity, one is removed, and its neighbour, answered as
-// absent from then on, has a slot of its own in the growing table.
-TEST_F(FlashIndexGrowthTest, ANeighbourThatWasRemovedIsNotBackAfterTheSwitch) {
-  for (const bool whole_batch_carried : {false, true}) {
-    Make(1);
-    const BatchNumber number = Open(++serial_);
-    const uint64_t one = HashOf(0, 3);
-    const uint64_t neighbour = HashOf(~0U, 3);
-    index_->Add(kPart, one, number, false);
-    index_->BeginGrowth(kPart);
-    index_->CarryOver(kPart, neighbour, serial_);
-    if (whole_batch_carried) index_->CarryOver(kPart, one, serial_);
-    index_->Remove(kPart, one, kEpoch);
-    if (!whole_batch_carried) index_->CarryOver(kPart, one, serial_);
-    ASSERT_TRUE(index_->FinishGrowth(kPart));
-    EXPECT_TRUE(Find(one).empty());
-    EXPECT_TRUE(Find(neighbour).empty());
-  }
-}
-
-TEST_F(FlashIndexGrowthTest, ASweepMayBeOvertakenByTheSwitch) {
-  MakePool(200, 1000);
-  Make(16);
-  NewBatch(60);
-  NewBatch(60);
-  index_->BeginGrowth(kPart);
-  ASSERT_TRUE(CarryAll(0));
-  const BatchNumber dead = living_.begin()->second.number;
-  batches_->Kill(dead);
-  living_.erase(living_.begin());
-  uint64_t cursor = 0;
-  EXPECT_FALSE(index_->Sweep(kPart, &cursor, 5));
-  ASSERT_TRUE(index_->FinishGrowth(kPart));
-  while (!index_->Sweep(kPart, &cursor, 5)) {
-  }
-  EXPECT_EQ(batches_->Live(dead), 0);
-  CheckAndCountLost();
 }
 
 // --- Load

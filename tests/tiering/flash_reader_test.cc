@@ -1,0 +1,147 @@
+// The pool of readers: what comes back, what fails, and the byte budget.
+#include "tiering/flash_reader.h"
+
+#include <vector>
+
+#include "tests/tiering/cache_rig.h"
+
+namespace terraced::tiering {
+namespace {
+
+class FlashReaderTest : public testing::Test {
+ protected:
+  // One batch with these records, each of its key's name `bytes` times over.
+  void Write(uint64_t serial, const std::vector<std::string>& sorted_keys, size_t bytes = 1) {
+    std::vector<std::string> encoded(sorted_keys.size());
+    std::vector<storage::BatchRecord> records;
+    for (size_t i = 0; i < sorted_keys.size(); ++i) {
+      std::string value;
+      for (size_t at = 0; at < bytes; ++at) value += sorted_keys[i];
+      storage::EncodeRecord(serial, sorted_keys[i], {}, value, &encoded[i]);
+      records.push_back({.key = sorted_keys[i], .record = encoded[i], .hash = i + 1});
+    }
+    ASSERT_TRUE(store_.Write(serial, records, nullptr).ok());
+  }
+  static storage::SlotList Slots(std::initializer_list<uint64_t> serials) {
+    storage::SlotList list;
+    for (const uint64_t serial : serials) list.slots[list.count++].serial = serial;
+    return list;
+  }
+  struct Want final : FillWaiter {
+    void FillDone(std::shared_ptr<const Fill> done) override { fill = std::move(done); }
+    std::shared_ptr<const Fill> fill;
+  };
+  // The fill of one key, read.
+  std::shared_ptr<const Fill> Read(FlashReader* reader, std::string_view key, const storage::SlotList& slots) {
+    CrankedExecutor executor;
+    FillQueue queue(*reader, executor);
+    Want want;
+    queue.Want({key, 1}, slots, &want, UINT64_MAX);
+    queue.Submit();
+    while (!queue.Idle()) executor.Run();
+    return want.fill;
+  }
+
+  FaultyBatchStore store_{std::make_unique<MemoryBatchStore>()};
+};
+
+TEST_F(FlashReaderTest, TriesEverySlotAndTheNewestRecordCounts) {
+  Write(5, {"k"}, 1);
+  Write(9, {"k"}, 2);
+  FlashReader reader(store_, 2, 1U << 20);
+  const auto fill = Read(&reader, "k", Slots({5, 9}));
+  EXPECT_EQ(fill->Newest(Slots({5, 9}))->record.value, "kk");
+  EXPECT_EQ(fill->Newest(Slots({5}))->record.value, "k");
+  EXPECT_EQ(fill->Newest(Slots({9}))->serial, 9U);
+  EXPECT_EQ(fill->Newest(Slots({7})), nullptr);
+  EXPECT_EQ(reader.Stats().reads, 2U);
+}
+
+TEST_F(FlashReaderTest, AnAbsentRecordIsNoFailure) {
+  Write(5, {"other"});
+  FlashReader reader(store_, 1, 1U << 20);
+  const auto fill = Read(&reader, "k", Slots({5, 6}));
+  EXPECT_FALSE(fill->Failed());
+  EXPECT_EQ(fill->Newest(Slots({5, 6})), nullptr);
+  EXPECT_TRUE(fill->CoversAll(Slots({5, 6})));
+}
+
+TEST_F(FlashReaderTest, AReadErrorFailsTheWholeFill) {
+  Write(5, {"k"});
+  store_.FailNth(BatchCall::kRead, 2, Status(StatusCode::kIoError, "EIO"));
+  FlashReader reader(store_, 1, 1U << 20);
+  EXPECT_TRUE(Read(&reader, "k", Slots({5, 6}))->Failed());
+  EXPECT_EQ(reader.Stats().errors, 1U);
+  EXPECT_EQ(reader.Stats().corrupt, 0U);
+}
+
+TEST_F(FlashReaderTest, CorruptionIsNamedWhoeverNoticesIt) {
+  Write(5, {"k"});
+  static_cast<MemoryBatchStore&>(store_.Inner()).Tamper(5, "k", [](std::string* bytes) { (*bytes)[50 % bytes->size()] ^= 4; });
+  Write(6, {"k"});
+  store_.FailNth(BatchCall::kRead, 1, Status(StatusCode::kCorruption, "block checksum"));  // newest first: 6
+  FlashReader reader(store_, 1, 1U << 20);
+  const auto fill = Read(&reader, "k", Slots({5, 6}));
+  EXPECT_FALSE(fill->Failed());
+  ASSERT_NE(fill->Corrupt(Slots({5})), nullptr);
+  EXPECT_EQ(fill->Corrupt(Slots({5}))->serial, 5U);
+  ASSERT_NE(fill->Corrupt(Slots({6})), nullptr);
+  EXPECT_EQ(fill->Corrupt(Slots({7})), nullptr);
+  EXPECT_EQ(reader.Stats().corrupt, 2U);
+}
+
+TEST_F(FlashReaderTest, ManyFillsOfManyExecutorsAllComeBack) {
+  std::vector<std::string> keys;
+  for (int i = 100; i < 400; ++i) keys.push_back("key" + std::to_string(i));
+  Write(5, keys, 10);
+  FlashReader reader(store_, 3, 1U << 20);
+  CrankedExecutor first_executor;
+  CrankedExecutor second_executor;
+  FillQueue first(reader, first_executor);
+  FillQueue second(reader, second_executor);
+  std::vector<Want> wants(keys.size() * 2);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    first.Want({keys[i], i}, Slots({5}), &wants[2 * i], UINT64_MAX);
+    second.Want({keys[i], i}, Slots({5}), &wants[2 * i + 1], UINT64_MAX);
+  }
+  first.Submit();
+  second.Submit();
+  while (!first.Idle()) first_executor.Run();
+  while (!second.Idle()) second_executor.Run();
+  for (size_t i = 0; i < wants.size(); ++i) {
+    ASSERT_NE(wants[i].fill, nullptr);
+    ASSERT_NE(wants[i].fill->Newest(Slots({5})), nullptr);
+    EXPECT_EQ(wants[i].fill->Newest(Slots({5}))->record.value.substr(0, 6), keys[i / 2]);
+  }
+  EXPECT_EQ(reader.Stats().reads, 600U);
+  EXPECT_EQ(reader.Stats().queued, 0U);
+  reader.ResetStats();
+  EXPECT_EQ(reader.Stats().reads, 0U);
+}
+
+TEST_F(FlashReaderTest, ReadersPauseAtTheByteBudgetAndGoOnWhenItIsGivenBack) {
+  std::vector<std::string> keys;
+  for (int i = 100; i < 150; ++i) keys.push_back("key" + std::to_string(i));
+  Write(5, keys, 1'000);
+  FlashReader reader(store_, 1, 1);  // the first fill uses it up
+  CrankedExecutor executor;
+  FillQueue queue(reader, executor);
+  std::vector<Want> wants(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) queue.Want({keys[i], i}, Slots({5}), &wants[i], UINT64_MAX);
+  queue.Submit();
+  size_t done = 0;
+  while (!queue.Idle()) {
+    executor.Run();
+    // Answered: what a fill holds is given back with its last user.
+    for (Want& want : wants) {
+      if (want.fill == nullptr) continue;
+      EXPECT_EQ(want.fill->Newest(Slots({5}))->record.value.size(), 6'000U);
+      want.fill.reset();
+      ++done;
+    }
+  }
+  EXPECT_EQ(done, keys.size());
+}
+
+}  // namespace
+}  // namespace terraced::tiering
