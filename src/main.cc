@@ -2,6 +2,7 @@
 // top-down. The order at start is the design's: everything that needs root first (port, limits,
 // directory, pid file), then the user is dropped, then threads and RocksDB. The port is bound
 // before anything on disk is touched, so that a second daemon fails without harm to the first.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -218,6 +219,7 @@ ExitCode Daemon::Refuse(const Failure& failure) {
 
 ExitCode Main(std::span<const char* const> arguments) {
   BlockSignals();
+  ::umask(077);  // what a cache holds is nobody else's to read
   Result<CommandLine> line = ParseCommandLine(arguments);
   if (!line.ok()) {
     std::fprintf(stderr, "terraced: %s\n", std::string(line.status().message()).c_str());

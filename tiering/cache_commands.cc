@@ -43,13 +43,13 @@ void TwoTierCache::DeliverRam(const Item& item, ValueSink& sink) const {
   }
 }
 
-void TwoTierCache::DeliverRecord(const storage::DecodedRecord& record, ValueSink& sink) {
+void TwoTierCache::DeliverRecord(const storage::DecodedRecord& record, bool hit, ValueSink& sink) {
   const ItemMeta meta{.cas_unique = record.meta.cas_unique,
                       .client_flags = record.meta.client_flags,
                       .exptime_s = record.meta.exptime_s,
                       .last_access_s = record.meta.last_access_s,
                       .value_bytes = static_cast<uint32_t>(record.value.size()),
-                      .fetched = record.meta.fetched};
+                      .fetched = record.meta.fetched || hit};
   std::memcpy(sink.Begin(meta), record.value.data(), record.value.size());
 }
 
@@ -59,6 +59,8 @@ Draft TwoTierCache::DraftFromFill(const Key& key, const Evidence* evidence, bool
   if (*tried == nullptr) return {};
   const storage::DecodedRecord& record = (*tried)->record;
   const auto bytes = static_cast<uint32_t>(record.value.size());
+  // Written under a larger -I than today's: it stays where it is.
+  if (!tiers_->allocator.Fits(key.bytes.size(), record.meta.client_flags, bytes)) return {};
   storage::Position position = storage::kNoPosition;
   if (make_room) {
     if (reclaimer_->NewItem(key.bytes, record.meta.client_flags, bytes, false, &position) !=
@@ -178,7 +180,7 @@ Outcome TwoTierCache::GetOnce(const Key& key, const uint32_t* touch_exptime_s, E
     }
   }
   // Records are immutable and the fill holds this one: large values are copied without the mutex.
-  DeliverRecord(answer.found->record, sink);
+  DeliverRecord(answer.found->record, answer.slot.hit, sink);
   return Outcome::kHit;
 }
 
@@ -225,6 +227,7 @@ Outcome TwoTierCache::Touch(const Key& key, uint32_t exptime_s, Evidence* eviden
   Item* const item = tiers_->arena->ItemAt(draft.position_);
   item->exptime_s = exptime_s;
   item->last_access_s = moment.now_s;
+  if (answer.slot.hit) item->Set(storage::kItemFetched);  // read since its record was written (I4)
   shard.Link(draft.Release(), key, moment, SegmentFor(exptime_s));
   --counters.total_items;
   return Outcome::kTouched;

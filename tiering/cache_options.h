@@ -27,7 +27,7 @@ struct CacheOptions {
   bool slab_reassign = true;
   uint32_t slab_automove = 1;  // 0 off, 1 slow and careful, 2 at every eviction
   double slab_automove_ratio = 0.8;
-  uint32_t slab_automove_window_s = 10;
+  uint32_t slab_automove_window_s = 30;
 
   // Flash tier
   std::string flash_path;         // empty: RAM only
@@ -46,8 +46,8 @@ struct CacheOptions {
   uint32_t flash_read_deadline_ms = 1'000;      // a get that waited longer is a counted miss
   uint32_t flash_wait_deadline_ms = 10'000;     // commands that must know: then SERVER_ERROR
   uint64_t flash_read_bytes_max = 64ULL << 20;  // bytes being read or waiting to be sent
-  uint64_t flash_block_cache_bytes = 8ULL << 20;
-  int flash_open_files_max = 512;
+  uint64_t flash_block_cache_bytes = 0;
+  int flash_open_files_max = 2048;
   bool flash_direct_reads = false;
   uint32_t stop_timeout_s = 60;
 };

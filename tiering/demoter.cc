@@ -21,6 +21,8 @@ constexpr uint32_t kItemsPerHold = 32;
 constexpr uint32_t kFailuresUntilOffline = 3;
 constexpr uint64_t kRetryUs = 10'000'000;
 constexpr std::chrono::milliseconds kIdleWait{50};
+// All of RAM fits into far fewer batches.
+constexpr int kDemoteAllRoundsMax = 256;
 
 }  // namespace
 
@@ -127,12 +129,13 @@ void Demoter::Step() {
     orphans_removed_ = true;
   }
   keeper_.DropFlushed();
+  keeper_.DropOverQuota();
   if (tiers_.FlashOnline()) {
     CollectRules rules;
     rules.item_bytes_max = item_bytes_max_;
     rules.flash_full = keeper_.Full();
     const bool may_write = admission_.MayWrite(batch_bytes_, MonotonicUs());
-    if (may_write && UnderPressure() && WriteBatch(rules, true) == Wrote::kBatch) Wake();
+    if (may_write && UnderPressure() && IsWritten(WriteBatch(rules, true))) Wake();
   }
   AnswerRequests();
   if (keeper_.GrowOne()) Wake();
@@ -150,10 +153,14 @@ void Demoter::AnswerRequests() {
   CollectRules rules;
   rules.everything = true;
   rules.item_bytes_max = item_bytes_max_;
-  // An item that was cancelled once (touched while its file was built) goes with the next batch; a
-  // full index may refuse one again and again, so the rounds have an end.
-  for (int round = 0; round < 64 && tiers_.FlashOnline(); ++round) {
-    if (WriteBatch(rules, false) != Wrote::kBatch) break;
+  // A batch that is not full has seen all there was; one more takes what was cancelled in it (touched while its
+  // file was built). Clients that go on storing must not keep the answer waiting for ever.
+  int not_full = 0;
+  for (int round = 0; round < kDemoteAllRoundsMax && not_full < 2 && tiers_.FlashOnline();
+       ++round) {
+    const Wrote wrote = WriteBatch(rules, false);
+    if (!IsWritten(wrote)) break;
+    if (wrote == Wrote::kBatch) ++not_full;
   }
   for (const Request& request : requests) request.executor->Post(request.done);
 }
@@ -169,7 +176,7 @@ Demoter::Wrote Demoter::WriteBatch(const CollectRules& rules, bool keep_hit_item
   if (builder.Empty()) return Wrote::kNothing;
   if (builder.Flushed()) {
     builder.Abandon();
-    return Wrote::kBatch;  // begin again under the new epoch
+    return Wrote::kFullBatch;  // not all was seen: begin again under the new epoch
   }
   keeper_.GatherRewrites(victims, &builder);
   return Finish(&builder, victims, keep_hit_items);
@@ -209,7 +216,7 @@ Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims
   keeper_.Drop(victims.numbers);
   if (tiers_.batches.Live(*number) == 0) keeper_.Drop({*number});
   NoteSuccess();
-  return Wrote::kBatch;
+  return builder->Full() ? Wrote::kFullBatch : Wrote::kBatch;
 }
 
 void Demoter::CollectPressed(BatchBuilder* builder, const CollectRules& rules) {

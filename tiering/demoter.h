@@ -53,7 +53,11 @@ class Demoter {
     Executor* executor;
     Completion* done;
   };
-  enum class Wrote : uint8_t { kBatch, kNothing, kFailed };
+  // kFullBatch: there may be more where it came from.
+  enum class Wrote : uint8_t { kBatch, kFullBatch, kNothing, kFailed };
+  static bool IsWritten(Wrote wrote) {
+    return wrote == Wrote::kBatch || wrote == Wrote::kFullBatch;
+  }
 
   void Run();
   bool WaitForWork();  // false: stop

@@ -89,16 +89,20 @@ void FlashKeeper::Gather(BatchNumber number, bool all, BatchBuilder* builder) {
   const uint64_t bytes_before = builder->RawBytes();
   const uint64_t serial = info.serial;
   bool passed = false;
+  bool hit = false;
   const auto visit = [&](std::string_view key, std::string_view bytes) {
     if (builder->RawBytes() - bytes_before >= bytes_max) return false;
     const uint64_t hash = tiers_.HashOf(key);
     Shard& shard = tiers_.ShardOf(hash);
     {
       MutexLock lock(shard.mutex);
+      hit = false;
       bool wanted = false;
       for (const storage::Slot& slot :
            tiers_.index.Find(shard.Number(), hash, tiers_.flush.Current())) {
-        if (slot.serial == serial) wanted = all || slot.hit;
+        if (slot.serial != serial) continue;
+        hit = slot.hit;
+        wanted = all || hit;
       }
       // What is in RAM too stays there, dirty from now on.
       if (!wanted || shard.ram.Find(hash, key) != nullptr) return true;
@@ -107,6 +111,7 @@ void FlashKeeper::Gather(BatchNumber number, bool all, BatchBuilder* builder) {
     if (!record.ok()) return true;
     if (IsExpired(record.value().meta.exptime_s, tiers_.clock.NowS())) return true;
     if (record.value().meta.epoch != builder->Epoch()) return true;
+    record.value().meta.fetched |= hit;  // I4: the slot's bit does not move along
     builder->AddRewrite(hash, serial, key, record.value());
     if (!passed) SyncPoints::Pass(SyncPoint::kSecondChanceRead);
     passed = true;
@@ -155,6 +160,18 @@ void FlashKeeper::DropFlushed() {
     if (tiers_.batches.EpochOf(number) != epoch) flushed.push_back(number);
   }
   Drop(flushed);
+}
+
+void FlashKeeper::DropOverQuota() {
+  uint64_t used = tiers_.batches.LivingBytes();
+  if (used <= quota_bytes_) return;
+  std::vector<BatchNumber> over;
+  for (const BatchNumber number : tiers_.batches.Living()) {
+    if (used <= quota_bytes_) break;
+    used -= std::min(used, tiers_.batches.Info(number).file_bytes);
+    over.push_back(number);
+  }
+  Drop(over);
 }
 
 void FlashKeeper::PrepareIndex(const std::array<uint32_t, kPartitions>& additions) {
@@ -260,6 +277,7 @@ void FlashKeeper::VerifyRemovals() {
     return a.serial != b.serial ? a.serial < b.serial : a.hash < b.hash;
   });
   uint64_t collisions = 0;
+  size_t unverified = 0;
   for (const Removal& removal : removals) {
     bool own = false;
     const Status status = tiers_.store->Hashes(removal.serial, removal.hash, removal.hash,
@@ -267,10 +285,11 @@ void FlashKeeper::VerifyRemovals() {
                                                  own = !hashes.empty();
                                                  return false;
                                                });
+    if (!status.ok()) ++unverified;
     if (status.ok() && !own) ++collisions;
   }
   tiers_.counters.collisions_verified.fetch_add(collisions, std::memory_order_relaxed);
-  tiers_.removals.Done(removals.size());
+  tiers_.removals.Done(removals.size(), unverified);
 }
 
 void FlashKeeper::RemoveOrphans() {

@@ -33,8 +33,9 @@ class FlashKeeper {
   // Their hit records come along in the new batch (up to second_chance_pct of each).
   void GatherRewrites(const Victims& victims, BatchBuilder* builder);
   void Drop(const std::vector<storage::BatchNumber>& numbers);
-  void DropFlushed();  // batches of older epochs
-  bool Full() const;   // the quota has been reached once: admission may be choosy
+  void DropFlushed();    // batches of older epochs
+  void DropOverQuota();  // a start with a smaller flash_size than before: the oldest go
+  bool Full() const;     // the quota has been reached once: admission may be choosy
 
   // --- Index
   // --------------------------------------------------------------------------------------------

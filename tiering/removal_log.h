@@ -40,9 +40,11 @@ class RemovalLog {
     taken_ += taken.size();
     return taken;
   }
-  void Done(size_t count) {
+  // `unverified` of them could not be told apart.
+  void Done(size_t count, size_t unverified) {
     MutexLock lock(mutex_);
     taken_ -= count;
+    lost_ += unverified;
   }
   bool Empty() const {
     MutexLock lock(mutex_);

@@ -19,7 +19,7 @@ constexpr uint64_t kCasBlock = uint64_t{1} << kCasCounterBits;
 // The least the quota must hold for batches to come and go.
 constexpr uint64_t kBatchesLeast = 8;
 
-Status CheckQuota(const CacheOptions& options, const FlashDirectory& directory) {
+Status CheckQuota(const CacheOptions& options) {
   const uint64_t least = kBatchesLeast * Demoter::BatchBytes(options);
   if (options.flash_size_bytes < least) {
     return Status(StatusCode::kInvalidArgument,
@@ -27,8 +27,6 @@ Status CheckQuota(const CacheOptions& options, const FlashDirectory& directory) 
                       " MB: with this -m it has to be at least " +
                       std::to_string((least + (1U << 20) - 1) >> 20) + " MB");
   }
-  TERRACED_ASSIGN_OR_RETURN(const uint64_t free_bytes, directory.FreeBytes());
-  static_cast<void>(free_bytes);
   return {};
 }
 
@@ -37,7 +35,7 @@ Status CheckQuota(const CacheOptions& options, const FlashDirectory& directory) 
 Result<FlashStart> OpenFlash(const CacheOptions& options) {
   FlashStart start;
   TERRACED_ASSIGN_OR_RETURN(start.directory, FlashDirectory::Open(options.flash_path));
-  TERRACED_RETURN_IF_ERROR(CheckQuota(options, *start.directory));
+  TERRACED_RETURN_IF_ERROR(CheckQuota(options));
   start.state = start.directory->State();
   std::string why_not;
   start.warm = start.directory->WasClean(&why_not);
@@ -142,7 +140,10 @@ Status TwoTierCache::LoadFlash() {
     }
   }
   TERRACED_RETURN_IF_ERROR(directory_->RemoveCleanMark());
-  if (!cold_because.empty()) {
+  if (!warm_ && directory_->IsNew()) {
+    Log::Write(LogLevel::kNotice, "flash tier %s is new", directory_->Path().c_str());
+    cold_because.clear();
+  } else if (!cold_because.empty()) {
     Log::Write(LogLevel::kNotice, "flash tier %s emptied: %s", directory_->Path().c_str(),
                cold_because.c_str());
   } else if (warm_) {

@@ -90,7 +90,8 @@ class TwoTierCache final : public Cache {
   Outcome GetOnce(const Key& key, const uint32_t* touch_exptime_s, Evidence* evidence,
                   ValueSink& sink);
   void DeliverRam(const storage::Item& item, ValueSink& sink) const;
-  static void DeliverRecord(const storage::DecodedRecord& record, ValueSink& sink);
+  // `hit`: its slot's bit, what has been read since it was written.
+  static void DeliverRecord(const storage::DecodedRecord& record, bool hit, ValueSink& sink);
 
   // Store, by what was found of the key.
   struct StoreJob {

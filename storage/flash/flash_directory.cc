@@ -296,7 +296,8 @@ Status FlashDirectory::RenewState() {
   const uint64_t marked = MarkedRun(&not_clean_);
   uint64_t clean_run_id = 0;
   if (!previous.has_value()) {
-    not_clean_ = IsAbsent(bytes.status()) ? "the directory is new" : "STATE is damaged";
+    is_new_ = IsAbsent(bytes.status());
+    not_clean_ = is_new_ ? "the directory is new" : "STATE is damaged";
   } else if (marked != 0 && (marked == previous->run_id || marked == earlier_clean_run)) {
     clean_run_id = marked;
   } else if (marked != 0) {

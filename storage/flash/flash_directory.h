@@ -64,6 +64,7 @@ class FlashDirectory {
   FlashDirectory& operator=(const FlashDirectory&) = delete;
 
   const std::string& Path() const { return path_; }
+  bool IsNew() const { return is_new_; }  // there was no STATE: nothing can have been lost
   const FlashState& State() const { return state_; }
   Status WriteState(const FlashState& state);
 
@@ -101,6 +102,7 @@ class FlashDirectory {
   const std::string path_;
   FileDescriptor directory_;
   FileDescriptor lock_;
+  bool is_new_ = false;
 
   // By one thread at a time.
   FlashState state_;

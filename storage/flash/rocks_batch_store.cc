@@ -1,7 +1,8 @@
 // RocksBatchStore: the BatchStore on RocksDB. Batches are SSTs that we build and ingest; there is
 // no memtable, no WAL and no compaction. What RocksDB gives us is the file format, the manifest of
 // live files, and files that stay readable while somebody reads them and are unlinked when nobody
-// does. Threads: as BatchStore says. The database pointer is lent to users who are counted, so that
+// does.
+// Threads: as BatchStore says. The database pointer is lent to users who are counted, so that
 // Reopen() can wait for them without a lock being held across RocksDB.
 #include <fcntl.h>
 #include <rocksdb/cache.h>
@@ -87,6 +88,8 @@ std::string BatchName(uint64_t serial) {
 class InfoLog final : public rocksdb::Logger {
  public:
   using rocksdb::Logger::Logv;
+  // The dump of every option at each open is nothing an operator reads.
+  void LogHeader(const char*, va_list) noexcept override {}
   rocksdb::InfoLogLevel GetInfoLogLevel() const noexcept override {
     return rocksdb::InfoLogLevel::WARN_LEVEL;
   }

@@ -83,8 +83,10 @@ TEST_F(BadInputTest, AClientThatVanishesWhileFlashIsReadHurtsNobody) {
   for (int i = 0; i < 60; ++i) {
     const std::unique_ptr<Client> other = daemon_->Connect();
     const std::string key = "f" + std::to_string(i);
-    ASSERT_TRUE(other->Send("get " + key + " f1 f2 f3\r\nincr " + key + " 1\r\ngets " + key +
-                            "\r\ntouch " + key + " 0\r\n").ok());
+    ASSERT_TRUE(other
+                    ->Send("get " + key + " f1 f2 f3\r\nincr " + key + " 1\r\ngets " + key +
+                           "\r\ntouch " + key + " 0\r\n")
+                    .ok());
     other->CloseNow(i % 2 == 0);
   }
   ASSERT_EQ(Ask("debug delay fill_read 0\r\n"), "OK\r\n");
@@ -133,9 +135,11 @@ TEST_F(BadInputTest, AGetLineOfManyKeysIsAnsweredAndAnEndlessOneIsNotStored) {
 TEST_F(BadInputTest, ErrorsSayWhatIsWrongAndTheConnectionGoesOn) {
   EXPECT_EQ(Ask("frobnicate\r\n"), "ERROR\r\n");
   EXPECT_EQ(Ask("set k 0 0 -1\r\n"), "CLIENT_ERROR bad command line format\r\n");
-  EXPECT_EQ(Ask("delete " + std::string(251, 'k') + "\r\n"), "CLIENT_ERROR bad command line format\r\n");
+  EXPECT_EQ(Ask("delete " + std::string(251, 'k') + "\r\n"),
+            "CLIENT_ERROR bad command line format\r\n");
   EXPECT_EQ(Ask("set k 0 0 3\r\nabcde"), "CLIENT_ERROR bad data chunk\r\n");
-  EXPECT_EQ(client_->Set("k", std::string(3U << 20, 'x')), "SERVER_ERROR object too large for cache\r\n");
+  EXPECT_EQ(client_->Set("k", std::string(3U << 20, 'x')),
+            "SERVER_ERROR object too large for cache\r\n");
   EXPECT_EQ(client_->Get("k"), "<miss>");
 }
 
@@ -148,7 +152,8 @@ TEST_F(BadInputTest, ASlowReaderCostsBoundedMemoryAndNobodyElseTime) {
   std::vector<std::unique_ptr<Client>> slow;
   for (int i = 0; i < 8; ++i) {
     slow.push_back(daemon_->Connect());
-    (void)PushWithoutReading(*slow.back(), i % 2 == 0 ? "get big\r\n" : "get flash big\r\n", 1U << 20);
+    (void)PushWithoutReading(*slow.back(), i % 2 == 0 ? "get big\r\n" : "get flash big\r\n",
+                             1U << 20);
     if (i == 3) {
       ASSERT_NO_FATAL_FAILURE(DemoteAll());  // from here on the replies come from flash
     }
@@ -205,7 +210,8 @@ TEST_F(BadInputTest, CorruptedFilesBecomeCountedMissesAndNeverWrongValues) {
   for (int i = 0; i < kItems; ++i) {
     const std::string key = "rot" + std::to_string(i);
     const std::string value = client_->Get(key);
-    ASSERT_TRUE(value == "<miss>" || value == ValueOf(key, 1'000)) << "seed " << seed << ", " << key;
+    ASSERT_TRUE(value == "<miss>" || value == ValueOf(key, 1'000))
+        << "seed " << seed << ", " << key;
     misses += value == "<miss>" ? 1 : 0;
   }
   EXPECT_GT(misses, 0U) << "seed " << seed;

@@ -21,9 +21,9 @@ struct Mode {
   std::string name;
   std::vector<std::string> arguments;  // of the daemon under test
   RequestMix mix;
-  uint64_t requests = 0;        // unless TERRACED_DIFF_OPS says otherwise
-  uint64_t demote_every = 0;    // requests; 0: never
-  double flash_hits_min = 0;    // share of hits that must have come from flash
+  uint64_t requests = 0;      // unless TERRACED_DIFF_OPS says otherwise
+  uint64_t demote_every = 0;  // requests; 0: never
+  double flash_hits_min = 0;  // share of hits that must have come from flash
 };
 
 // Waits until every removed slot was told apart, own record or neighbour: then the counts are exact.
@@ -66,7 +66,8 @@ void DifferentialTest::RunMode(const Mode& mode) {
 
 // The reference pads a counted number in place, except while the reply to an earlier get of the same pipeline
 // still holds the item: such a pair must not share a pipeline.
-bool CountsWhatWasRead(const GeneratedRequest& request, const std::vector<GeneratedRequest>& batch) {
+bool CountsWhatWasRead(const GeneratedRequest& request,
+                       const std::vector<GeneratedRequest>& batch) {
   if (!request.text.starts_with("incr ") && !request.text.starts_with("decr ")) return false;
   return std::any_of(batch.begin(), batch.end(), [&request](const GeneratedRequest& earlier) {
     return earlier.reads > 0 && std::find(earlier.keys.begin(), earlier.keys.end(),
@@ -116,19 +117,22 @@ void DifferentialTest::RunRequests(const Mode& mode, uint64_t seed, Client& test
   bool fill = true;
   while (differential.Requests() < wanted) {
     if (fill) {
-      ASSERT_TRUE(Fill(&generator, &differential)) << "seed " << seed << ": " << differential.Failure();
+      ASSERT_TRUE(Fill(&generator, &differential))
+          << "seed " << seed << ": " << differential.Failure();
     }
     const uint64_t size = 1 + generator.Below(generator.Below(3) == 0 ? kBatchMax : 6);
     std::vector<GeneratedRequest> batch = NextBatch(size, &generator, &ahead);
     fill = Flushes(batch);
     ASSERT_TRUE(differential.Exchange(std::move(batch)))
-        << "seed " << seed << ", request " << differential.Requests() << ": " << differential.Failure();
+        << "seed " << seed << ", request " << differential.Requests() << ": "
+        << differential.Failure();
     if (mode.demote_every > 0 && differential.Requests() - demoted_at >= mode.demote_every) {
       demoted_at = differential.Requests();
       ASSERT_EQ(tested.Ask("debug demote\r\n"), "OK\r\n");
     }
   }
-  ASSERT_TRUE(differential.Sweep(generator.AllKeys())) << "seed " << seed << ": " << differential.Failure();
+  ASSERT_TRUE(differential.Sweep(generator.AllKeys()))
+      << "seed " << seed << ": " << differential.Failure();
 }
 
 void DifferentialTest::JudgeLosses(const Mode& mode, const Differential& differential,
@@ -140,16 +144,19 @@ void DifferentialTest::JudgeLosses(const Mode& mode, const Differential& differe
     return std::strtoull(stats[name].c_str(), nullptr, 10);
   };
   const uint64_t explained = number(kStatIndexCollisions) + number(kStatEvictions);
-  std::printf("%s: %llu requests, %llu reads, %llu hits (%llu from flash), %llu lost, %llu explained\n",
-              mode.name.c_str(), static_cast<unsigned long long>(differential.Requests()),
-              static_cast<unsigned long long>(differential.Reads()),
-              static_cast<unsigned long long>(differential.Hits()), number(kStatGetHitsFlash),
-              static_cast<unsigned long long>(differential.AcceptedMisses()),
-              static_cast<unsigned long long>(explained));
-  std::printf("  at the end: %llu items and %llu bytes of them in the reference; %llu items, %llu on flash here\n",
-              static_cast<unsigned long long>(reference.Stat(kStatCurrItems)),
-              static_cast<unsigned long long>(reference.Stat("bytes")),
-              number(kStatCurrItems), number(kStatFlashItems));
+  std::printf(
+      "%s: %llu requests, %llu reads, %llu hits (%llu from flash), %llu lost, %llu explained\n",
+      mode.name.c_str(), static_cast<unsigned long long>(differential.Requests()),
+      static_cast<unsigned long long>(differential.Reads()),
+      static_cast<unsigned long long>(differential.Hits()), number(kStatGetHitsFlash),
+      static_cast<unsigned long long>(differential.AcceptedMisses()),
+      static_cast<unsigned long long>(explained));
+  std::printf(
+      "  at the end: %llu items and %llu bytes of them in the reference; %llu items, %llu on flash "
+      "here\n",
+      static_cast<unsigned long long>(reference.Stat(kStatCurrItems)),
+      static_cast<unsigned long long>(reference.Stat("bytes")), number(kStatCurrItems),
+      number(kStatFlashItems));
   EXPECT_LE(differential.AcceptedMisses(), explained) << "items were lost and nothing counted it";
   EXPECT_LE(static_cast<double>(differential.AcceptedMisses()),
             kMissShareMax * static_cast<double>(differential.Reads()));
@@ -171,18 +178,18 @@ TEST_F(DifferentialTest, AnswersAsMemcachedDoesWithAFewMegabytesOfRam) {
   // Values stay within what a batch of so small a RAM tier takes (flash_item_max): larger ones would only be
   // evicted.
   RequestMix mix;
-  mix.key_count = 60'000;
+  mix.key_count = 100'000;
   mix.value_bytes_max = 16'000;
   mix.large_key_count = 8;
   mix.large_value_bytes_min = 60'000;
   mix.large_value_bytes_max = 120'000;
   mix.large_per_million = 500;
-  mix.flush_per_million = 4;
+  mix.flush_per_million = 2;
   RunMode({.name = "tiny RAM",
            .arguments = {"-m", "8", "-t", "2", "-o",
                          "test_commands,flash_path=" + directory_.Sub("flash") + ",flash_size=1g"},
            .mix = mix,
-           .requests = 400'000,
+           .requests = 260'000,
            .demote_every = 0,
            .flash_hits_min = 0.3});
 }

@@ -207,7 +207,8 @@ TEST_F(FlashCommandsTest, PipelinedRepliesKeepTheirOrderWhileFlashReadsAreOutsta
     const std::string key = "p" + std::to_string(i);
     const std::string value = ValueOf(key, 200);
     requests += "get " + key + "\r\nget ram\r\n";
-    expected += "VALUE " + key + " 0 200\r\n" + value + "\r\nEND\r\nVALUE ram 0 4\r\nhere\r\nEND\r\n";
+    expected +=
+        "VALUE " + key + " 0 200\r\n" + value + "\r\nEND\r\nVALUE ram 0 4\r\nhere\r\nEND\r\n";
     if (i % 8 != 0) continue;
     // A change waits for the reads before it, and the reads behind it see it.
     requests += "delete " + key + "\r\nget " + key + "\r\n";

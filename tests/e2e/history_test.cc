@@ -16,18 +16,19 @@ namespace terraced::support {
 namespace {
 
 // What makes a run count.
-constexpr double kFlashShareMin = 0.30;         // of all gets
-constexpr uint64_t kCancelledMin = 1'000;       // demoted records changed while their batch was in flight
-constexpr std::chrono::seconds kMutantPatience{120};
+constexpr double kFlashShareMin = 0.30;  // of all gets
+constexpr uint64_t kCancelledMin =
+    1'000;  // demoted records changed while their batch was in flight
+constexpr std::chrono::seconds kMutantPatience{240};
 
 class HistoryDaemonTest : public ::testing::Test {
  protected:
   void StartDaemon(const std::string& binary, const std::string& more) {
-    Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(
-        {.binary = binary,
-         .arguments = {"-m", "8", "-t", "2", "-o",
-                       "test_commands,flash_path=" + directory_.Sub("flash") +
-                           ",flash_size=32m" + more}});
+    Result<std::unique_ptr<Daemon>> daemon =
+        Daemon::Start({.binary = binary,
+                       .arguments = {"-m", "8", "-t", "2", "-o",
+                                     "test_commands,flash_path=" + directory_.Sub("flash") +
+                                         ",flash_size=32m" + more}});
     ASSERT_TRUE(daemon.ok()) << daemon.status().message();
     daemon_ = std::move(daemon).value();
   }
@@ -36,7 +37,7 @@ class HistoryDaemonTest : public ::testing::Test {
     load.port = daemon_->Port();
     load.seed = Seed();
     load.duration = std::chrono::seconds(NumberFromEnvironment("TERRACED_HISTORY_S", 20));
-    load.longest = load.duration + std::chrono::seconds(40);
+    load.longest = load.duration + std::chrono::seconds(180);
     load.filler_keys_per_burst = 40;
     load.demotes = true;
     std::printf("TERRACED_SEED=%llu\n", static_cast<unsigned long long>(load.seed));
@@ -65,7 +66,8 @@ std::string Missing(Client& client) {
     missing.append(" only " + std::to_string(share) + " of the gets answered from flash;");
   }
   if (number(kStatDemotionsCancelled) < kCancelledMin) {
-    missing.append(" only " + std::to_string(number(kStatDemotionsCancelled)) + " demotions cancelled;");
+    missing.append(" only " + std::to_string(number(kStatDemotionsCancelled)) +
+                   " demotions cancelled;");
   }
   return missing;
 }
@@ -83,8 +85,9 @@ TEST_F(HistoryDaemonTest, NoGetReturnsAValueFromThePast) {
   EXPECT_TRUE(report.violations.empty() && report.errors.empty()) << daemon_->Stderr();
   EXPECT_TRUE(report.enough) << "the run does not count:" << missing;
   std::map<std::string, std::string> stats = daemon_->Connect()->Stats();
-  for (const char* name : {kStatCmdGet, kStatGetHits, kStatGetHitsFlash, kStatDemotionsCancelled,
-                           kStatPromotions, kStatSecondChances, kStatBatchesDropped, kStatEvictions}) {
+  for (const char* name :
+       {kStatCmdGet, kStatGetHits, kStatGetHitsFlash, kStatDemotionsCancelled, kStatPromotions,
+        kStatSecondChances, kStatBatchesDropped, kStatEvictions}) {
     std::printf("  %s %s\n", name, stats[name].c_str());
   }
   EXPECT_EQ(daemon_->Stop(SIGTERM), 0) << daemon_->Stderr();

@@ -30,6 +30,8 @@ inline std::string ReferenceBinary() {
 }
 
 // A test's random seed: repeat a failed run by giving the printed one.
-inline uint64_t Seed() { return NumberFromEnvironment("TERRACED_SEED", RandomU64() % 1'000'000'000); }
+inline uint64_t Seed() {
+  return NumberFromEnvironment("TERRACED_SEED", RandomU64() % 1'000'000'000);
+}
 
 }  // namespace terraced::support

@@ -44,14 +44,17 @@ size_t DataBlockBytes(std::string_view value_line) {
   return bytes + kLineEnd.size();
 }
 
-std::string Bracketed(std::string_view text) { return "<" + std::string(text) + ">"; }
+std::string Bracketed(std::string_view text) {
+  return "<" + std::string(text) + ">";
+}
 
 }  // namespace
 
 ReplyShape ShapeOf(std::string_view request) {
   const std::string_view line = FirstLine(request);
   const std::string_view verb = Word(line, 0);
-  if (verb == "get" || verb == "gets" || verb == "gat" || verb == "gats") return ReplyShape::kValues;
+  if (verb == "get" || verb == "gets" || verb == "gat" || verb == "gats")
+    return ReplyShape::kValues;
   if (verb == "stats") return ReplyShape::kStats;
   if (verb == "debug") {
     return Word(line, 1) == "sync_points" ? ReplyShape::kStats : ReplyShape::kLine;
@@ -102,7 +105,9 @@ std::unique_ptr<Client> Client::Adopt(int descriptor, std::chrono::milliseconds 
   return std::unique_ptr<Client>(new Client(descriptor, patience));
 }
 
-Client::~Client() { CloseNow(false); }
+Client::~Client() {
+  CloseNow(false);
+}
 
 void Client::CloseNow(bool with_reset) {
   if (descriptor_ < 0) return;
@@ -188,7 +193,9 @@ Result<std::string> Client::ReadBytes(size_t count) {
   return Take(count);
 }
 
-Result<std::string> Client::ReadLine() { return ReadReply(ReplyShape::kLine); }
+Result<std::string> Client::ReadLine() {
+  return ReadReply(ReplyShape::kLine);
+}
 
 Result<std::string> Client::ReadThrough(std::string_view end) {
   const Moment deadline = std::chrono::steady_clock::now() + patience_;

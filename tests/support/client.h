@@ -43,7 +43,8 @@ class Client {
   static Result<std::unique_ptr<Client>> Connect(int port,
                                                  std::chrono::milliseconds patience = kPatience);
   // The other end of somebody's connection: an accepted socket, which it closes.
-  static std::unique_ptr<Client> Adopt(int descriptor, std::chrono::milliseconds patience = kPatience);
+  static std::unique_ptr<Client> Adopt(int descriptor,
+                                       std::chrono::milliseconds patience = kPatience);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -61,13 +62,14 @@ class Client {
   std::string Ask(std::string_view request);
   // Storage command with its data block.
   std::string Store(std::string_view command_line, std::string_view data);
-  std::string Set(std::string_view key, std::string_view data, uint32_t flags = 0, int64_t exptime = 0);
+  std::string Set(std::string_view key, std::string_view data, uint32_t flags = 0,
+                  int64_t exptime = 0);
   // The value; "<miss>", or what else was answered in angle brackets.
   std::string Get(std::string_view key);
   ValueBlock Gets(std::string_view key);  // an empty key: a miss
   std::map<std::string, std::string> Stats(std::string_view group = "");
   std::map<std::string, std::string> SyncPoints();  // `debug sync_points`: name, how often passed
-  uint64_t Stat(const std::string& name);  // 0 when there is none
+  uint64_t Stat(const std::string& name);           // 0 when there is none
 
   int Descriptor() const { return descriptor_; }
   void CloseNow(bool with_reset);  // with_reset: the server sees ECONNRESET

@@ -53,8 +53,9 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const DaemonSpec& spec) {
     const std::optional<int> ended = process->WaitFor(kPollEvery);
     if (ended.has_value() || std::chrono::steady_clock::now() > end) {
       return Status(StatusCode::kUnavailable,
-                    spec.binary + (ended ? " ended with status " + std::to_string(*ended)
-                                         : std::string(" did not answer in time")) +
+                    spec.binary +
+                        (ended ? " ended with status " + std::to_string(*ended)
+                               : std::string(" did not answer in time")) +
                         ": " + ReadTextFile(scratch->Sub("stderr")));
     }
     if (port == 0) port = PortFrom(scratch->Sub("port"));

@@ -19,16 +19,22 @@ std::string Shown(std::string_view bytes, size_t limit = kShownBytes) {
   std::string text;
   for (size_t i = 0; i < bytes.size() && i < limit; ++i) {
     const unsigned char byte = static_cast<unsigned char>(bytes[i]);
-    if (byte == '\r') text += "\\r";
-    else if (byte == '\n') text += "\\n";
-    else if (byte >= 0x20 && byte < 0x7f) text += static_cast<char>(byte);
-    else text += '?';
+    if (byte == '\r')
+      text += "\\r";
+    else if (byte == '\n')
+      text += "\\n";
+    else if (byte >= 0x20 && byte < 0x7f)
+      text += static_cast<char>(byte);
+    else
+      text += '?';
   }
   if (bytes.size() > limit) text += "... (" + std::to_string(bytes.size()) + " bytes)";
   return text;
 }
 
-std::string_view VerbOf(std::string_view text) { return text.substr(0, text.find_first_of(" \r")); }
+std::string_view VerbOf(std::string_view text) {
+  return text.substr(0, text.find_first_of(" \r"));
+}
 
 bool IsNumber(std::string_view line) {
   return !line.empty() && line[0] >= '0' && line[0] <= '9';
@@ -75,8 +81,9 @@ std::string Differential::TextFor(const GeneratedRequest& request, bool for_refe
     return text;
   }
   const auto known = last_uniques_.find(request.keys[0]);
-  const std::string unique =
-      known == last_uniques_.end() ? "1" : for_reference ? known->second.first : known->second.second;
+  const std::string unique = known == last_uniques_.end() ? "1"
+                             : for_reference              ? known->second.first
+                                                          : known->second.second;
   return text.replace(mark, kCasMark.size(), unique);
 }
 
@@ -115,11 +122,12 @@ bool Differential::ReadReplies(const std::vector<GeneratedRequest>& requests) {
     const GeneratedRequest& request = is_last ? last : requests[i];
     Result<std::string> reference = reference_[turn_]->ReadReply(request.shape);
     Result<std::string> tested = tested_[turn_]->ReadReply(request.shape);
-    Asked asked{.text = request.text, .reference_reply = "", .tested_reply = "", .keys = request.keys};
+    Asked asked{
+        .text = request.text, .reference_reply = "", .tested_reply = "", .keys = request.keys};
     asked.reference_reply = reference.ok() ? std::move(reference).value()
                                            : "<" + std::string(reference.status().message()) + ">";
-    asked.tested_reply =
-        tested.ok() ? std::move(tested).value() : "<" + std::string(tested.status().message()) + ">";
+    asked.tested_reply = tested.ok() ? std::move(tested).value()
+                                     : "<" + std::string(tested.status().message()) + ">";
     if (is_last) {
       const bool in_step =
           asked.reference_reply == reference_version_ && asked.tested_reply == tested_version_;
@@ -140,8 +148,10 @@ bool Differential::ReadReplies(const std::vector<GeneratedRequest>& requests) {
 bool Differential::ReadMalformedReplies(const GeneratedRequest& request) {
   Result<std::string> reference = reference_[turn_]->ReadThrough(reference_version_);
   Result<std::string> tested = tested_[turn_]->ReadThrough(tested_version_);
-  Asked asked{.text = request.text, .reference_reply = "", .tested_reply = "", .keys = request.keys};
-  asked.reference_reply = reference.ok() ? reference.value() : std::string(reference.status().message());
+  Asked asked{
+      .text = request.text, .reference_reply = "", .tested_reply = "", .keys = request.keys};
+  asked.reference_reply =
+      reference.ok() ? reference.value() : std::string(reference.status().message());
   asked.tested_reply = tested.ok() ? tested.value() : std::string(tested.status().message());
   if (!reference.ok() || !tested.ok()) return Fail(asked, "no reply to a malformed request");
   const size_t reference_bytes = asked.reference_reply.size() - reference_version_.size();
@@ -220,8 +230,9 @@ bool Differential::ResyncTainted() {
       return reply == "DELETED\r\n" || reply == "NOT_FOUND\r\n";
     };
     if (!is_answer(reference) || !is_answer(tested)) {
-      return Fail({.text = request, .reference_reply = reference, .tested_reply = tested, .keys = {key}},
-                  "delete was not answered");
+      return Fail(
+          {.text = request, .reference_reply = reference, .tested_reply = tested, .keys = {key}},
+          "delete was not answered");
     }
   }
   tainted_.clear();
@@ -256,9 +267,10 @@ bool Differential::Fail(const Asked& asked, const std::string& what) {
   failure_ += "\n  before, about the same key:";
   size_t shown = 0;
   for (auto at = recent_.rbegin(); at != recent_.rend() && shown < kShownRequests; ++at) {
-    const bool related = std::any_of(at->keys.begin(), at->keys.end(), [&asked](const std::string& key) {
-      return std::find(asked.keys.begin(), asked.keys.end(), key) != asked.keys.end();
-    });
+    const bool related =
+        std::any_of(at->keys.begin(), at->keys.end(), [&asked](const std::string& key) {
+          return std::find(asked.keys.begin(), asked.keys.end(), key) != asked.keys.end();
+        });
     const bool flush = at->text.starts_with("flush_all");
     if (!related && !flush) continue;
     failure_ += "\n    " + Shown(at->text, kShownBefore) + " => " +

@@ -146,9 +146,9 @@ Violation History::JudgeHit(size_t key, std::string_view value, Moment begin, Mo
     why_dead = WhyDead(state, i + 1 < states.size() ? &states[i + 1] : nullptr, begin);
     if (why_dead.empty()) return std::nullopt;
   }
-  return "a get returned a value that " + why_dead + ": " +
-         HeadOf(value) + " (" + std::to_string(value.size()) +
-         " bytes), answered at " + Since(end.us, begin) + "\n" + Describe(key, states, begin);
+  return "a get returned a value that " + why_dead + ": " + HeadOf(value) + " (" +
+         std::to_string(value.size()) + " bytes), answered at " + Since(end.us, begin) + "\n" +
+         Describe(key, states, begin);
 }
 
 std::string History::Describe(size_t key, const std::deque<State>& states, Moment begin) {
@@ -156,11 +156,13 @@ std::string History::Describe(size_t key, const std::deque<State>& states, Momen
   const size_t first = states.size() > kShownStates ? states.size() - kShownStates : 0;
   for (size_t i = first; i < states.size(); ++i) {
     const State& state = states[i];
-    text += "\n    " + std::string(NameOf(state.kind)) + " version " + std::to_string(state.version) +
-            " sent " + Since(state.begin.us, begin) +
-            (state.end_us == kNotYet ? ", not answered yet" : ", answered " + Since(state.end_us, begin)) +
-            (state.expires_s == 0 ? ""
-                                  : ", expires at " + std::to_string(state.expires_s - begin.wall_s) + " s");
+    text += "\n    " + std::string(NameOf(state.kind)) + " version " +
+            std::to_string(state.version) + " sent " + Since(state.begin.us, begin) +
+            (state.end_us == kNotYet ? ", not answered yet"
+                                     : ", answered " + Since(state.end_us, begin)) +
+            (state.expires_s == 0
+                 ? ""
+                 : ", expires at " + std::to_string(state.expires_s - begin.wall_s) + " s");
   }
   return text;
 }

@@ -40,11 +40,11 @@ enum class ChangeKind : uint8_t {
 
 struct Change {
   ChangeKind kind = ChangeKind::kStore;
-  uint64_t version = 0;         // for messages; grows with each change of the key
-  std::string_view value;       // kStore: all of it
-  int64_t ttl_s = 0;            // kStore, kTouch: 0 = never expires
-  bool needs_value = false;     // it can only succeed on an item that is there
-  bool keeps_exptime = false;   // append, incr: the item expires when it would have
+  uint64_t version = 0;        // for messages; grows with each change of the key
+  std::string_view value;      // kStore: all of it
+  int64_t ttl_s = 0;           // kStore, kTouch: 0 = never expires
+  bool needs_value = false;    // it can only succeed on an item that is there
+  bool keeps_exptime = false;  // append, incr: the item expires when it would have
 };
 
 enum class Applied : uint8_t {
@@ -79,7 +79,7 @@ class History {
 
   // What a key was from one change to the next.
   struct State {
-    uint64_t content = kAbsent;    // hash of the value
+    uint64_t content = kAbsent;  // hash of the value
     uint64_t version = 0;
     ChangeKind kind = ChangeKind::kRemove;
     bool needs_value = false;

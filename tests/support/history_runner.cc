@@ -14,8 +14,8 @@ namespace terraced::support {
 namespace {
 
 constexpr size_t kKeptViolations = 5;
-constexpr uint32_t kWindowKeys = 200;   // where a quarter of all traffic meets
-constexpr uint64_t kWindowMoveUs = 100'000;
+constexpr uint32_t kWindowKeys = 200;  // where a quarter of all traffic meets
+constexpr uint64_t kWindowMoveUs = 1'000'000;
 constexpr auto kStartedAgain = std::chrono::milliseconds(50);
 
 // Sync points that a thread passes once a record, not once a batch: long delays there would stop the show.
@@ -63,7 +63,8 @@ class HistoryRun {
   std::atomic<uint64_t> changes_{0};
   std::atomic<uint64_t> flushes_{0};
   std::atomic<uint64_t> demotes_{0};
-  std::atomic<uint32_t> filled_writers_{0};  // those that have set all their keys since the last flush
+  std::atomic<uint32_t> filled_writers_{
+      0};  // those that have set all their keys since the last flush
   Mutex mutex_;
   std::vector<std::string> violations_ TERRACED_GUARDED_BY(mutex_);
   std::vector<std::string> errors_ TERRACED_GUARDED_BY(mutex_);
@@ -87,7 +88,8 @@ void HistoryRun::Error(const std::string& text) {
 void HistoryRun::Pause(std::chrono::milliseconds pause) const {
   const auto end = std::chrono::steady_clock::now() + pause;
   while (!Over() && std::chrono::steady_clock::now() < end) {
-    std::this_thread::sleep_for(std::min<std::chrono::milliseconds>(pause, std::chrono::milliseconds(20)));
+    std::this_thread::sleep_for(
+        std::min<std::chrono::milliseconds>(pause, std::chrono::milliseconds(20)));
   }
 }
 
@@ -101,7 +103,8 @@ size_t HistoryRun::AnyKey(Random& random) const {
 
 void HistoryRun::Writer(uint32_t index, Client& client) {
   Random random(load_.seed * 1'000 + index);
-  HistoryWriter writer(index, load_.seed * 2'000 + index, keys_, load_.value_bytes_max, history_, client);
+  HistoryWriter writer(index, load_.seed * 2'000 + index, keys_, load_.value_bytes_max, history_,
+                       client);
   size_t fill = index;  // the next of our keys to be filled after the last flush
   uint64_t filled_after = 0;
   bool reported = false;
@@ -171,7 +174,7 @@ void HistoryRun::Reader(uint32_t index, Client& client) {
 
 bool HistoryRun::ShiftDelay(Random& random, Client& client) {
   constexpr std::array<uint32_t, 5> kBatchDelaysMs = {0, 0, 1, 4, 15};
-  constexpr std::array<uint32_t, 4> kRecordDelaysMs = {0, 0, 1, 3};
+  constexpr std::array<uint32_t, 5> kRecordDelaysMs = {0, 0, 0, 5, 250};
   const SyncPoint point = static_cast<SyncPoint>(random() % kSyncPointNames.size());
   const uint32_t delay_ms = IsPerRecord(point) ? kRecordDelaysMs[random() % kRecordDelaysMs.size()]
                                                : kBatchDelaysMs[random() % kBatchDelaysMs.size()];
@@ -288,6 +291,8 @@ std::string HistoryReport::Summary() const {
   return text;
 }
 
-HistoryReport RunHistory(const HistoryLoad& load) { return HistoryRun(load).Run(); }
+HistoryReport RunHistory(const HistoryLoad& load) {
+  return HistoryRun(load).Run();
+}
 
 }  // namespace terraced::support

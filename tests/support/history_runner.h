@@ -28,8 +28,8 @@ struct HistoryLoad {
   uint32_t text_keys = 14'000;
   uint32_t number_keys = 200;
   uint32_t value_bytes_max = 2'000;
-  uint32_t filler_keys_per_burst = 0;  // 0: no filler
-  bool demotes = false;                // the server has `debug demote` and `debug delay`
+  uint32_t filler_keys_per_burst = 0;            // 0: no filler
+  bool demotes = false;                          // the server has `debug demote` and `debug delay`
   std::chrono::milliseconds flush_every{6'000};  // 0: never
 };
 

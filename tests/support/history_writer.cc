@@ -13,7 +13,8 @@ bool RefusedForMemory(const std::string& reply) {
 }
 
 std::string StoreLine(const std::string& verb, size_t key, int64_t ttl_s, size_t bytes) {
-  return verb + " " + HistoryKeys::Name(key) + " 0 " + std::to_string(ttl_s) + " " + std::to_string(bytes);
+  return verb + " " + HistoryKeys::Name(key) + " 0 " + std::to_string(ttl_s) + " " +
+         std::to_string(bytes);
 }
 
 }  // namespace
@@ -95,12 +96,13 @@ Status HistoryWriter::Set(size_t key, const char* verb, Violation* violation) {
   if (is_set && RefusedForMemory(reply)) {
     // The new value is nowhere and the old one must be gone: a removal in effect.
     (void)history_.EndChange(key, Applied::kNo, Moment::Now());
-    history_.BeginChange(key, {.kind = ChangeKind::kRemove, .version = known.version, .value = {}}, begin);
+    history_.BeginChange(key, {.kind = ChangeKind::kRemove, .version = known.version, .value = {}},
+                         begin);
     *violation = history_.EndChange(key, Applied::kYes, Moment::Now());
     return Status();
   }
-  TERRACED_RETURN_IF_ERROR(
-      Conclude(key, reply, "STORED\r\n", is_set ? "<a set is never refused>" : "NOT_STORED\r\n", violation));
+  TERRACED_RETURN_IF_ERROR(Conclude(
+      key, reply, "STORED\r\n", is_set ? "<a set is never refused>" : "NOT_STORED\r\n", violation));
   if (reply == "STORED\r\n" && ttl_s >= 0) known.value = value;
   const bool found = line[0] == 'a' && reply == "NOT_STORED\r\n";
   if (found && !violation->has_value()) *violation = history_.JudgePresence(key, begin);
@@ -110,10 +112,11 @@ Status HistoryWriter::Set(size_t key, const char* verb, Violation* violation) {
 Status HistoryWriter::SetQuietly(size_t key, Violation* violation) {
   Known& known = known_[key];
   const std::string value = NewValue(key, ++known.version);
-  history_.BeginChange(
-      key, {.kind = ChangeKind::kStore, .version = known.version, .value = value}, Moment::Now());
+  history_.BeginChange(key, {.kind = ChangeKind::kStore, .version = known.version, .value = value},
+                       Moment::Now());
   // A connection's commands take effect in order: the second one's reply acknowledges the first.
-  const std::string request = StoreLine("set", key, 0, value.size()) + " noreply\r\n" + value + "\r\n";
+  const std::string request =
+      StoreLine("set", key, 0, value.size()) + " noreply\r\n" + value + "\r\n";
   TERRACED_RETURN_IF_ERROR(client_.Send(request));
   const std::string reply = client_.Ask("version\r\n");
   if (!reply.starts_with("VERSION ")) return Unexpected(request, reply);
@@ -143,7 +146,8 @@ Status HistoryWriter::Cas(size_t key, Violation* violation) {
   if (reply == "EXISTS\r\n") {
     // Nobody else changes this key: the unique that gets showed must still be the item's.
     (void)history_.EndChange(key, Applied::kNo, Moment::Now());
-    *violation = "cas of " + HistoryKeys::Name(key) + " with the unique of the gets before it: EXISTS";
+    *violation =
+        "cas of " + HistoryKeys::Name(key) + " with the unique of the gets before it: EXISTS";
     return Status();
   }
   TERRACED_RETURN_IF_ERROR(Conclude(key, reply, "STORED\r\n", "NOT_FOUND\r\n", violation));
@@ -184,13 +188,14 @@ Status HistoryWriter::Increment(size_t key, Violation* violation) {
                         .needs_value = true,
                         .keeps_exptime = true},
                        Moment::Now());
-  const std::string request = "incr " + HistoryKeys::Name(key) + " " + std::to_string(delta) + "\r\n";
+  const std::string request =
+      "incr " + HistoryKeys::Name(key) + " " + std::to_string(delta) + "\r\n";
   const std::string reply = client_.Ask(request);
   const bool counted = !reply.empty() && reply[0] >= '0' && reply[0] <= '9';
   if (counted && reply != value + "\r\n") {
     (void)history_.EndChange(key, Applied::kNo, Moment::Now());
-    *violation = "incr counted on a value that is not the key's: " + request + " on " + known.value +
-                 " answered " + reply;
+    *violation = "incr counted on a value that is not the key's: " + request + " on " +
+                 known.value + " answered " + reply;
     return Status();
   }
   TERRACED_RETURN_IF_ERROR(Conclude(key, reply, value + "\r\n", "NOT_FOUND\r\n", violation));
@@ -203,7 +208,8 @@ Status HistoryWriter::Increment(size_t key, Violation* violation) {
 Status HistoryWriter::Delete(size_t key, Violation* violation) {
   Known& known = known_[key];
   const Moment begin = Moment::Now();
-  history_.BeginChange(key, {.kind = ChangeKind::kRemove, .version = ++known.version, .value = {}}, begin);
+  history_.BeginChange(key, {.kind = ChangeKind::kRemove, .version = ++known.version, .value = {}},
+                       begin);
   const std::string request = "delete " + HistoryKeys::Name(key) + "\r\n";
   const std::string reply = client_.Ask(request);
   // Judged before EndChange, while the state before the delete is still the last but one.

@@ -30,8 +30,12 @@ class HistoryWriter {
  public:
   HistoryWriter(uint32_t index, uint64_t seed, const HistoryKeys& keys, uint32_t value_bytes_max,
                 History& history, Client& client)
-      : index_(index), keys_(keys), value_bytes_max_(value_bytes_max), history_(history),
-        client_(client), random_(seed) {}
+      : index_(index),
+        keys_(keys),
+        value_bytes_max_(value_bytes_max),
+        history_(history),
+        client_(client),
+        random_(seed) {}
 
   // One random change of the key, which must be this writer's, with its request and reply.
   Status ChangeOnce(size_t key, Violation* violation);

@@ -80,7 +80,8 @@ ReadBack GetItems(Client& client, uint64_t first, uint64_t last, const ItemShape
   for (; first < last; first += kKeysAtOnce) {
     std::string request = "get";
     const uint64_t end = std::min<uint64_t>(first + kKeysAtOnce, last);
-    for (uint64_t number = first; number < end; ++number) request.append(" ").append(LoadKey(number));
+    for (uint64_t number = first; number < end; ++number)
+      request.append(" ").append(LoadKey(number));
     const std::string reply = client.Ask(request + "\r\n");
     TERRACED_CHECK(reply.ends_with("END\r\n"));
     size_t at = 0;

@@ -23,8 +23,8 @@ namespace {
 
 std::string MakeTempDirectory() {
   const char* const base = getenv("TMPDIR");
-  std::string path = std::string(base != nullptr && *base != '\0' ? base : "/tmp") +
-                     "/terraced-test-XXXXXX";
+  std::string path =
+      std::string(base != nullptr && *base != '\0' ? base : "/tmp") + "/terraced-test-XXXXXX";
   TERRACED_CHECK(mkdtemp(path.data()) != nullptr);
   return path;
 }
@@ -72,7 +72,8 @@ void Prepare(const ProcessSpec& spec, Prepared* prepared) {
   dup2(out, STDOUT_FILENO);
   dup2(out, STDERR_FILENO);
   close_range(STDERR_FILENO + 1, ~0U, 0);
-  if (prepared.pinned && sched_setaffinity(0, sizeof(prepared.cpus), &prepared.cpus) != 0) _exit(125);
+  if (prepared.pinned && sched_setaffinity(0, sizeof(prepared.cpus), &prepared.cpus) != 0)
+    _exit(125);
   execve(prepared.arguments[0], prepared.arguments.data(), prepared.environment.data());
   _exit(126);
 }
@@ -145,8 +146,8 @@ std::optional<int> Process::WaitFor(std::chrono::milliseconds patience) {
   if (exit_status_.has_value()) return exit_status_;
   const auto end = std::chrono::steady_clock::now() + patience;
   for (;;) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-        end - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
     pollfd ended = {.fd = pid_fd_, .events = POLLIN, .revents = 0};
     const int ready = poll(&ended, 1, static_cast<int>(std::max<int64_t>(left.count(), 0)));
     if (ready < 0 && errno == EINTR) continue;

@@ -43,10 +43,10 @@ struct ProcessUsage {
 };
 
 struct ProcessSpec {
-  std::vector<std::string> arguments;  // [0] is the program's path
+  std::vector<std::string> arguments;                            // [0] is the program's path
   std::vector<std::pair<std::string, std::string>> environment;  // added to ours
-  std::string stderr_path;             // empty: /dev/null; stdout goes there too
-  int cpu = -1;                        // pinned to this processor; -1: anywhere
+  std::string stderr_path;  // empty: /dev/null; stdout goes there too
+  int cpu = -1;             // pinned to this processor; -1: anywhere
 };
 
 class Process {

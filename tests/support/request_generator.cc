@@ -12,7 +12,11 @@ constexpr size_t kKeyBytesMax = 250;
 constexpr size_t kOverTheLimitBytes = (1U << 20) + 1;
 
 GeneratedRequest Malformed(std::string text) {
-  return {.text = std::move(text), .shape = ReplyShape::kLine, .malformed = true, .keys = {}, .reads = 0};
+  return {.text = std::move(text),
+          .shape = ReplyShape::kLine,
+          .malformed = true,
+          .keys = {},
+          .reads = 0};
 }
 
 std::string StoreText(std::string_view verb, const std::string& key, const std::string& middle,
@@ -106,7 +110,8 @@ std::string RequestGenerator::AnyValue(Family family) {
 }
 
 std::string RequestGenerator::AnyExptime() {
-  constexpr std::array<const char*, 8> kNever = {"0", "0", "0", "0", "100000", "2592000", "2000000000", "-1"};
+  constexpr std::array<const char*, 8> kNever = {"0",      "0",       "0",          "0",
+                                                 "100000", "2592000", "2000000000", "-1"};
   if (OneIn(100)) return "2592001";  // an absolute time in 1970
   return kNever[OneIn(25) ? 7 : Below(7)];
 }
@@ -137,7 +142,8 @@ GeneratedRequest RequestGenerator::Read(bool may_be_many) {
   return request;
 }
 
-GeneratedRequest RequestGenerator::StoreRequest(std::string_view verb, Family family, bool noreply) {
+GeneratedRequest RequestGenerator::StoreRequest(std::string_view verb, Family family,
+                                                bool noreply) {
   GeneratedRequest request;
   request.shape = noreply ? ReplyShape::kNone : ReplyShape::kLine;
   request.keys.push_back(AnyKey(family));
@@ -154,14 +160,14 @@ GeneratedRequest RequestGenerator::StoreRequest(std::string_view verb, Family fa
     tail.append(" ").append(kUniques[Below(kUniques.size())]);
   }
   if (noreply) tail.append(" noreply");
-  request.text = StoreText(verb, request.keys[0], AnyFlags() + " " + AnyExptime(), data.size(), tail, data);
+  request.text =
+      StoreText(verb, request.keys[0], AnyFlags() + " " + AnyExptime(), data.size(), tail, data);
   return request;
 }
 
 GeneratedRequest RequestGenerator::Fill(const std::string& key) {
   const Family family = key[0] == 'n' ? Family::kNumber : Family::kValue;
-  const std::string data =
-      key[0] == 'l' ? Bytes(mix_.large_value_bytes_min) : AnyValue(family);
+  const std::string data = key[0] == 'l' ? Bytes(mix_.large_value_bytes_min) : AnyValue(family);
   GeneratedRequest request;
   request.keys.push_back(key);
   request.text = StoreText("set", key, AnyFlags() + " 0", data.size(), "", data);
@@ -193,8 +199,8 @@ GeneratedRequest RequestGenerator::DeleteRequest(bool noreply) {
   GeneratedRequest request;
   request.shape = noreply ? ReplyShape::kNone : ReplyShape::kLine;
   request.keys.push_back(AnyKey(AnyFamily()));
-  request.text = "delete " + request.keys[0] + (OneIn(20) ? " 0" : "") +
-                 (noreply ? " noreply" : "") + "\r\n";
+  request.text =
+      "delete " + request.keys[0] + (OneIn(20) ? " 0" : "") + (noreply ? " noreply" : "") + "\r\n";
   return request;
 }
 
@@ -244,30 +250,54 @@ GeneratedRequest RequestGenerator::MalformedRequest() {
   const std::string key = AnyKey(Family::kValue);
   const std::string long_key(kKeyBytesMax + 1 + Below(100), 'x');
   switch (Below(24)) {
-    case 0: return Malformed("set " + key + " 0 0 -1\r\n");
-    case 1: return Malformed("set " + key + " 0 0 five\r\n");
-    case 2: return Malformed("set " + key + " 0 0 3\r\nabcdef\r\n");
-    case 3: return Malformed("set " + key + " -1 0 1\r\na\r\n");
-    case 4: return Malformed("set " + key + " junk 0 1\r\na\r\n");
-    case 5: return Malformed("set " + key + " 0 junk 1\r\na\r\n");
-    case 6: return Malformed("set " + long_key + " 0 0 1\r\na\r\n");
-    case 7: return Malformed("delete " + long_key + "\r\n");
-    case 8: return Malformed("incr " + long_key + " 1\r\n");
-    case 9: return Malformed("touch " + long_key + " 1\r\n");
-    case 10: return Malformed("frobnicate " + key + "\r\n");
-    case 11: return Malformed("GET " + key + "\r\n");
-    case 12: return Malformed(" get " + key + "\r\n");
-    case 13: return Malformed("get\r\n");
-    case 14: return Malformed("set " + key + "\r\n");
-    case 15: return Malformed("incr " + key + "\r\n");
-    case 16: return Malformed("cas " + key + " 0 0 1\r\na\r\n");
-    case 17: return Malformed("cas " + key + " 0 0 1 junk\r\na\r\n");
-    case 18: return Malformed("gat soon " + key + "\r\n");
-    case 19: return Malformed("flush_all soon\r\n");
-    case 20: return Malformed("foobar noreply\r\n");
-    case 21: return Malformed("verbosity\r\n");
-    case 22: return Malformed("\r\n");
-    default: return Malformed("set " + key + " 0 0 3 noreply\r\nabcdef\r\n");
+    case 0:
+      return Malformed("set " + key + " 0 0 -1\r\n");
+    case 1:
+      return Malformed("set " + key + " 0 0 five\r\n");
+    case 2:
+      return Malformed("set " + key + " 0 0 3\r\nabcdef\r\n");
+    case 3:
+      return Malformed("set " + key + " -1 0 1\r\na\r\n");
+    case 4:
+      return Malformed("set " + key + " junk 0 1\r\na\r\n");
+    case 5:
+      return Malformed("set " + key + " 0 junk 1\r\na\r\n");
+    case 6:
+      return Malformed("set " + long_key + " 0 0 1\r\na\r\n");
+    case 7:
+      return Malformed("delete " + long_key + "\r\n");
+    case 8:
+      return Malformed("incr " + long_key + " 1\r\n");
+    case 9:
+      return Malformed("touch " + long_key + " 1\r\n");
+    case 10:
+      return Malformed("frobnicate " + key + "\r\n");
+    case 11:
+      return Malformed("GET " + key + "\r\n");
+    case 12:
+      return Malformed(" get " + key + "\r\n");
+    case 13:
+      return Malformed("get\r\n");
+    case 14:
+      return Malformed("set " + key + "\r\n");
+    case 15:
+      return Malformed("incr " + key + "\r\n");
+    case 16:
+      return Malformed("cas " + key + " 0 0 1\r\na\r\n");
+    case 17:
+      return Malformed("cas " + key + " 0 0 1 junk\r\na\r\n");
+    case 18:
+      return Malformed("gat soon " + key + "\r\n");
+    case 19:
+      return Malformed("flush_all soon\r\n");
+    case 20:
+      return Malformed("foobar noreply\r\n");
+    case 21:
+      return Malformed("verbosity\r\n");
+    case 22:
+      return Malformed("\r\n");
+    default:
+      return Malformed("set " + key + " 0 0 3 noreply\r\nabcdef\r\n");
   }
 }
 
@@ -287,7 +317,8 @@ void RequestGenerator::Next(std::deque<GeneratedRequest>* requests) {
   if (falls(25)) return requests->push_back(StoreRequest("set", AnyFamily(), noreply));
   if (falls(5)) return requests->push_back(DeleteRequest(noreply));
   GeneratedRequest conditional;
-  constexpr std::array<const char*, 5> kConditional = {"add", "replace", "append", "prepend", "cas"};
+  constexpr std::array<const char*, 5> kConditional = {"add", "replace", "append", "prepend",
+                                                       "cas"};
   if (falls(13)) {
     const std::string_view verb = kConditional[Below(kConditional.size())];
     conditional = StoreRequest(verb, AnyFamily(), noreply);

@@ -20,7 +20,7 @@ namespace terraced::support {
 constexpr std::string_view kCasMark = "<cas>";
 
 struct GeneratedRequest {
-  std::string text;               // may hold kCasMark once
+  std::string text;  // may hold kCasMark once
   ReplyShape shape = ReplyShape::kLine;
   bool malformed = false;         // the number of its reply lines is not known
   std::vector<std::string> keys;  // that it names, in order
@@ -28,13 +28,13 @@ struct GeneratedRequest {
 };
 
 struct RequestMix {
-  uint32_t key_count = 20'000;        // of ordinary values
+  uint32_t key_count = 20'000;  // of ordinary values
   uint32_t number_key_count = 500;
   uint32_t large_key_count = 24;
-  uint32_t value_bytes_max = 100'000;   // of ordinary values
+  uint32_t value_bytes_max = 100'000;  // of ordinary values
   uint32_t large_value_bytes_min = 300'000;
   uint32_t large_value_bytes_max = 1'040'000;
-  uint32_t large_per_million = 2'500;   // requests about large values
+  uint32_t large_per_million = 2'500;  // requests about large values
   uint32_t flush_per_million = 8;
   uint32_t malformed_per_million = 15'000;
 };

@@ -24,21 +24,28 @@ struct Mutation {
   std::optional<std::string_view> value;  // that the key has from then on; nullopt: none
   uint32_t exptime_s = kLaterS;
 };
-std::ostream& operator<<(std::ostream& out, const Mutation& mutation) { return out << mutation.name; }
+std::ostream& operator<<(std::ostream& out, const Mutation& mutation) {
+  return out << mutation.name;
+}
 
 const std::vector<Mutation>& Mutations() {
   static const std::vector<Mutation> mutations = {
       {"Set", [](CacheRig&, CacheClient& to) { to.Set("k", "new"); }, "new", 0},
-      {"Replace", [](CacheRig&, CacheClient& to) { to.Store(StoreMode::kReplace, "k", "new"); }, "new", 0},
-      {"Cas", [](CacheRig&, CacheClient& to) { to.Cas("k", "new", to.Get("k").meta.cas_unique); }, "new", 0},
+      {"Replace", [](CacheRig&, CacheClient& to) { to.Store(StoreMode::kReplace, "k", "new"); },
+       "new", 0},
+      {"Cas", [](CacheRig&, CacheClient& to) { to.Cas("k", "new", to.Get("k").meta.cas_unique); },
+       "new", 0},
       {"Append", [](CacheRig&, CacheClient& to) { to.Store(StoreMode::kAppend, "k", "5"); }, "105"},
-      {"Prepend", [](CacheRig&, CacheClient& to) { to.Store(StoreMode::kPrepend, "k", "5"); }, "510"},
+      {"Prepend", [](CacheRig&, CacheClient& to) { to.Store(StoreMode::kPrepend, "k", "5"); },
+       "510"},
       {"Increment", [](CacheRig&, CacheClient& to) { to.Increment("k", 3); }, "13"},
       {"Decrement", [](CacheRig&, CacheClient& to) { to.Decrement("k", 1); }, "9 "},
       {"Touch", [](CacheRig&, CacheClient& to) { to.Touch("k", kLaterS + 1); }, "10", kLaterS + 1},
-      {"GetAndTouch", [](CacheRig&, CacheClient& to) { to.GetAndTouch("k", kLaterS + 1); }, "10", kLaterS + 1},
+      {"GetAndTouch", [](CacheRig&, CacheClient& to) { to.GetAndTouch("k", kLaterS + 1); }, "10",
+       kLaterS + 1},
       {"Delete", [](CacheRig&, CacheClient& to) { to.Delete("k"); }, std::nullopt},
-      {"RefusedSet", [](CacheRig& rig, CacheClient& to) { rig.cache->DropRefused(to.KeyOf("k")); }, std::nullopt},
+      {"RefusedSet", [](CacheRig& rig, CacheClient& to) { rig.cache->DropRefused(to.KeyOf("k")); },
+       std::nullopt},
       {"DeleteAndAdd",
        [](CacheRig&, CacheClient& to) {
          to.Delete("k");
@@ -60,13 +67,13 @@ const std::vector<Mutation>& Mutations() {
 class BatchRaceTest : public testing::TestWithParam<std::tuple<Mutation, SyncPoint>> {};
 
 TEST_P(BatchRaceTest, I2AnOlderRecordNeverBecomesVisible) {
-  const auto& [mutation, point] = GetParam();
+  const Mutation& mutation = std::get<0>(GetParam());
   CacheRig rig;
   CacheClient other(*rig.cache);
   rig->Set("k", "10", 7, kLaterS);
   for (int i = 0; i < 20; ++i) rig->Set("neighbour" + std::to_string(i), "value");
   {
-    const Race race(point, [&] { mutation.act(rig, other); });
+    const Race race(std::get<1>(GetParam()), [&] { mutation.act(rig, other); });
     rig.Demote();
     ASSERT_TRUE(race.Ran());
   }
@@ -90,14 +97,16 @@ TEST_P(BatchRaceTest, I2AnOlderRecordNeverBecomesVisible) {
 
 std::string NameOf(const testing::TestParamInfo<std::tuple<Mutation, SyncPoint>>& info) {
   const auto& [mutation, point] = info.param;
-  return std::string(mutation.name) + "_" + std::string(kSyncPointNames[static_cast<size_t>(point)]);
+  return std::string(mutation.name) + "_" +
+         std::string(kSyncPointNames[static_cast<size_t>(point)]);
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryPoint, BatchRaceTest,
-                         testing::Combine(testing::ValuesIn(Mutations()),
-                                          testing::Values(SyncPoint::kDemoteCollected, SyncPoint::kDemoteBuilt,
-                                                          SyncPoint::kDemoteIngested, SyncPoint::kDemoteSlotted)),
-                         NameOf);
+INSTANTIATE_TEST_SUITE_P(
+    EveryPoint, BatchRaceTest,
+    testing::Combine(testing::ValuesIn(Mutations()),
+                     testing::Values(SyncPoint::kDemoteCollected, SyncPoint::kDemoteBuilt,
+                                     SyncPoint::kDemoteIngested, SyncPoint::kDemoteSlotted)),
+    NameOf);
 
 // --- One batch, step by step ----------------------------------------------------------------------------------
 
@@ -141,7 +150,9 @@ class BatchBuilderTest : public testing::Test {
   BatchNumber OpenFor(const BatchBuilder& builder) {
     return rig_.InTiers()
         .batches
-        .Open({.serial = builder.Serial(), .epoch = builder.Epoch(), .record_count = builder.RecordCount()})
+        .Open({.serial = builder.Serial(),
+               .epoch = builder.Epoch(),
+               .record_count = builder.RecordCount()})
         .value();
   }
   void WriteAndSlot(BatchBuilder* builder, bool keep_hit_items = false) {
@@ -185,9 +196,11 @@ TEST_F(BatchBuilderTest, CountsWhatItHolds) {
 
 TEST_F(BatchBuilderTest, IsFullAtItsLimitOfRam) {
   for (int i = 0; i < 200; ++i) rig_->Set("key" + std::to_string(i), std::string(1'000, 'v'));
-  BatchBuilder builder(rig_.InTiers(), admission_, ++serial_, rig_.InTiers().flush.Current(), 64U << 10);
+  BatchBuilder builder(rig_.InTiers(), admission_, ++serial_, rig_.InTiers().flush.Current(),
+                       64U << 10);
   for (const auto& shard : rig_.InTiers().shards) {
-    for (storage::SlabClass i = 1; i <= rig_.InTiers().arena->LargestClass() && !builder.Full(); ++i) {
+    for (storage::SlabClass i = 1; i <= rig_.InTiers().arena->LargestClass() && !builder.Full();
+         ++i) {
       builder.Collect(*shard, i, LruSegment::kHot, UINT32_MAX, Everything());
     }
   }
@@ -199,7 +212,7 @@ TEST_F(BatchBuilderTest, IsFullAtItsLimitOfRam) {
 TEST_F(BatchBuilderTest, LargeValuesAreEncodedFromWhereTheyLie) {
   std::string value;
   for (int i = 0; i < 700'000; ++i) value.push_back(static_cast<char>(i * 31));  // chunked
-  const std::string middling = value.substr(0, 40'000);                          // pinned, one chunk
+  const std::string middling = value.substr(0, 40'000);  // pinned, one chunk
   rig_->Set("large", value);
   rig_->Set("middling", middling);
   const auto builder = Begin();
@@ -402,7 +415,8 @@ TEST_F(BatchBuilderTest, I1ARewriteTakesTheCleanMarkOfItsItemAlong) {
 
 TEST_F(BatchBuilderTest, SlotsBeyondTheIndexsRoomLeaveTheItemDirtyInRam) {
   // 64 slots a partition at first, and nobody lets it grow here.
-  for (int i = 0; i < 30'000; ++i) ASSERT_EQ(rig_->Set("key" + std::to_string(i), "v"), Outcome::kStored);
+  for (int i = 0; i < 30'000; ++i)
+    ASSERT_EQ(rig_->Set("key" + std::to_string(i), "v"), Outcome::kStored);
   const auto builder = Begin();
   ASSERT_EQ(Collect(builder.get(), Everything()), 30'000U);
   WriteAndSlot(builder.get());

@@ -90,7 +90,8 @@ class CacheClient final : public FillWaiter {
   Key KeyOf(std::string_view key) const { return {key, cache_.HashOf(key)}; }
   Got Get(std::string_view key) {
     Got got;
-    got.outcome = Loop(key, [&](const Key& of, Evidence* evidence) { return cache_.Get(of, evidence, got); });
+    got.outcome =
+        Loop(key, [&](const Key& of, Evidence* evidence) { return cache_.Get(of, evidence, got); });
     return got;
   }
   Got GetAndTouch(std::string_view key, uint32_t exptime_s) {
@@ -101,21 +102,28 @@ class CacheClient final : public FillWaiter {
     return got;
   }
   Outcome Touch(std::string_view key, uint32_t exptime_s) {
-    return Loop(key, [&](const Key& of, Evidence* evidence) { return cache_.Touch(of, exptime_s, evidence); });
+    return Loop(key, [&](const Key& of, Evidence* evidence) {
+      return cache_.Touch(of, exptime_s, evidence);
+    });
   }
   Outcome Delete(std::string_view key) {
-    return Loop(key, [&](const Key& of, Evidence* evidence) { return cache_.Delete(of, evidence); });
+    return Loop(key,
+                [&](const Key& of, Evidence* evidence) { return cache_.Delete(of, evidence); });
   }
   Outcome Count(std::string_view key, Arithmetic direction, uint64_t delta) {
     return Loop(key, [&](const Key& of, Evidence* evidence) {
       return cache_.Count(of, direction, delta, evidence, &number);
     });
   }
-  Outcome Increment(std::string_view key, uint64_t delta) { return Count(key, Arithmetic::kIncrement, delta); }
-  Outcome Decrement(std::string_view key, uint64_t delta) { return Count(key, Arithmetic::kDecrement, delta); }
+  Outcome Increment(std::string_view key, uint64_t delta) {
+    return Count(key, Arithmetic::kIncrement, delta);
+  }
+  Outcome Decrement(std::string_view key, uint64_t delta) {
+    return Count(key, Arithmetic::kDecrement, delta);
+  }
 
-  Outcome Store(StoreMode mode, std::string_view key, std::string_view value, uint32_t client_flags = 0,
-                uint32_t exptime_s = 0, uint64_t compare_cas = 0) {
+  Outcome Store(StoreMode mode, std::string_view key, std::string_view value,
+                uint32_t client_flags = 0, uint32_t exptime_s = 0, uint64_t compare_cas = 0) {
     Draft draft;
     const AllocateResult room =
         cache_.Allocate(KeyOf(key), client_flags, exptime_s, value.size(), false, &draft);

@@ -139,14 +139,24 @@ TEST_F(CacheCommandsTest, I4EverythingOfAnItemSurvivesDemotionAndPromotion) {
     EXPECT_TRUE(got.meta.fetched);
   }
   ASSERT_TRUE(rig_.InRam("k"));
-  EXPECT_TRUE(rig_.ItemOf("k")->Has(storage::kItemStale | storage::kItemTokenSent | storage::kItemBinaryKey |
-                                    storage::kItemFetched));
+  EXPECT_TRUE(rig_.ItemOf("k")->Has(storage::kItemStale | storage::kItemTokenSent |
+                                    storage::kItemBinaryKey | storage::kItemFetched));
 }
 
 TEST_F(CacheCommandsTest, I4AnItemThatWasNeverReadComesBackUnfetched) {
   PutOnFlash("k", "value");
   EXPECT_FALSE(RecordOf("k").fetched);
   EXPECT_FALSE(rig_->Get("k").meta.fetched);
+}
+
+TEST_F(CacheCommandsTest, I4AnItemReadOnFlashIsFetchedFromThenOn) {
+  PutOnFlash("read", "value");
+  PutOnFlash("touched", "value");
+  EXPECT_FALSE(rig_->Get("read").meta.fetched);
+  EXPECT_TRUE(rig_->Get("read").meta.fetched);
+  rig_->Get("touched");
+  EXPECT_EQ(rig_->Touch("touched", 0), Outcome::kTouched);
+  EXPECT_TRUE(rig_.ItemOf("touched")->Has(storage::kItemFetched));
 }
 
 TEST_F(CacheCommandsTest, TheSecondFlashHitPromotes) {
@@ -253,14 +263,16 @@ TEST_F(CacheCommandsTest, ACorruptRecordIsAMissCountedAndItsSlotGoes) {
   EXPECT_EQ(rig_->Delete("delete"), Outcome::kNotFound);
   EXPECT_EQ(rig_->Store(StoreMode::kAdd, "add", "new"), Outcome::kStored);
   EXPECT_EQ(rig_->Touch("touch", 0), Outcome::kNotFound);
-  for (const std::string_view key : {"get", "delete", "add", "touch"}) EXPECT_FALSE(rig_.OnFlash(key)) << key;
+  for (const std::string_view key : {"get", "delete", "add", "touch"})
+    EXPECT_FALSE(rig_.OnFlash(key)) << key;
   EXPECT_EQ(rig_->Get("add"), "new");
   EXPECT_EQ(rig_.Stats().flash.records_corrupt, 4U);
 }
 
 TEST_F(CacheCommandsTest, ATruncatedRecordIsAMissToo) {
   PutOnFlash("k", "value");
-  rig_.memory->Tamper(rig_.memory->Serials()[0], "k", [](std::string* record) { record->resize(3); });
+  rig_.memory->Tamper(rig_.memory->Serials()[0], "k",
+                      [](std::string* record) { record->resize(3); });
   EXPECT_FALSE(rig_->Get("k").Hit());
   EXPECT_EQ(rig_.Stats().flash.records_corrupt, 1U);
 }
@@ -268,8 +280,8 @@ TEST_F(CacheCommandsTest, ATruncatedRecordIsAMissToo) {
 class ReadErrorTest : public CacheCommandsTest {
  protected:
   void FailReads() {
-    rig_.store->FailNth(BatchCall::kRead, 1, Status(StatusCode::kIoError, "EIO"), FaultyBatchStore::When::kBefore,
-                        1'000);
+    rig_.store->FailNth(BatchCall::kRead, 1, Status(StatusCode::kIoError, "EIO"),
+                        FaultyBatchStore::When::kBefore, 1'000);
   }
 };
 

@@ -49,7 +49,8 @@ class CacheRig {
     start.store = std::move(faulty);
     start.state.hash_key = HashKey{{1, 2, 3, 4}};
     start.state.start_count = 1;
-    Result<std::unique_ptr<TwoTierCache>> made = TwoTierCache::Make(options, clock, std::move(start));
+    Result<std::unique_ptr<TwoTierCache>> made =
+        TwoTierCache::Make(options, clock, std::move(start));
     TERRACED_CHECK(made.ok());
     cache = std::move(made).value();
     client = std::make_unique<CacheClient>(*cache);

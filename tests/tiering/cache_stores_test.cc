@@ -16,8 +16,8 @@ class CacheStoresTest : public testing::TestWithParam<bool> {
     Settle();
     return rig_->Get(key);
   }
-  Outcome Store(StoreMode mode, std::string_view key, std::string_view value, uint32_t client_flags = 0,
-                uint32_t exptime_s = 0) {
+  Outcome Store(StoreMode mode, std::string_view key, std::string_view value,
+                uint32_t client_flags = 0, uint32_t exptime_s = 0) {
     Settle();
     return rig_->Store(mode, key, value, client_flags, exptime_s);
   }
@@ -220,7 +220,8 @@ TEST_P(CacheStoresTest, TheShortEpochMayComeRoundAgain) {
       EXPECT_FALSE(Get("first").Hit()) << flush;
     }
   }
-  for (int flush = 7; flush < 300; flush += 60) EXPECT_FALSE(Get("of" + std::to_string(flush)).Hit()) << flush;
+  for (int flush = 7; flush < 300; flush += 60)
+    EXPECT_FALSE(Get("of" + std::to_string(flush)).Hit()) << flush;
   Store(StoreMode::kSet, "last", "v");
   EXPECT_EQ(Get("last"), "v");
   EXPECT_EQ(rig_.Stats().cmd_flush, 300U);
@@ -232,7 +233,8 @@ TEST(AllocateTest, AValueOverTheLimitIsTooLargeAndCounted) {
   CacheRig rig;
   EXPECT_EQ(rig->Set("k", std::string(1U << 20, 'x')), Outcome::kTooLarge);
   Draft draft;
-  EXPECT_EQ(rig.cache->Allocate(rig->KeyOf("k"), 0, 0, 1ULL << 40, true, &draft), AllocateResult::kTooLarge);
+  EXPECT_EQ(rig.cache->Allocate(rig->KeyOf("k"), 0, 0, 1ULL << 40, true, &draft),
+            AllocateResult::kTooLarge);
   EXPECT_FALSE(draft);
   EXPECT_EQ(rig.Stats().store_too_large, 2U);
 }
@@ -244,7 +246,8 @@ TEST(AllocateTest, WithoutEvictionsAFullCacheSaysSo) {
   options.evict_to_free = false;
   CacheRig rig(options);
   int stored = 0;
-  while (rig->Set("k" + std::to_string(stored), std::string(1'000, 'v')) == Outcome::kStored) ++stored;
+  while (rig->Set("k" + std::to_string(stored), std::string(1'000, 'v')) == Outcome::kStored)
+    ++stored;
   EXPECT_GT(stored, 900);
   EXPECT_EQ(rig->Set("more", std::string(1'000, 'v')), Outcome::kNoMemory);
   EXPECT_EQ(rig.Stats().evictions, 0U);

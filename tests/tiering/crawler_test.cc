@@ -17,7 +17,8 @@ class CrawlerTest : public testing::Test {
   }
   uint64_t Reclaimed() {
     uint64_t reclaimed = 0;
-    for (const ClassCounters& counters : rig_.Stats().classes) reclaimed += counters.crawler_reclaimed;
+    for (const ClassCounters& counters : rig_.Stats().classes)
+      reclaimed += counters.crawler_reclaimed;
     return reclaimed;
   }
   CacheRig rig_;

@@ -8,7 +8,9 @@
 namespace terraced::tiering {
 namespace {
 
-std::string Name(int i) { return "key" + std::to_string(i); }
+std::string Name(int i) {
+  return "key" + std::to_string(i);
+}
 
 class DemoterTest : public testing::Test {
  protected:
@@ -21,13 +23,15 @@ class DemoterTest : public testing::Test {
   // Sets [first, last) and lets the demoter have a turn now and then, as its thread would.
   static void SetMany(CacheRig* rig, int first, int last, size_t value_bytes = 1'000) {
     for (int i = first; i < last; ++i) {
-      ASSERT_EQ((*rig)->Set(Name(i), std::string(value_bytes, static_cast<char>('a' + i % 26))), Outcome::kStored);
+      ASSERT_EQ((*rig)->Set(Name(i), std::string(value_bytes, static_cast<char>('a' + i % 26))),
+                Outcome::kStored);
       if (i % 16 == 0) rig->InDemoter().Step();
     }
   }
   static void FailWrites(CacheRig* rig, uint64_t count,
                          FaultyBatchStore::When when = FaultyBatchStore::When::kBefore) {
-    rig->store->FailNth(BatchCall::kWrite, 1, Status(StatusCode::kNoSpace, "no space left on device"), when, count);
+    rig->store->FailNth(BatchCall::kWrite, 1,
+                        Status(StatusCode::kNoSpace, "no space left on device"), when, count);
   }
 };
 
@@ -39,7 +43,8 @@ TEST_F(DemoterTest, BatchesAreChosenFromRamAndQuota) {
   options.slabs.limit_bytes = 1ULL << 30;
   EXPECT_EQ(Demoter::BatchBytes(options), 16U << 20);
   options.flash_size_bytes = 1ULL << 40;
-  EXPECT_EQ(Demoter::BatchBytes(options), 128U << 20);  // numbers for a terabyte: up to an eighth of -m
+  EXPECT_EQ(Demoter::BatchBytes(options),
+            128U << 20);  // numbers for a terabyte: up to an eighth of -m
   options.flash_size_bytes = 64ULL << 30;
   options.slabs.limit_bytes = 8ULL << 30;
   EXPECT_EQ(Demoter::BatchBytes(options), 64U << 20);
@@ -80,8 +85,9 @@ TEST_F(DemoterTest, AStoringClientIsToldToWaitWhenTheReserveIsNearlyGone) {
     draft.FillValue({std::string(1'000, 'v')});
     Evidence evidence;
     uint64_t cas_unique = 0;
-    ASSERT_EQ(rig.cache->Store(rig->KeyOf(Name(i)), StoreMode::kSet, &draft, 0, &evidence, &cas_unique),
-              Outcome::kStored);
+    ASSERT_EQ(
+        rig.cache->Store(rig->KeyOf(Name(i)), StoreMode::kSet, &draft, 0, &evidence, &cas_unique),
+        Outcome::kStored);
   }
   ASSERT_EQ(result, AllocateResult::kWait);
   EXPECT_EQ(rig.Stats().flash.demotion_waits, 1U);
@@ -93,7 +99,8 @@ TEST_F(DemoterTest, AStoringClientIsToldToWaitWhenTheReserveIsNearlyGone) {
 
 TEST_F(DemoterTest, WhereDemotionCannotKeepUpRamEvictsAndCountsIt) {
   CacheRig rig(Small());
-  for (int i = 0; i < 8'000; ++i) ASSERT_EQ(rig->Set(Name(i), std::string(1'000, 'v')), Outcome::kStored);
+  for (int i = 0; i < 8'000; ++i)
+    ASSERT_EQ(rig->Set(Name(i), std::string(1'000, 'v')), Outcome::kStored);
   const uint64_t evictions = rig.Stats().evictions;
   EXPECT_GT(evictions, 3'000U);
   uint64_t missing = 0;
@@ -111,6 +118,20 @@ TEST_F(DemoterTest, ItemsThatDeserveNoWriteAreEvictedInstead) {
   EXPECT_EQ(stats.flash.demoted_items, 0U);
   EXPECT_GT(stats.flash.items_not_admitted, 5'000U);
   EXPECT_EQ(stats.curr_items, 20'000U - stats.evictions);
+}
+
+TEST_F(DemoterTest, WithoutEvictionsWhatIsNotAdmittedStays) {
+  CacheOptions options = Small();
+  options.flash_item_min_bytes = 600;
+  options.evict_to_free = false;
+  CacheRig rig(options);
+  int stored = 0;
+  while (rig->Set(Name(stored), std::string(300, 'v')) == Outcome::kStored) {
+    if (++stored % 16 == 0) rig.InDemoter().Step();
+  }
+  EXPECT_GT(stored, 5'000);
+  EXPECT_EQ(rig.Stats().evictions, 0U);
+  EXPECT_EQ(rig.Stats().curr_items, static_cast<uint64_t>(stored));
 }
 
 TEST_F(DemoterTest, TheWriteBudgetIsKept) {
@@ -143,7 +164,8 @@ TEST_F(DemoterTest, EverySyncPointOfADemotionIsPassed) {
   for (const SyncPoint point : points) before.push_back(SyncPoints::Passed(point));
   rig->Set("k", "v");
   rig.Demote();
-  for (size_t i = 0; i < points.size(); ++i) EXPECT_EQ(SyncPoints::Passed(points[i]), before[i] + 1);
+  for (size_t i = 0; i < points.size(); ++i)
+    EXPECT_EQ(SyncPoints::Passed(points[i]), before[i] + 1);
 }
 
 // --- I6: the disk fails -----------------------------------------------------------------------------------------
@@ -224,7 +246,8 @@ TEST_F(DemoterTest, Rule8MutationsRemoveSlotsWhileFlashIsOff) {
   EXPECT_EQ(rig->Delete("delete"), Outcome::kDeleted);
   EXPECT_EQ(rig->Increment("incr", 1), Outcome::kStored);
   EXPECT_EQ(rig->Touch("touch", kStartS + 5), Outcome::kTouched);
-  for (const std::string_view key : {"set", "delete", "incr", "touch"}) EXPECT_FALSE(rig.OnFlash(key)) << key;
+  for (const std::string_view key : {"set", "delete", "incr", "touch"})
+    EXPECT_FALSE(rig.OnFlash(key)) << key;
   EXPECT_TRUE(rig.OnFlash("left"));
   rig.InTiers().flash_online.store(true);  // the disk is well again
   rig.Demote();
@@ -266,8 +289,8 @@ TEST_F(DemoterTest, DrainWritesTheHottestFirst) {
   options.flash_batch_bytes = 1;  // full with its first item
   CacheRig rig(options);
   const std::vector<std::string> coldest_first = {"cold", "hot", "warm"};
-  const std::vector<storage::LruSegment> segments = {storage::LruSegment::kCold, storage::LruSegment::kHot,
-                                                     storage::LruSegment::kWarm};
+  const std::vector<storage::LruSegment> segments = {
+      storage::LruSegment::kCold, storage::LruSegment::kHot, storage::LruSegment::kWarm};
   for (size_t i = 0; i < coldest_first.size(); ++i) {
     rig->Set(coldest_first[i], "v");
     Shard& shard = rig.InTiers().ShardOf(rig->KeyOf(coldest_first[i]).hash);
@@ -276,7 +299,8 @@ TEST_F(DemoterTest, DrainWritesTheHottestFirst) {
     shard.ram.MoveTo(item, segments[i]);
   }
   for (size_t left = coldest_first.size(); left > 0; --left) {
-    EXPECT_EQ(rig.InDemoter().Drain(UINT64_MAX, [calls = 0]() mutable { return ++calls > 1; }), left - 1);
+    EXPECT_EQ(rig.InDemoter().Drain(UINT64_MAX, [calls = 0]() mutable { return ++calls > 1; }),
+              left - 1);
     EXPECT_TRUE(rig.OnFlash(coldest_first[left - 1])) << coldest_first[left - 1];
   }
 }

@@ -10,7 +10,8 @@ class DraftTest : public testing::Test {
  protected:
   Draft Allocate(uint64_t value_bytes) {
     Draft draft;
-    EXPECT_EQ(rig_.cache->Allocate(rig_->KeyOf("key"), 0, 0, value_bytes, false, &draft), AllocateResult::kOk);
+    EXPECT_EQ(rig_.cache->Allocate(rig_->KeyOf("key"), 0, 0, value_bytes, false, &draft),
+              AllocateResult::kOk);
     return draft;
   }
   uint64_t UsedChunks() {

@@ -258,16 +258,19 @@ TEST_F(FillTest, I2ATouchAndADeleteThatRaceWithAnotherReadAreSeen) {
   PutOnFlash("touched", "value");
   PutOnFlash("deleted", "value");
   {
-    const Race race(SyncPoint::kFillRead, [&] { EXPECT_EQ(other_.Touch("touched", kStartS + 99), Outcome::kTouched); });
+    const Race race(SyncPoint::kFillRead,
+                    [&] { EXPECT_EQ(other_.Touch("touched", kStartS + 99), Outcome::kTouched); });
     EXPECT_EQ(rig_->Get("touched").meta.exptime_s, kStartS + 99);
   }
-  const Race race(SyncPoint::kFillRead, [&] { EXPECT_EQ(other_.Delete("deleted"), Outcome::kDeleted); });
+  const Race race(SyncPoint::kFillRead,
+                  [&] { EXPECT_EQ(other_.Delete("deleted"), Outcome::kDeleted); });
   EXPECT_FALSE(rig_->Get("deleted").Hit());
 }
 
 TEST_F(FillTest, I3TwoIncrementsOfOneRecordBothCount) {
   PutOnFlash("k", "10");
-  const Race race(SyncPoint::kFillRead, [&] { EXPECT_EQ(other_.Increment("k", 5), Outcome::kStored); });
+  const Race race(SyncPoint::kFillRead,
+                  [&] { EXPECT_EQ(other_.Increment("k", 5), Outcome::kStored); });
   EXPECT_EQ(rig_->Increment("k", 1), Outcome::kStored);
   EXPECT_EQ(rig_->number, 16U);
   EXPECT_EQ(rig_->Get("k"), "16");

@@ -32,7 +32,8 @@ class FlashReaderTest : public testing::Test {
     std::shared_ptr<const Fill> fill;
   };
   // The fill of one key, read.
-  std::shared_ptr<const Fill> Read(FlashReader* reader, std::string_view key, const storage::SlotList& slots) {
+  std::shared_ptr<const Fill> Read(FlashReader* reader, std::string_view key,
+                                   const storage::SlotList& slots) {
     CrankedExecutor executor;
     FillQueue queue(*reader, executor);
     Want want;
@@ -77,9 +78,12 @@ TEST_F(FlashReaderTest, AReadErrorFailsTheWholeFill) {
 
 TEST_F(FlashReaderTest, CorruptionIsNamedWhoeverNoticesIt) {
   Write(5, {"k"});
-  static_cast<MemoryBatchStore&>(store_.Inner()).Tamper(5, "k", [](std::string* bytes) { (*bytes)[50 % bytes->size()] ^= 4; });
+  static_cast<MemoryBatchStore&>(store_.Inner()).Tamper(5, "k", [](std::string* bytes) {
+    (*bytes)[50 % bytes->size()] ^= 4;
+  });
   Write(6, {"k"});
-  store_.FailNth(BatchCall::kRead, 1, Status(StatusCode::kCorruption, "block checksum"));  // newest first: 6
+  store_.FailNth(BatchCall::kRead, 1,
+                 Status(StatusCode::kCorruption, "block checksum"));  // newest first: 6
   FlashReader reader(store_, 1, 1U << 20);
   const auto fill = Read(&reader, "k", Slots({5, 6}));
   EXPECT_FALSE(fill->Failed());
@@ -127,7 +131,8 @@ TEST_F(FlashReaderTest, ReadersPauseAtTheByteBudgetAndGoOnWhenItIsGivenBack) {
   CrankedExecutor executor;
   FillQueue queue(reader, executor);
   std::vector<Want> wants(keys.size());
-  for (size_t i = 0; i < keys.size(); ++i) queue.Want({keys[i], i}, Slots({5}), &wants[i], UINT64_MAX);
+  for (size_t i = 0; i < keys.size(); ++i)
+    queue.Want({keys[i], i}, Slots({5}), &wants[i], UINT64_MAX);
   queue.Submit();
   size_t done = 0;
   while (!queue.Idle()) {

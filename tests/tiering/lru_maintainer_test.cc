@@ -9,7 +9,8 @@ using storage::LruSegment;
 
 uint64_t ItemsIn(const CacheRig& rig, LruSegment segment) {
   uint64_t items = 0;
-  for (const ClassGauges& gauges : rig.Stats().gauges) items += gauges.items[static_cast<size_t>(segment)];
+  for (const ClassGauges& gauges : rig.Stats().gauges)
+    items += gauges.items[static_cast<size_t>(segment)];
   return items;
 }
 

@@ -92,7 +92,8 @@ TEST_F(ReclaimerTest, ChunksOfLargeItemsAreFoundInTheirLargestClass) {
   ASSERT_EQ(rig_.ItemOf("large")->slab_class, rig_.InTiers().arena->LargestClass());
   for (int i = 0; i < 20; ++i) {
     const std::string key = "large" + std::to_string(i);
-    ASSERT_EQ(rig_->Set(key, std::string(600'000, static_cast<char>('a' + i))), Outcome::kStored) << i;
+    ASSERT_EQ(rig_->Set(key, std::string(600'000, static_cast<char>('a' + i))), Outcome::kStored)
+        << i;
     ASSERT_EQ(rig_->Get(key), std::string(600'000, static_cast<char>('a' + i)));
   }
 }
@@ -114,7 +115,8 @@ TEST_F(FlashReclaimerTest, WhatIsOnFlashTooGoesFirstAndCostsNothing) {
   }
   ASSERT_GT(clean, 100);
   FillUp();
-  for (int i = 0; i < clean / 2; ++i) EXPECT_EQ(rig_->Set("n" + std::to_string(i), Value()), Outcome::kStored);
+  for (int i = 0; i < clean / 2; ++i)
+    EXPECT_EQ(rig_->Set("n" + std::to_string(i), Value()), Outcome::kStored);
   EXPECT_GT(rig_.Stats().flash.clean_drops, 0U);
   uint64_t missing = 0;
   for (int i = 0; i < 200; ++i) missing += rig_->Get("c" + std::to_string(i)).Hit() ? 0 : 1;
@@ -142,7 +144,7 @@ TEST_F(FlashReclaimerTest, ItemsInABatchAreNotEvictedUnderIt) {
     EXPECT_EQ(NewItem(&reclaimer_, false), Room::kNone);
     EXPECT_FALSE(reclaimer_.MakeRoom(2));
   });
-  rig_.Demote();
+  rig_.InDemoter().Drain(UINT64_MAX, [] { return false; });  // everything in one batch
   EXPECT_TRUE(race.Ran());
   EXPECT_EQ(rig_.Stats().evictions, 0U);
   EXPECT_EQ(rig_.Stats().curr_items, static_cast<uint64_t>(count));

@@ -18,8 +18,9 @@ TEST(RemovalLogTest, WhatIsTakenIsPendingUntilItIsDone) {
   EXPECT_TRUE(log.Empty());
   log.Add({.serial = 3, .hash = 30});
   EXPECT_EQ(log.Pending(), 3U);
-  log.Done(taken.size());
+  log.Done(taken.size(), 1);
   EXPECT_EQ(log.Pending(), 1U);
+  EXPECT_EQ(log.Lost(), 1U);
 }
 
 TEST(RemovalLogTest, BeyondItsRoomRemovalsAreCountedAsLost) {
@@ -27,7 +28,7 @@ TEST(RemovalLogTest, BeyondItsRoomRemovalsAreCountedAsLost) {
   for (size_t i = 0; i < RemovalLog::kEntriesMax + 3; ++i) log.Add({.serial = 1, .hash = i});
   EXPECT_EQ(log.Pending(), RemovalLog::kEntriesMax);
   EXPECT_EQ(log.Lost(), 3U);
-  log.Done(log.Take().size());
+  log.Done(log.Take().size(), 0);
   log.Add({.serial = 1, .hash = 1});
   EXPECT_EQ(log.Pending(), 1U);
   EXPECT_EQ(log.Lost(), 3U);

@@ -97,7 +97,8 @@ TEST_F(ShardTest, JuggleMovesItemsThatAreMuchOlderThanColds) {
 
 TEST_F(ShardTest, ReclaimTakesColdBeforeHotBeforeWarmBeforeTemp) {
   const std::vector<std::string> keys = KeysOf(7, 4);
-  const std::vector<LruSegment> order = {LruSegment::kCold, LruSegment::kHot, LruSegment::kWarm, LruSegment::kTemp};
+  const std::vector<LruSegment> order = {LruSegment::kCold, LruSegment::kHot, LruSegment::kWarm,
+                                         LruSegment::kTemp};
   const MutexLock lock(InShard().mutex);
   // Alone in its segments an item is over its share: one round of juggling goes before each look.
   for (size_t i = 0; i < keys.size(); ++i) {
@@ -105,8 +106,10 @@ TEST_F(ShardTest, ReclaimTakesColdBeforeHotBeforeWarmBeforeTemp) {
     const storage::Position position = rig_.InTiers().allocator.New(keys[i], 0, 1, &short_of);
     InShard().Link(position, rig_->KeyOf(keys[i]), rig_.Now(), order[i]);
   }
-  const storage::SlabClass slab_class = InShard().ram.Find(rig_->KeyOf(keys[0]).hash, keys[0])->slab_class;
-  EXPECT_EQ(InShard().Reclaim(slab_class, EvictPolicy::kSpareDirty, rig_.Now()), Reclaimed::kNeedsDemotion);
+  const storage::SlabClass slab_class =
+      InShard().ram.Find(rig_->KeyOf(keys[0]).hash, keys[0])->slab_class;
+  EXPECT_EQ(InShard().Reclaim(slab_class, EvictPolicy::kSpareDirty, rig_.Now()),
+            Reclaimed::kNeedsDemotion);
   EXPECT_EQ(InShard().ram.ItemCount(), 4U);
   EXPECT_EQ(InShard().Reclaim(slab_class, EvictPolicy::kEvict, rig_.Now()), Reclaimed::kYes);
   EXPECT_EQ(InShard().ram.Find(rig_->KeyOf(keys[0]).hash, keys[0]), nullptr);
@@ -132,7 +135,8 @@ TEST_F(ShardTest, Rule4ACleanHintIsBelievedOnlyWhileItsSlotStands) {
   rig_.InTiers().index.Remove(shard.Number(), key.hash, rig_.Now().epoch);
   EXPECT_FALSE(shard.CleanSlot(*item, key.hash, rig_.Now().epoch).has_value());
   // Without its slot it is the only copy: not to be dropped unwritten.
-  EXPECT_EQ(shard.Reclaim(item->slab_class, EvictPolicy::kSpareDirty, rig_.Now()), Reclaimed::kNeedsDemotion);
+  EXPECT_EQ(shard.Reclaim(item->slab_class, EvictPolicy::kSpareDirty, rig_.Now()),
+            Reclaimed::kNeedsDemotion);
 }
 
 TEST_F(ShardTest, ACleanActiveItemLeavesItsHitWithTheSlot) {
@@ -147,7 +151,8 @@ TEST_F(ShardTest, ACleanActiveItemLeavesItsHitWithTheSlot) {
   const uint64_t serial = shard.CleanSlot(*item, key.hash, rig_.Now().epoch)->serial;
   item->Set(storage::kItemActive);
   shard.Evict(item, key.hash, rig_.Now());
-  const storage::SlotList slots = rig_.InTiers().index.Find(shard.Number(), key.hash, rig_.Now().epoch);
+  const storage::SlotList slots =
+      rig_.InTiers().index.Find(shard.Number(), key.hash, rig_.Now().epoch);
   ASSERT_EQ(slots.count, 1U);
   EXPECT_EQ(slots.slots[0].serial, serial);
   EXPECT_TRUE(slots.slots[0].hit);

@@ -1,0 +1,295 @@
+// Start, stop and restart on a real directory (I4, I5, rule 9), with every thread running.
+#include "tiering/two_tier_cache.h"
+
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <vector>
+
+#include "tests/support/process.h"
+#include "tests/tiering/cache_rig.h"
+
+namespace terraced::tiering {
+namespace {
+
+using testing::HasSubstr;
+
+std::string Name(int i) {
+  return "key" + std::to_string(i);
+}
+std::string Value(int i) {
+  return std::string(static_cast<size_t>(50 + i % 400), static_cast<char>('a' + i % 26));
+}
+// What LZ4 cannot shrink.
+std::string RandomText(size_t bytes) {
+  static std::mt19937_64 random(7);
+  std::string text(bytes, '\0');
+  for (char& c : text) c = static_cast<char>(random());
+  return text;
+}
+
+class TwoTierCacheTest : public testing::Test {
+ protected:
+  TwoTierCacheTest() {
+    options_.slabs.limit_bytes = 4U << 20;
+    options_.flash_path = directory_.Sub("flash");
+    options_.flash_size_bytes = 64ULL << 20;
+    options_.flash_batch_bytes = 256U << 10;
+    options_.flash_open_files_max = 64;
+  }
+  ~TwoTierCacheTest() override { client_.reset(); }
+
+  void Start() {
+    clock_ = std::make_unique<Clock>(now_s_);
+    Result<std::unique_ptr<Cache>> made = Cache::Create(options_, *clock_);
+    ASSERT_TRUE(made.ok()) << made.status().message();
+    cache_ = std::move(made).value();
+    client_ = std::make_unique<CacheClient>(*cache_);
+  }
+  void Stop() {
+    client_.reset();
+    const Status status = cache_->Stop([] { return false; });
+    EXPECT_TRUE(status.ok()) << status.message();
+    cache_.reset();
+  }
+  void Kill() {  // as near as a test in one process gets to it: no clean stop
+    client_.reset();
+    cache_.reset();
+  }
+  void Restart() {
+    Stop();
+    Start();
+  }
+  void Demote() {
+    CrankedExecutor executor;
+    Flag done;
+    cache_->DemoteAll(executor, &done);
+    executor.Run();
+    ASSERT_TRUE(done.raised);
+  }
+  std::string StartText() const { return cache_->Stats().flash.start; }
+
+  const support::TempDirectory directory_;
+  CacheOptions options_;
+  uint32_t now_s_ = kStartS;
+  std::unique_ptr<Clock> clock_;
+  std::unique_ptr<Cache> cache_;
+  std::unique_ptr<CacheClient> client_;
+};
+
+TEST_F(TwoTierCacheTest, I4ACleanRestartKeepsEverythingOfEveryItem) {
+  Start();
+  for (int i = 0; i < 3'000; ++i) {
+    ASSERT_EQ(
+        client_->Set(Name(i), Value(i), static_cast<uint32_t>(i), i % 2 == 0 ? kStartS + 5'000 : 0),
+        Outcome::kStored);
+    if (i == 1'500) Demote();  // half of them were on flash before
+  }
+  std::vector<uint64_t> uniques;
+  for (int i = 0; i < 3'000; ++i) uniques.push_back(client_->Get(Name(i)).meta.cas_unique);
+  const uint64_t lost = cache_->Stats().commands.flash_index_collisions;
+  now_s_ += 100;
+  Restart();
+  EXPECT_EQ(StartText(), "warm");
+  uint64_t missing = 0;
+  for (int i = 0; i < 3'000; ++i) {
+    const Got got = client_->Get(Name(i));
+    if (!got.Hit()) {
+      ++missing;
+      continue;
+    }
+    EXPECT_EQ(got.value, Value(i));
+    EXPECT_EQ(got.meta.client_flags, static_cast<uint32_t>(i));
+    EXPECT_EQ(got.meta.exptime_s, i % 2 == 0 ? kStartS + 5'000 : 0);
+    EXPECT_EQ(got.meta.cas_unique, uniques[static_cast<size_t>(i)]);
+    EXPECT_TRUE(got.meta.fetched);
+  }
+  EXPECT_LE(missing, lost);
+  EXPECT_EQ(cache_->Stats().curr_items, 3'000U - missing);
+}
+
+TEST_F(TwoTierCacheTest, I4CasUniquesNeverRepeatOverRestarts) {
+  uint64_t newest = 0;
+  for (int start = 0; start < 3; ++start) {
+    Start();
+    client_->Set("k", "v");
+    EXPECT_GT(client_->cas_unique, newest);
+    newest = client_->cas_unique;
+    start == 1 ? Kill() : Stop();
+  }
+}
+
+TEST_F(TwoTierCacheTest, LargeAndChunkedItemsAreThereAfterARestart) {
+  std::string large;
+  for (int i = 0; i < 900'000; ++i) large.push_back(static_cast<char>(i * 13));
+  Start();
+  client_->Set("large", large);
+  client_->Set("empty", "");
+  Restart();
+  EXPECT_EQ(client_->Get("large"), large);
+  EXPECT_EQ(client_->Get("empty"), "");
+}
+
+TEST_F(TwoTierCacheTest, AnItemOverALoweredLimitIsServedFromFlash) {
+  Start();
+  client_->Set("large", std::string(900'000, 'l'));
+  Stop();
+  options_.slabs.item_bytes_max = 512U << 10;
+  Start();
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(client_->Get("large"), std::string(900'000, 'l'));
+  EXPECT_EQ(client_->Touch("large", 0), Outcome::kNoMemory);
+  EXPECT_EQ(client_->Delete("large"), Outcome::kDeleted);
+}
+
+TEST_F(TwoTierCacheTest, WhatExpiredWhileItWasDownIsGone) {
+  Start();
+  client_->Set("short", "v", 0, kStartS + 10);
+  client_->Set("long", "v", 0, kStartS + 100);
+  Stop();
+  now_s_ += 50;
+  Start();
+  EXPECT_FALSE(client_->Get("short").Hit());
+  EXPECT_EQ(client_->Get("long"), "v");
+}
+
+TEST_F(TwoTierCacheTest, AFlushBeforeTheStopStays) {
+  Start();
+  client_->Set("flash", "v");
+  Demote();
+  client_->Set("ram", "v");
+  cache_->FlushAll(0);
+  client_->Set("after", "v");
+  Restart();
+  EXPECT_FALSE(client_->Get("flash").Hit());
+  EXPECT_FALSE(client_->Get("ram").Hit());
+  EXPECT_EQ(client_->Get("after"), "v");
+}
+
+TEST_F(TwoTierCacheTest, APendingFlushStillHappens) {
+  Start();
+  client_->Set("k", "v");
+  cache_->FlushAll(kStartS + 100);
+  Restart();
+  EXPECT_EQ(client_->Get("k"), "v");
+  clock_->Set(kStartS + 100);
+  cache_->Tick();
+  EXPECT_FALSE(client_->Get("k").Hit());
+}
+
+TEST_F(TwoTierCacheTest, AFlushThatFellDueWhileItWasDownComesBeforeTheFirstAnswer) {
+  Start();
+  client_->Set("k", "v");
+  cache_->FlushAll(kStartS + 100);
+  Stop();
+  now_s_ = kStartS + 200;
+  Start();
+  EXPECT_FALSE(client_->Get("k").Hit());
+  client_->Set("k", "new");
+  cache_->Tick();  // once only
+  EXPECT_EQ(client_->Get("k"), "new");
+}
+
+TEST_F(TwoTierCacheTest, DeletedAndChangedItemsStaySoOverRestarts) {
+  Start();
+  for (int i = 0; i < 300; ++i) client_->Set(Name(i), "old");
+  Restart();
+  for (int i = 0; i < 300; i += 3) EXPECT_EQ(client_->Delete(Name(i)), Outcome::kDeleted);
+  for (int i = 1; i < 300; i += 3) client_->Set(Name(i), "new");
+  Restart();
+  for (int i = 0; i < 300; ++i) {
+    const Got got = client_->Get(Name(i));
+    EXPECT_EQ(got.Hit(), i % 3 != 0) << i;
+    EXPECT_EQ(got.value, i % 3 == 0 ? "" : (i % 3 == 1 ? "new" : "old"));
+  }
+}
+
+TEST_F(TwoTierCacheTest, I5AnUncleanStopForgetsAndSaysSo) {
+  Start();
+  client_->Set("k", "v");
+  Demote();
+  Kill();
+  Start();
+  EXPECT_FALSE(client_->Get("k").Hit());
+  EXPECT_THAT(StartText(), HasSubstr("emptied"));
+  EXPECT_EQ(cache_->Stats().curr_items, 0U);
+  client_->Set("k", "new");
+  Restart();
+  EXPECT_EQ(client_->Get("k"), "new");
+}
+
+TEST_F(TwoTierCacheTest, I5AStopInAHurryIsAnUncleanOne) {
+  Start();
+  client_->Set("k", "v");
+  client_.reset();
+  EXPECT_EQ(cache_->Stop([] { return true; }).code(), StatusCode::kUnavailable);
+  cache_.reset();
+  Start();
+  EXPECT_FALSE(client_->Get("k").Hit());
+}
+
+TEST_F(TwoTierCacheTest, Rule9ADamagedIndexEmptiesTheTier) {
+  Start();
+  for (int i = 0; i < 100; ++i) client_->Set(Name(i), "v");
+  Stop();
+  const std::string index = options_.flash_path + "/INDEX";
+  std::fstream file(index, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(std::filesystem::file_size(index) / 2));
+  file.put('\x5a');
+  file.close();
+  Start();
+  EXPECT_THAT(StartText(), HasSubstr("emptied"));
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(client_->Get(Name(i)).Hit());
+  client_->Set("k", "v");
+  Restart();
+  EXPECT_EQ(client_->Get("k"), "v");
+}
+
+TEST_F(TwoTierCacheTest, ASmallerQuotaDropsTheOldest) {
+  Start();
+  for (int i = 0; i < 30'000; ++i) {
+    client_->Set(Name(i), RandomText(150));
+    if (i % 1'000 == 999) Demote();
+  }
+  Stop();
+  options_.flash_size_bytes = 3ULL << 20;
+  Start();
+  client_->Set("k", "v");
+  Demote();
+  EXPECT_LE(cache_->Stats().flash.bytes_used, options_.flash_size_bytes);
+  EXPECT_FALSE(client_->Get(Name(0)).Hit());
+}
+
+TEST_F(TwoTierCacheTest, ASecondCacheOnTheSameDirectoryIsRefused) {
+  Start();
+  const Clock clock(kStartS);
+  const Result<std::unique_ptr<Cache>> second = Cache::Create(options_, clock);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.status().code(), StatusCode::kBusy) << second.status().message();
+  client_->Set("k", "v");
+  Restart();  // the attempt has done no harm
+  EXPECT_EQ(client_->Get("k"), "v");
+}
+
+TEST_F(TwoTierCacheTest, AQuotaThatIsTooSmallIsRefusedWithWhatWouldDo) {
+  options_.flash_size_bytes = 1U << 20;
+  const Clock clock(kStartS);
+  const Result<std::unique_ptr<Cache>> made = Cache::Create(options_, clock);
+  ASSERT_FALSE(made.ok());
+  EXPECT_THAT(std::string(made.status().message()), HasSubstr("at least 2 MB"));
+}
+
+TEST_F(TwoTierCacheTest, WithoutADirectoryItIsACacheInRam) {
+  options_.flash_path.clear();
+  Start();
+  EXPECT_FALSE(cache_->HasFlash());
+  client_->Set("k", "v");
+  EXPECT_EQ(client_->Get("k"), "v");
+  Demote();  // answered at once
+  EXPECT_EQ(client_->Get("k"), "v");
+  Stop();
+}
+
+}  // namespace
+}  // namespace terraced::tiering
