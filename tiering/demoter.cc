@@ -21,8 +21,6 @@ constexpr uint32_t kItemsPerHold = 32;
 constexpr uint32_t kFailuresUntilOffline = 3;
 constexpr uint64_t kRetryUs = 10'000'000;
 constexpr std::chrono::milliseconds kIdleWait{50};
-// All of RAM fits into far fewer batches.
-constexpr int kDemoteAllRoundsMax = 256;
 
 }  // namespace
 
@@ -155,9 +153,9 @@ void Demoter::AnswerRequests() {
   rules.item_bytes_max = item_bytes_max_;
   // A batch that is not full has seen all there was; one more takes what was cancelled in it (touched while its
   // file was built). Clients that go on storing must not keep the answer waiting for ever.
+  const uint64_t rounds_max = tiers_.options.slabs.limit_bytes / batch_bytes_ + 2;
   int not_full = 0;
-  for (int round = 0; round < kDemoteAllRoundsMax && not_full < 2 && tiers_.FlashOnline();
-       ++round) {
+  for (uint64_t round = 0; round < rounds_max && not_full < 2 && tiers_.FlashOnline(); ++round) {
     const Wrote wrote = WriteBatch(rules, false);
     if (!IsWritten(wrote)) break;
     if (wrote == Wrote::kBatch) ++not_full;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kKeptViolations = 5;
 constexpr uint32_t kWindowKeys = 200;  // where a quarter of all traffic meets
-constexpr uint64_t kWindowMoveUs = 1'000'000;
+constexpr uint64_t kWindowMoveUs = 100'000;
 constexpr auto kStartedAgain = std::chrono::milliseconds(50);
 
 // Sync points that a thread passes once a record, not once a batch: long delays there would stop the show.
@@ -28,7 +28,7 @@ class HistoryRun {
   explicit HistoryRun(const HistoryLoad& load)
       : load_(load),
         keys_{.text_keys = load.text_keys, .number_keys = load.number_keys},
-        history_(keys_.Count()) {}
+        history_(keys_.Count() + 1) {}  // and the key of the ambush
 
   HistoryReport Run();
 
@@ -41,6 +41,8 @@ class HistoryRun {
   void Flusher(Client& client);
   void Filler(Client& client);
   void Supervise(Client& client);
+  void Ambush();
+  bool SpringAmbush(Client& client);
 
   bool GetOnce(Random& random, Client& client);
   bool ShiftDelay(Random& random, Client& client);
@@ -174,7 +176,7 @@ void HistoryRun::Reader(uint32_t index, Client& client) {
 
 bool HistoryRun::ShiftDelay(Random& random, Client& client) {
   constexpr std::array<uint32_t, 5> kBatchDelaysMs = {0, 0, 1, 4, 15};
-  constexpr std::array<uint32_t, 5> kRecordDelaysMs = {0, 0, 0, 5, 250};
+  constexpr std::array<uint32_t, 5> kRecordDelaysMs = {0, 0, 1, 3, 10};
   const SyncPoint point = static_cast<SyncPoint>(random() % kSyncPointNames.size());
   const uint32_t delay_ms = IsPerRecord(point) ? kRecordDelaysMs[random() % kRecordDelaysMs.size()]
                                                : kBatchDelaysMs[random() % kBatchDelaysMs.size()];
@@ -253,8 +255,56 @@ void HistoryRun::StartThread(const std::function<void(Client&)>& body) {
   });
 }
 
+// The race that traffic alone seldom meets, once, before anybody else is there: a fill is held with its record
+// read, its key is stored over and demoted again, and gets that come after that find the fill under way. They
+// may not be answered from it.
+void HistoryRun::Ambush() {
+  Result<std::unique_ptr<Client>> client = Client::Connect(load_.port);
+  if (!client.ok()) return Error(std::string(client.status().message()));
+  if (!SpringAmbush(*client.value()) && !Over()) Error("the ambush did not come about");
+}
+
+bool HistoryRun::SpringAmbush(Client& client) {
+  constexpr size_t kGets = 4;  // early and late ones meet on every worker
+  const size_t key = keys_.Count();
+  const std::string get = "get " + HistoryKeys::Name(key) + "\r\n";
+  std::array<std::unique_ptr<Client>, 2 * kGets> getters;
+  for (std::unique_ptr<Client>& getter : getters) {
+    Result<std::unique_ptr<Client>> connected = Client::Connect(load_.port);
+    if (!connected.ok()) return false;
+    getter = std::move(connected).value();
+  }
+  std::array<Moment, 2 * kGets> begins;
+  for (uint64_t version = 1; version <= 2; ++version) {
+    const std::string value = "ambush" + std::to_string(version);
+    history_.BeginChange(key, {.version = version, .value = value}, Moment::Now());
+    const std::string stored = client.Ask("set " + HistoryKeys::Name(key) + " 0 0 " +
+                                          std::to_string(value.size()) + "\r\n" + value + "\r\n");
+    if (stored != "STORED\r\n") return false;
+    if (!Judge(history_.EndChange(key, Applied::kYes, Moment::Now()))) return true;
+    if (client.Ask("debug demote\r\n") != "OK\r\n") return false;
+    if (version == 1 && client.Ask("debug delay fill_read 400\r\n") != "OK\r\n") return false;
+    for (size_t i = (version - 1) * kGets; i < version * kGets; ++i) {
+      begins[i] = Moment::Now();
+      if (!getters[i]->Send(get).ok()) return false;
+    }
+    // The early gets have begun their reads before the key changes.
+    if (version == 1) Pause(std::chrono::milliseconds(40));
+  }
+  if (client.Ask("debug delay fill_read 0\r\n") != "OK\r\n") return false;
+  for (size_t i = 0; i < getters.size(); ++i) {
+    Result<std::string> reply = getters[i]->ReadThrough("END\r\n");
+    if (!reply.ok()) return false;
+    for (const ValueBlock& block : ParseValues(reply.value())) {
+      if (!Judge(history_.JudgeHit(key, block.data, begins[i], Moment::Now()))) return true;
+    }
+  }
+  return true;
+}
+
 HistoryReport HistoryRun::Run() {
   const auto begin = std::chrono::steady_clock::now();
+  if (load_.demotes) Ambush();
   for (uint32_t i = 0; i < load_.writers; ++i) {
     StartThread([this, i](Client& client) { Writer(i, client); });
   }

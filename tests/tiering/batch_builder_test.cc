@@ -311,7 +311,7 @@ TEST_F(BatchBuilderTest, Rule2AnInvalidNeighbourKeepsTheWholeIdentityOut) {
   EXPECT_FALSE(rig_.OnFlash(one));
   EXPECT_FALSE(rig_->Get(one).Hit());
   EXPECT_EQ(rig_->Get(twin), "second");
-  EXPECT_TRUE(rig_.InRam(twin));
+  ASSERT_TRUE(rig_.InRam(twin));
   EXPECT_FALSE(rig_.ItemOf(twin)->Has(storage::kItemInBatch));
 }
 

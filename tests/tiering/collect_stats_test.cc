@@ -96,7 +96,7 @@ TEST_F(CollectStatsTest, EvictionsSayHowOldTheItemWas) {
   CacheRig rig(options);
   rig->Set("k", std::string(1'000, 'v'));
   const storage::SlabClass slab_class = rig.ItemOf("k")->slab_class;
-  for (int i = 0; i < 10'000 && rig.Stats().evictions == 0; ++i) {
+  for (int i = 0; i < 10'000 && rig.InTiers().counters.evictions.load() == 0; ++i) {
     rig->Set("k" + std::to_string(i), std::string(1'000, 'v'), 0, kStartS + 1'000);
     if (i == 100) rig.clock.Set(kStartS + 50);
   }

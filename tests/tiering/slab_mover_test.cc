@@ -80,7 +80,8 @@ TEST_F(SlabMoverTest, LiveItemsAreRescuedWithEverythingTheyAre) {
 TEST_F(SlabMoverTest, WithoutRoomTheyAreEvictedAndCounted) {
   CacheRig rig(RamOnly(2U << 20));
   int stored = 0;
-  while (rig.Stats().evictions == 0) rig->Set(Name(stored++), std::string(1'000, 'a'));
+  while (rig.InTiers().counters.evictions.load() == 0)
+    rig->Set(Name(stored++), std::string(1'000, 'a'));
   const storage::SlabClass from = ClassOf(&rig, 1'000);
   ASSERT_TRUE(rig.cache->MoverForTest().MovePage(from, ClassOf(&rig, 100)));
   uint64_t missing = 0;
