@@ -18,6 +18,8 @@ constexpr size_t kBatchRequestsMax = 64;
 constexpr size_t kBatchKeysMax = 128;
 // A connection that yields to others sends its replies already if they are that many.
 constexpr uint64_t kYieldSendBytes = 64U << 10;
+// Flash reads that a new connection may have under way.
+constexpr uint64_t kFirstReads = 16;
 
 }  // namespace
 
@@ -32,6 +34,7 @@ Connection::Connection(ConnectionHost& host, int fd)
       fd_(fd),
       codec_(context_.options.test_commands),
       last_heard_s_(context_.clock.NowS()),
+      flash_reply_bytes_(context_.options.reply_bytes_max / kFirstReads),
       replies_(host.Buffers()) {}
 
 Connection::~Connection() {
@@ -263,8 +266,16 @@ void Connection::Settle() {
 // No further request may be started now; whatever ends the reason calls Advance().
 bool Connection::MustPause() {
   return waits_for_room_ || demoting_ || writes_suspended_ > 0 ||
-         suspended_.size() >= context_.options.pipelined_reads_max ||
+         suspended_.size() >= ReadsAllowed() ||
          replies_.UnsentBytes() > context_.options.reply_bytes_max;
+}
+
+// How many flash reads may be under way: their replies have to fit into reply_bytes_max, and nobody
+// knows how large they will be. So a connection begins with few and is allowed more as its values
+// turn out small.
+size_t Connection::ReadsAllowed() const {
+  const uint64_t fit = context_.options.reply_bytes_max / std::max<uint64_t>(flash_reply_bytes_, 1);
+  return std::clamp<uint64_t>(fit, 1, std::max<uint32_t>(context_.options.pipelined_reads_max, 1));
 }
 
 void Connection::RunCommands() {
@@ -314,8 +325,8 @@ bool Connection::GatherReads(uint32_t* left, Request* other, size_t* other_bytes
   WorkerScratch& scratch = host_.Scratch();
   scratch.requests.clear();
   scratch.keys.clear();
-  const size_t keys_max =
-      std::min<size_t>(kBatchKeysMax, context_.options.pipelined_reads_max - suspended_.size());
+  const size_t keys_max = std::min<size_t>(
+      kBatchKeysMax, ReadsAllowed() - std::min(suspended_.size(), ReadsAllowed() - 1));
   while (*left > 0 && scratch.requests.size() < kBatchRequestsMax &&
          scratch.keys.size() < keys_max) {
     Request request;
@@ -423,9 +434,12 @@ void Connection::FinishSuspended(Suspended& suspended) {
   ++suspended.evidence.attempts;
   replies_.WriteTo(suspended.slot);
   host_.Replies().Bind(&replies_, fd_);
+  const uint64_t unsent_before = replies_.UnsentBytes();
   const Step step = suspended.request.command->handler(context_, suspended.request,
                                                        &suspended.evidence, host_.Replies());
   replies_.WriteTo(nullptr);
+  flash_reply_bytes_ =
+      std::max(flash_reply_bytes_ - flash_reply_bytes_ / 8, replies_.UnsentBytes() - unsent_before);
   // The bytes of the fill belong to the readers' budget: not kept a moment longer than needed.
   suspended.evidence.fill.reset();
   if (step == Step::kNeedsFlash) {

@@ -125,6 +125,7 @@ class Connection {
   void Advance();
   void RunCommands();
   bool MustPause();
+  size_t ReadsAllowed() const;
   bool GatherReads(uint32_t* left, Request* other, size_t* other_bytes, TextCodec* before);
   void RunReads();
   void RunKeys(const Request& request);
@@ -157,6 +158,7 @@ class Connection {
   bool touch_keys_open_ = false;    // its END is still to be written
   uint32_t writes_suspended_ = 0;
   uint32_t last_heard_s_;
+  uint64_t flash_reply_bytes_;     // the largest of late, slowly forgotten
   uint64_t room_deadline_us_ = 0;  // 0: no store command is waiting for room
 
   Block buffer_;
