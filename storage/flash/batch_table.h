@@ -70,7 +70,7 @@ class BatchTable {
   const BatchInfo& Info(BatchNumber number) const { return infos_[number]; }
   std::vector<BatchNumber> Living() const;  // by serial, oldest first
   std::vector<BatchNumber> Dead() const;
-  uint32_t UsedNumbers() const { return used_; }          // living and dead
+  uint32_t UsedNumbers() const { return used_; }  // living and dead
   // file_bytes of living batches; any thread.
   uint64_t LivingBytes() const { return living_bytes_.load(std::memory_order_relaxed); }
   // At start-up: puts back a batch that was living at the clean stop, under the number its slots
