@@ -16,7 +16,13 @@ namespace terraced::support {
 namespace {
 
 // What makes a run count.
+#ifdef __SANITIZE_THREAD__
+// Ten times slower workers leave the demoter behind: that run is there for the races, the one that counts as a
+// proof of freshness is the Release build's.
+constexpr double kFlashShareMin = 0.15;  // of all gets
+#else
 constexpr double kFlashShareMin = 0.30;  // of all gets
+#endif
 constexpr uint64_t kCancelledMin =
     1'000;  // demoted records changed while their batch was in flight
 constexpr std::chrono::seconds kMutantPatience{240};
