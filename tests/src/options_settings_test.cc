@@ -23,7 +23,7 @@ Settings SettingsOf(std::initializer_list<const char*> arguments) {
 }
 
 // Names, order and values as memcached 1.6.18 answers them without options, as far as the features
-// exist; slab_automove_window and dump_enabled differ on purpose.
+// exist; dump_enabled differs on purpose.
 TEST(OptionsSettingsTest, DefaultsAreMemcachedsInMemcachedsOrder) {
   const std::pair<std::string, std::string> expected[] = {{"maxbytes", "67108864"},
                                                           {"maxconns", "1024"},
@@ -54,7 +54,7 @@ TEST(OptionsSettingsTest, DefaultsAreMemcachedsInMemcachedsOrder) {
                                                           {"slab_reassign", "yes"},
                                                           {"slab_automove", "1"},
                                                           {"slab_automove_ratio", "0.80"},
-                                                          {"slab_automove_window", "10"},
+                                                          {"slab_automove_window", "30"},
                                                           {"slab_chunk_max", "524288"},
                                                           {"lru_crawler", "yes"},
                                                           {"lru_crawler_sleep", "100"},
