@@ -64,6 +64,8 @@ Shard::FlashAnswer Shard::AskFlash(const Key& key, const Moment& moment, Evidenc
     return {.kind = Kind::kNeedsFlash, .slot = {}};
   }
   if (fill->Failed()) return {.kind = Kind::kFailed, .slot = {}};
+  // A caller that prepared itself for another record reads again what stands now, not what stood.
+  evidence->need = slots;
   const Fill::Try* const found = fill->Newest(slots);
   if (found == nullptr) {
     ++commands.flash_read_misses;
