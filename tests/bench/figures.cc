@@ -11,8 +11,9 @@
 #include <random>
 #include <thread>
 
-#include "tests/e2e/servers.h"
+#include "tests/support/daemon.h"
 #include "tests/support/load.h"
+#include "tests/support/servers.h"
 #include "tests/support/stat_names.h"
 
 namespace terraced::support {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <random>
 
 #include "tests/e2e/flash_fixture.h"
@@ -26,12 +27,21 @@ class BadInputTest : public FlashFixture {
     client_.reset();
     EXPECT_EQ(daemon_->Stop(SIGTERM), 0) << daemon_->Stderr();
   }
-  // Asks until as many connections are open as should be; the server learns of a close only by and by.
-  void ExpectConnections(uint64_t count) {
+  // Runs `body`, which opens `opened` connections and closes them; as many must be open then as before. The
+  // server learns of both only by and by: of a connection that it has not yet accepted, nobody knows.
+  void ExpectAllClosed(uint64_t opened, const std::function<void()>& body) {
+    const uint64_t total = client_->Stat(kStatTotalConnections) + opened;
+    const uint64_t before = client_->Stat(kStatCurrConnections);
+    ASSERT_NO_FATAL_FAILURE(body());
     const auto end = std::chrono::steady_clock::now() + kSoon;
-    while (client_->Stat(kStatCurrConnections) > count && std::chrono::steady_clock::now() < end) {
+    const auto closed = [&] {
+      return client_->Stat(kStatTotalConnections) >= total &&
+             client_->Stat(kStatCurrConnections) <= before;
+    };
+    while (!closed() && std::chrono::steady_clock::now() < end) {
     }
-    EXPECT_LE(client_->Stat(kStatCurrConnections), count);
+    EXPECT_GE(client_->Stat(kStatTotalConnections), total);
+    EXPECT_LE(client_->Stat(kStatCurrConnections), before);
   }
   // Sends without ever reading; stops when the server takes no more for a while.
   static size_t PushWithoutReading(Client& client, const std::string& request, size_t bytes_max) {
@@ -51,15 +61,15 @@ class BadInputTest : public FlashFixture {
 
 TEST_F(BadInputTest, AClientThatVanishesInAValueLeavesTheOldOne) {
   ASSERT_EQ(client_->Set("k", "old"), "STORED\r\n");
-  const uint64_t connections = client_->Stat(kStatCurrConnections);
-  for (int i = 0; i < 300; ++i) {
-    const std::unique_ptr<Client> other = daemon_->Connect();
-    const size_t announced = i % 3 == 0 ? 900'000 : 10'000;
-    const std::string part(static_cast<size_t>(i) * 30, 'x');
-    ASSERT_TRUE(other->Send("set k 0 0 " + std::to_string(announced) + "\r\n" + part).ok());
-    other->CloseNow(i % 2 == 0);
-  }
-  ExpectConnections(connections);
+  ExpectAllClosed(300, [this] {
+    for (int i = 0; i < 300; ++i) {
+      const std::unique_ptr<Client> other = daemon_->Connect();
+      const size_t announced = i % 3 == 0 ? 900'000 : 10'000;
+      const std::string part(static_cast<size_t>(i) * 30, 'x');
+      ASSERT_TRUE(other->Send("set k 0 0 " + std::to_string(announced) + "\r\n" + part).ok());
+      other->CloseNow(i % 2 == 0);
+    }
+  });
   EXPECT_EQ(client_->Get("k"), "old");
 }
 
@@ -79,18 +89,18 @@ TEST_F(BadInputTest, AClientThatVanishesWhileFlashIsReadHurtsNobody) {
   }
   ASSERT_NO_FATAL_FAILURE(DemoteAll());
   ASSERT_EQ(Ask("debug delay fill_read 5\r\n"), "OK\r\n");
-  const uint64_t connections = client_->Stat(kStatCurrConnections);
-  for (int i = 0; i < 60; ++i) {
-    const std::unique_ptr<Client> other = daemon_->Connect();
-    const std::string key = "f" + std::to_string(i);
-    ASSERT_TRUE(other
-                    ->Send("get " + key + " f1 f2 f3\r\nincr " + key + " 1\r\ngets " + key +
-                           "\r\ntouch " + key + " 0\r\n")
-                    .ok());
-    other->CloseNow(i % 2 == 0);
-  }
-  ASSERT_EQ(Ask("debug delay fill_read 0\r\n"), "OK\r\n");
-  ExpectConnections(connections);
+  ExpectAllClosed(60, [this] {
+    for (int i = 0; i < 60; ++i) {
+      const std::unique_ptr<Client> other = daemon_->Connect();
+      const std::string key = "f" + std::to_string(i);
+      ASSERT_TRUE(other
+                      ->Send("get " + key + " f1 f2 f3\r\nincr " + key + " 1\r\ngets " + key +
+                             "\r\ntouch " + key + " 0\r\n")
+                      .ok());
+      other->CloseNow(i % 2 == 0);
+    }
+    ASSERT_EQ(Ask("debug delay fill_read 0\r\n"), "OK\r\n");
+  });
   for (int i = 0; i < 100; ++i) {
     const std::string key = "f" + std::to_string(i);
     ASSERT_EQ(client_->Get(key), ValueOf(key, 1'000));
@@ -100,17 +110,17 @@ TEST_F(BadInputTest, AClientThatVanishesWhileFlashIsReadHurtsNobody) {
 TEST_F(BadInputTest, BinaryGarbageHurtsNobody) {
   const uint64_t seed = Seed();
   std::mt19937_64 random(seed);
-  const uint64_t connections = client_->Stat(kStatCurrConnections);
-  for (int i = 0; i < 200; ++i) {
-    const std::unique_ptr<Client> other = daemon_->Connect();
-    std::string garbage(1 + random() % 20'000, '\0');
-    for (char& byte : garbage) byte = static_cast<char>(random() & 0xff);
-    if (i % 4 == 0) garbage[0] = '\x80';  // the binary protocol's magic
-    (void)other->Send(garbage);           // the server may close at any byte
-    other->CloseNow(i % 2 == 0);
-    ASSERT_EQ(client_->Get("witness"), "unharmed") << "seed " << seed << ", connection " << i;
-  }
-  ExpectConnections(connections);
+  ExpectAllClosed(200, [&] {
+    for (int i = 0; i < 200; ++i) {
+      const std::unique_ptr<Client> other = daemon_->Connect();
+      std::string garbage(1 + random() % 20'000, '\0');
+      for (char& byte : garbage) byte = static_cast<char>(random() & 0xff);
+      if (i % 4 == 0) garbage[0] = '\x80';  // the binary protocol's magic
+      (void)other->Send(garbage);           // the server may close at any byte
+      other->CloseNow(i % 2 == 0);
+      ASSERT_EQ(client_->Get("witness"), "unharmed") << "seed " << seed << ", connection " << i;
+    }
+  });
 }
 
 TEST_F(BadInputTest, ALineWithoutEndClosesTheConnection) {

@@ -13,10 +13,10 @@
 #include <string>
 #include <vector>
 
-#include "tests/e2e/servers.h"
 #include "tests/support/client.h"
 #include "tests/support/daemon.h"
 #include "tests/support/process.h"
+#include "tests/support/servers.h"
 
 namespace terraced {
 namespace {

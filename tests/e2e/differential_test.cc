@@ -7,8 +7,9 @@
 #include <cstdio>
 #include <deque>
 
-#include "tests/e2e/servers.h"
+#include "tests/support/daemon.h"
 #include "tests/support/differential.h"
+#include "tests/support/servers.h"
 #include "tests/support/stat_names.h"
 
 namespace terraced::support {

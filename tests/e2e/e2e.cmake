@@ -15,8 +15,7 @@ endif()
 
 if(TARGET e2e_tests)
   add_dependencies(e2e_tests terraced)
-  target_compile_definitions(e2e_tests PRIVATE
-    TERRACED_DAEMON="$<TARGET_FILE:terraced>" TERRACED_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_compile_definitions(e2e_tests PRIVATE TERRACED_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   if(TARGET terraced_mutants)
     add_dependencies(e2e_tests terraced_mutants)
     target_compile_definitions(e2e_tests PRIVATE
@@ -27,5 +26,4 @@ endif()
 # Measurements (tests/bench/figures.cc): run by hand, never by ctest.
 add_executable(figures EXCLUDE_FROM_ALL bench/figures.cc)
 target_link_libraries(figures PRIVATE terraced_test_support terraced_base)
-target_compile_definitions(figures PRIVATE TERRACED_DAEMON="$<TARGET_FILE:terraced>")
 add_dependencies(figures terraced)

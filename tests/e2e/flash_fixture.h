@@ -9,7 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "tests/e2e/servers.h"
+#include "tests/support/daemon.h"
+#include "tests/support/servers.h"
 #include "tests/support/stat_names.h"
 
 namespace terraced::support {

@@ -2,9 +2,10 @@
 // known: memcached must pass, a proxy that replays old values must not.
 #include <gtest/gtest.h>
 
-#include "tests/e2e/servers.h"
+#include "tests/support/daemon.h"
 #include "tests/support/history.h"
 #include "tests/support/history_runner.h"
+#include "tests/support/servers.h"
 #include "tests/support/stale_proxy.h"
 
 namespace terraced::support {

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "tests/e2e/servers.h"
 #include "tests/support/client.h"
 #include "tests/support/daemon.h"
+#include "tests/support/servers.h"
 
 namespace terraced::support {
 namespace {

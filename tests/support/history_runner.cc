@@ -17,6 +17,9 @@ constexpr size_t kKeptViolations = 5;
 constexpr uint32_t kWindowKeys = 200;  // where a quarter of all traffic meets
 constexpr uint64_t kWindowMoveUs = 100'000;
 constexpr auto kStartedAgain = std::chrono::milliseconds(50);
+constexpr uint64_t kAbsent = ~uint64_t{0};
+constexpr int kColdTries = 8;
+constexpr int kColdWaits = 10;  // of a millisecond
 
 // Sync points that a thread passes once a record, not once a batch: long delays there would stop the show.
 bool IsPerRecord(SyncPoint point) {
@@ -28,7 +31,8 @@ class HistoryRun {
   explicit HistoryRun(const HistoryLoad& load)
       : load_(load),
         keys_{.text_keys = load.text_keys, .number_keys = load.number_keys},
-        history_(keys_.Count() + 1) {}  // and the key of the ambush
+        history_(keys_.Count() + 1),  // and the key of the ambush
+        last_use_(keys_.Count()) {}
 
   HistoryReport Run();
 
@@ -47,6 +51,8 @@ class HistoryRun {
   bool GetOnce(Random& random, Client& client);
   bool ShiftDelay(Random& random, Client& client);
   size_t AnyKey(Random& random) const;
+  // A key that should be on flash and nowhere else; any key where no such is at hand.
+  size_t ColdKey(Random& random) const;
   // Runs `body` on a thread with a connection of its own.
   void StartThread(const std::function<void(Client&)>& body);
   // Waits in small steps, so that the end of the run is noticed.
@@ -65,8 +71,11 @@ class HistoryRun {
   std::atomic<uint64_t> changes_{0};
   std::atomic<uint64_t> flushes_{0};
   std::atomic<uint64_t> demotes_{0};
-  std::atomic<uint32_t> filled_writers_{
-      0};  // those that have set all their keys since the last flush
+  // Those that have set all their keys since the last flush.
+  std::atomic<uint32_t> filled_writers_{0};
+  std::atomic<bool> may_flush_{true};
+  // By key: demotes_ when it was last changed or got; kAbsent after a get that missed.
+  std::vector<std::atomic<uint64_t>> last_use_;
   Mutex mutex_;
   std::vector<std::string> violations_ TERRACED_GUARDED_BY(mutex_);
   std::vector<std::string> errors_ TERRACED_GUARDED_BY(mutex_);
@@ -103,6 +112,22 @@ size_t HistoryRun::AnyKey(Random& random) const {
   return (window + (die >> 8) % kWindowKeys) % count;
 }
 
+size_t HistoryRun::ColdKey(Random& random) const {
+  if (!load_.demotes) return AnyKey(random);
+  // Clients outrun the demoter: then they wait for it, or most gets would be answered from RAM.
+  for (int wait = 0; wait < kColdWaits && !Over(); ++wait) {
+    const uint64_t demotes = demotes_.load(std::memory_order_relaxed);
+    for (int i = 0; i < kColdTries; ++i) {
+      const size_t key = random() % keys_.Count();
+      const uint64_t used = last_use_[key].load(std::memory_order_relaxed);
+      // The demote that was under way at its last use may have missed it, the next one has not.
+      if (used != kAbsent && used + 2 <= demotes) return key;
+    }
+    Pause(std::chrono::milliseconds(1));
+  }
+  return AnyKey(random);
+}
+
 void HistoryRun::Writer(uint32_t index, Client& client) {
   Random random(load_.seed * 1'000 + index);
   HistoryWriter writer(index, load_.seed * 2'000 + index, keys_, load_.value_bytes_max, history_,
@@ -113,9 +138,10 @@ void HistoryRun::Writer(uint32_t index, Client& client) {
   while (!Over()) {
     Violation violation;
     Status status;
+    size_t key = fill;
     if (filled_after != flushes_) {
       filled_after = flushes_;
-      fill = index;
+      key = fill = index;
       reported = false;
     }
     if (fill >= keys_.Count() && !reported) {
@@ -128,10 +154,11 @@ void HistoryRun::Writer(uint32_t index, Client& client) {
     } else {
       // Each key has one writer: the next one that is ours.
       const size_t any = AnyKey(random);
-      const size_t key = any - any % load_.writers + index;
+      key = any - any % load_.writers + index;
       if (key >= keys_.Count()) continue;
       status = writer.ChangeOnce(key, &violation);
     }
+    last_use_[key].store(demotes_, std::memory_order_relaxed);
     changes_.fetch_add(1, std::memory_order_relaxed);
     if (!status.ok() && !Over()) return Error("writer: " + std::string(status.message()));
     if (!Judge(std::move(violation))) return;
@@ -143,7 +170,7 @@ bool HistoryRun::GetOnce(Random& random, Client& client) {
   const size_t count = random() % 3 == 0 ? 2 + random() % (asked.size() - 1) : 1;
   std::string request = random() % 4 == 0 ? "gets" : "get";
   for (size_t i = 0; i < count; ++i) {
-    asked[i] = AnyKey(random);
+    asked[i] = random() % 2 == 0 ? ColdKey(random) : AnyKey(random);
     request.append(" ").append(HistoryKeys::Name(asked[i]));
   }
   request.append("\r\n");
@@ -156,6 +183,7 @@ bool HistoryRun::GetOnce(Random& random, Client& client) {
   }
   gets_.fetch_add(count, std::memory_order_relaxed);
   size_t at = 0;  // hits come in the order of the keys
+  for (size_t i = 0; i < count; ++i) last_use_[asked[i]].store(kAbsent, std::memory_order_relaxed);
   for (const ValueBlock& block : ParseValues(reply)) {
     while (at < count && HistoryKeys::Name(asked[at]) != block.key) ++at;
     if (at == count) {
@@ -163,6 +191,7 @@ bool HistoryRun::GetOnce(Random& random, Client& client) {
       return false;
     }
     hits_.fetch_add(1, std::memory_order_relaxed);
+    last_use_[asked[at]].store(demotes_, std::memory_order_relaxed);
     if (!Judge(history_.JudgeHit(asked[at++], block.data, begin, end))) return false;
   }
   return true;
@@ -208,7 +237,7 @@ void HistoryRun::Flusher(Client& client) {
     Pause(load_.flush_every);
     // A flush before the keys are back would leave little to get, and nothing to get from flash.
     while (!Over() && filled_writers_ < load_.writers) Pause(kStartedAgain);
-    if (Over()) return;
+    if (Over() || !may_flush_) return;
     filled_writers_ = 0;
     const size_t flush = history_.BeginFlush(Moment::Now());
     const std::string reply = client.Ask("flush_all\r\n");
@@ -240,6 +269,8 @@ void HistoryRun::Filler(Client& client) {
 void HistoryRun::Supervise(Client& client) {
   const auto begin = std::chrono::steady_clock::now();
   while (!Over() && std::chrono::steady_clock::now() - begin < load_.duration) Pause(kStartedAgain);
+  // What is still missing then is traffic on flash, second chances for one: they take a tier that fills up.
+  may_flush_ = false;
   while (!Over() && load_.enough && !(enough_ = load_.enough(client)) &&
          std::chrono::steady_clock::now() - begin < load_.longest) {
     Pause(std::chrono::milliseconds(1'000));

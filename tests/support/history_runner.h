@@ -1,7 +1,8 @@
 // HistoryRunner: the load of the history checker. Writers change keys (each key belongs to one writer), readers
-// get them, a demoter pushes everything to flash and shifts delays from one sync point to another, a flusher
-// flushes now and then, a filler stores keys that nobody asks for, so that the flash tier turns over and its
-// index grows. Every reply is judged by a History. The first violation ends the run.
+// get them, half of them among those that should be on flash alone by then, a demoter pushes everything to flash
+// and shifts delays from one sync point to another, a flusher flushes now and then, a filler stores keys that
+// nobody asks for, so that the flash tier turns over and its index grows. Every reply is judged by a History. The
+// first violation ends the run.
 // Threads: RunHistory starts and joins its own.
 // Errors: a reply that should not come (no answer, garbage) is an error of the run, not a violation.
 #pragma once
@@ -20,7 +21,7 @@ struct HistoryLoad {
   int port = 0;
   uint64_t seed = 1;
   std::chrono::seconds duration{20};
-  // If `enough` is not yet true then, the run goes on until it is, but no longer than this.
+  // If `enough` is not yet true then, the run goes on until it is, without flushes, but no longer than this.
   std::chrono::seconds longest{120};
   std::function<bool(Client&)> enough;
   uint32_t writers = 2;

@@ -10,6 +10,7 @@ constexpr const char* kStatCmdGet = "cmd_get";
 constexpr const char* kStatEvictions = "evictions";
 constexpr const char* kStatCurrItems = "curr_items";
 constexpr const char* kStatCurrConnections = "curr_connections";
+constexpr const char* kStatTotalConnections = "total_connections";
 constexpr const char* kStatRejectedConnections = "rejected_connections";
 constexpr const char* kStatExtstoreWritten = "extstore_objects_written";
 // terraced's own.
