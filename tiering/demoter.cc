@@ -43,6 +43,7 @@ Demoter::Demoter(Tiers& tiers, uint64_t first_serial)
                                                               : batch_bytes_ / 2),
       admission_(tiers.options),
       keeper_(tiers, batch_bytes_),
+      grower_(tiers),
       next_serial_(first_serial) {}
 
 Demoter::~Demoter() {
@@ -136,7 +137,7 @@ void Demoter::Step() {
     if (may_write && UnderPressure() && IsWritten(WriteBatch(rules, true))) Wake();
   }
   AnswerRequests();
-  if (keeper_.GrowOne()) Wake();
+  if (grower_.GrowOne()) Wake();
   keeper_.SweepIfNeeded(tiers_.batches.UsedNumbers() + 256 >= storage::kBatchesMax);
   keeper_.VerifyRemovals();
 }
@@ -209,7 +210,7 @@ Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims
     static_cast<void>(tiers_.store->Drop(info.serial).ok());
     return Wrote::kFailed;
   }
-  keeper_.PrepareIndex(builder->EntriesPerPartition());
+  grower_.Prepare(builder->EntriesPerPartition());
   builder->Slot(*number, keep_hit_items);
   keeper_.Drop(victims.numbers);
   if (tiers_.batches.Live(*number) == 0) keeper_.Drop({*number});
@@ -260,7 +261,7 @@ uint64_t Demoter::Drain(uint64_t deadline_us, const std::function<bool()>& hurry
     const Wrote wrote = WriteBatch(rules, false);
     if (wrote == Wrote::kNothing) break;
     if (wrote == Wrote::kFailed) ++failures;
-    while (keeper_.GrowOne() && MonotonicUs() < deadline_us) {
+    while (grower_.GrowOne() && MonotonicUs() < deadline_us) {
     }
   }
   keeper_.DropFlushed();

@@ -19,6 +19,7 @@
 #include "tiering/admission_policy.h"
 #include "tiering/batch_builder.h"
 #include "tiering/flash_keeper.h"
+#include "tiering/index_grower.h"
 #include "tiering/tiers.h"
 
 namespace terraced::tiering {
@@ -82,6 +83,7 @@ class Demoter {
   // The writing thread's.
   AdmissionPolicy admission_;
   FlashKeeper keeper_;
+  IndexGrower grower_;
   uint64_t next_serial_;
   uint32_t failures_ = 0;
   uint64_t offline_since_us_ = 0;

@@ -14,11 +14,7 @@ using storage::Partition;
 
 namespace {
 
-constexpr double kIndexLoadMax =
-    0.90;  // before an addition; WantsGrowth has its own, slightly higher one
-constexpr int kGrowthsPerAddition = 24;
 constexpr uint32_t kBucketsPerHold = 256;
-constexpr size_t kHashesPerHold = 128;
 constexpr double kMostlyDead = 0.15;
 // Sweeping reads the whole index, so dead batches are gathered first.
 constexpr size_t kDeadBatchesPerSweep = 32;
@@ -172,86 +168,6 @@ void FlashKeeper::DropOverQuota() {
     over.push_back(number);
   }
   Drop(over);
-}
-
-void FlashKeeper::PrepareIndex(const std::array<uint32_t, kPartitions>& additions) {
-  for (Partition partition = 0; partition < kPartitions; ++partition) {
-    if (additions[partition] == 0) continue;
-    Shard& shard = *tiers_.shards[partition];
-    for (int i = 0; i < kGrowthsPerAddition; ++i) {
-      double wanted = 0;
-      double total = 0;
-      {
-        MutexLock lock(shard.mutex);
-        wanted = static_cast<double>(tiers_.index.SlotsUsed(partition) + additions[partition]);
-        total = static_cast<double>(tiers_.index.SlotsTotal(partition));
-      }
-      if (wanted <= total * kIndexLoadMax || !Grow(partition)) break;
-    }
-  }
-}
-
-bool FlashKeeper::GrowOne() {
-  for (Partition i = 0; i < kPartitions; ++i) {
-    const Partition partition = (next_to_grow_ + i) % kPartitions;
-    bool wants = false;
-    {
-      Shard& shard = *tiers_.shards[partition];
-      MutexLock lock(shard.mutex);
-      wants = tiers_.index.WantsGrowth(partition);
-    }
-    if (!wants) continue;
-    next_to_grow_ = (partition + 1) % kPartitions;
-    return Grow(partition);
-  }
-  return false;
-}
-
-bool FlashKeeper::Grow(Partition partition) {
-  Shard& shard = *tiers_.shards[partition];
-  {
-    MutexLock lock(shard.mutex);
-    tiers_.index.BeginGrowth(partition);
-  }
-  SyncPoints::Pass(SyncPoint::kGrowBegin);
-  bool full = false;
-  for (const BatchNumber number : tiers_.batches.Living()) {
-    if (CarryOverBatch(partition, tiers_.batches.Info(number).serial, &full)) continue;
-    // A list that cannot be read would lose its batch's slots; a new table that is too small,
-    // others'.
-    MutexLock lock(shard.mutex);
-    tiers_.index.AbandonGrowth(partition);
-    return false;
-  }
-  SyncPoints::Pass(SyncPoint::kGrowSwitch);
-  MutexLock lock(shard.mutex);
-  if (!tiers_.index.FinishGrowth(partition)) {
-    tiers_.index.AbandonGrowth(partition);
-    return false;
-  }
-  tiers_.counters.index_growths.fetch_add(1, std::memory_order_relaxed);
-  return true;
-}
-
-bool FlashKeeper::CarryOverBatch(Partition partition, uint64_t serial, bool* full) {
-  Shard& shard = *tiers_.shards[partition];
-  const uint64_t first = static_cast<uint64_t>(partition) << (64 - storage::kPartitionBits);
-  const uint64_t last = first | (~uint64_t{0} >> storage::kPartitionBits);
-  const Status status =
-      tiers_.store->Hashes(serial, first, last, [&](std::span<const uint64_t> hashes) {
-        while (!hashes.empty()) {
-          const auto slice = hashes.first(std::min(hashes.size(), kHashesPerHold));
-          MutexLock lock(shard.mutex);
-          for (const uint64_t hash : slice) {
-            if (tiers_.index.CarryOver(partition, hash, serial)) continue;
-            *full = true;
-            return false;
-          }
-          hashes = hashes.subspan(slice.size());
-        }
-        return true;
-      });
-  return status.ok() && !*full;
 }
 
 void FlashKeeper::SweepIfNeeded(bool now) {

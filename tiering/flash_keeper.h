@@ -1,6 +1,5 @@
-// FlashKeeper: keeps the flash tier within its quota and its index in shape: chooses and drops
-// batches, gathers second chances, grows partitions, sweeps the slots of dropped batches, tells
-// collisions from overwrites.
+// FlashKeeper: keeps the flash tier within its quota and its index clean: chooses and drops batches,
+// gathers second chances, sweeps the slots of dropped batches, tells collisions from overwrites.
 // Threads: the demoter's only (it is the one writer of BatchTable and BatchStore); takes shard
 // mutexes one at a time, a bounded number of slots per hold.
 // Errors: a store that fails costs the step, never correctness; what cannot be dropped now is
@@ -39,9 +38,6 @@ class FlashKeeper {
 
   // --- Index
   // --------------------------------------------------------------------------------------------
-  // Room for so many more slots in each partition; grows where the load is too high.
-  void PrepareIndex(const std::array<uint32_t, storage::kPartitions>& additions);
-  bool GrowOne();  // one partition that wants to; false: none does
   void SweepIfNeeded(bool now);
   void VerifyRemovals();
   // Files that no living batch owns: orphans of failed ingests. Once after start, and after every
@@ -51,15 +47,12 @@ class FlashKeeper {
   uint64_t QuotaBytes() const { return quota_bytes_; }
 
  private:
-  bool Grow(storage::Partition partition);
-  bool CarryOverBatch(storage::Partition partition, uint64_t serial, bool* full);
   void DropOne(storage::BatchNumber number);
   void Gather(storage::BatchNumber number, bool all, BatchBuilder* builder);
 
   Tiers& tiers_;
   const uint64_t batch_bytes_;
   const uint64_t quota_bytes_;
-  storage::Partition next_to_grow_ = 0;
 };
 
 }  // namespace terraced::tiering

@@ -17,6 +17,7 @@ namespace {
 
 constexpr uint32_t kBucketsTiny = 16;        // below it a quarter more is too little: double
 constexpr double kLoadLimit = 0.92;          // beyond, both buckets of a key begin to be full
+constexpr double kLoadAfterGrowth = 0.74;    // as a quarter more than the limit leaves
 constexpr double kLoadLimitWhenFull = 0.60;  // after a refusal: tiny tables fill unevenly
 
 constexpr uint32_t kSaveMagic = 0x50494654;  // "TFIP" in the file
@@ -279,14 +280,17 @@ bool FlashIndex::WantsGrowth(Partition partition) const {
   return load > kLoadLimit || (state.add_failed && load > kLoadLimitWhenFull);
 }
 
-void FlashIndex::BeginGrowth(Partition partition) {
+void FlashIndex::BeginGrowth(Partition partition, uint64_t slots) {
   TERRACED_CHECK(states_ != nullptr);
   State& state = states_[partition];
   const uint32_t count = std::max(state.table.Count(), state.outgrown_buckets);
-  const uint32_t more = count < kBucketsTiny ? count : count / 4;
+  const uint32_t larger = count + (count < kBucketsTiny ? count : count / 4);
+  const auto for_slots =
+      static_cast<uint64_t>(static_cast<double>(slots) / kLoadAfterGrowth) / kSlotsPerBucket;
+  const auto buckets = static_cast<uint32_t>(
+      std::min<uint64_t>(std::max<uint64_t>(larger, for_slots), kSlotBucketsMax));
   state.growth = nullptr;  // first, so that two growing tables never use memory at once
-  state.growth =
-      std::make_unique<Growth>(SlotTable(std::min(count + more, kSlotBucketsMax), &memory_bytes_));
+  state.growth = std::make_unique<Growth>(SlotTable(buckets, &memory_bytes_));
 }
 
 bool FlashIndex::CarryOver(Partition partition, uint64_t hash, uint64_t serial) {

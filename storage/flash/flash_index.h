@@ -98,7 +98,9 @@ class FlashIndex {
   // slot there, or a deleted record would come back behind its living neighbour. So the hashes that
   // stand no longer matter as much as those that do.
   bool WantsGrowth(Partition partition) const;  // load over the limit, or an Add failed lately
-  void BeginGrowth(Partition partition);  // an empty, larger second table; abandons one there was
+  // An empty second table, at least a quarter larger and large enough for `slots` to leave room for growth;
+  // abandons one there was.
+  void BeginGrowth(Partition partition, uint64_t slots = 0);
   // If (identity, serial) stands in the old table, it is put into the new one, hit bit included.
   // False: the new table is full; abandon and begin again larger.
   bool CarryOver(Partition partition, uint64_t hash, uint64_t serial);
