@@ -17,6 +17,9 @@ namespace {
 // instead.
 constexpr uint32_t kStageBytesMax = 16U << 10;
 constexpr size_t kIdentitiesPerHold = 64;
+constexpr size_t kCacheLineBytes = 64;
+constexpr size_t kPrefetchBytes =
+    4 * kCacheLineBytes;  // of an item: header, key, and where the value begins
 
 }  // namespace
 
@@ -48,6 +51,7 @@ uint32_t BatchBuilder::Collect(Shard& shard, SlabClass slab_class, LruSegment se
       const Position tail = shard.ram.List(slab_class, segment).tail;
       if (tail == storage::kNoPosition) break;
       Item* const item = tiers_.arena->ItemAt(tail);
+      PrefetchItem(item->prev);  // the next one to be looked at
       // What was taken went to the head of COLD: a marked tail means that the list is through.
       if (item->Has(storage::kItemInBatch)) break;
       if (Examine(shard, item, moment, rules)) ++taken;
@@ -56,6 +60,12 @@ uint32_t BatchBuilder::Collect(Shard& shard, SlabClass slab_class, LruSegment se
   }
   EncodeStaged();
   return taken;
+}
+
+void BatchBuilder::PrefetchItem(Position position) const {
+  if (position == storage::kNoPosition) return;
+  const char* const item = reinterpret_cast<const char*>(tiers_.arena->ItemAt(position));
+  for (size_t at = 0; at < kPrefetchBytes; at += kCacheLineBytes) __builtin_prefetch(item + at);
 }
 
 bool BatchBuilder::Examine(Shard& shard, Item* item, const Moment& moment,
@@ -209,6 +219,13 @@ Item* BatchBuilder::ValidItem(Shard& shard, const Entry& entry) const {
   return marked && item->cas_unique == entry.cas_unique ? item : nullptr;
 }
 
+void BatchBuilder::PrefetchEntry(Shard& shard, const Entry& entry) const {
+  tiers_.index.Prefetch(shard.Number(), entry.hash);
+  if (entry.source != storage::kNoSerial) return;
+  shard.ram.Prefetch(entry.hash);
+  __builtin_prefetch(tiers_.arena->ItemAt(entry.position));
+}
+
 bool BatchBuilder::IsValid(Shard& shard, const Entry& entry, const Moment& moment) const {
   if (moment.epoch != epoch_) return false;
   if (entry.source == storage::kNoSerial) return ValidItem(shard, entry) != nullptr;
@@ -227,6 +244,7 @@ void BatchBuilder::Slot(storage::BatchNumber number, bool keep_hit_items) {
       MutexLock lock(shard.mutex);
       for (size_t i = begin; i < end; ++i) {
         entries_[i].identity = tiers_.index.Identity(partition, entries_[i].hash);
+        if (i < begin + kIdentitiesPerHold) PrefetchEntry(shard, entries_[i]);
       }
     }
     // Only this thread changes a table's geometry, so identities hold between the slices.

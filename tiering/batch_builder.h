@@ -78,6 +78,8 @@ class BatchBuilder {
     storage::ItemRef pinned;  // large values are encoded from where they lie
   };
 
+  void PrefetchItem(storage::Position position) const;
+  void PrefetchEntry(Shard& shard, const Entry& entry) const TERRACED_REQUIRES(shard.mutex);
   // True: the item was taken.
   bool Examine(Shard& shard, storage::Item* item, const Moment& moment, const CollectRules& rules)
       TERRACED_REQUIRES(shard.mutex);

@@ -249,7 +249,8 @@ TEST_F(FlashIndexGrowthTest, HitBitsAreCarriedOverAndMarkedInBothTables) {
 // The case that made rule 7 longer: two keys of one batch, strangers in the old table, share an
 // identity in the new one; one of them is dead.
 TEST_F(FlashIndexGrowthTest, ADeadRecordDoesNotReturnBehindANewNeighbour) {
-  Make(16);
+  constexpr uint32_t kOld = 64;
+  constexpr uint32_t kNew = 80;
   const auto identity = [](uint64_t hash, uint32_t buckets) {
     return SlotPlace::Of(hash, buckets).Identity();
   };
@@ -259,17 +260,17 @@ TEST_F(FlashIndexGrowthTest, ADeadRecordDoesNotReturnBehindANewNeighbour) {
     do {
       living = HashOf(static_cast<uint32_t>(random_()), 1);
       dead = HashOf(static_cast<uint32_t>(random_()), 1);
-    } while (identity(living, 16) == identity(dead, 16) ||
-             identity(living, 20) != identity(dead, 20));
+    } while (identity(living, kOld) == identity(dead, kOld) ||
+             identity(living, kNew) != identity(dead, kNew));
     const bool dead_first = pair % 2 == 0;
-    Make(16);
+    Make(kOld);
     const BatchNumber number = Open(++serial_);
     index_->Add(kPart, living, number, false);
     index_->BeginGrowth(kPart);
     index_->CarryOver(kPart, dead_first ? dead : living, serial_);
     index_->CarryOver(kPart, dead_first ? living : dead, serial_);
     ASSERT_TRUE(index_->FinishGrowth(kPart));
-    EXPECT_EQ(index_->SlotsTotal(kPart), 20U * 16);
+    EXPECT_EQ(index_->SlotsTotal(kPart), kNew * kSlotsPerBucket);
     EXPECT_TRUE(Find(dead).empty());
     EXPECT_TRUE(Find(living).empty()) << "lost, as a collision";
     EXPECT_EQ(index_->GrowthCollisions(), 1U);
