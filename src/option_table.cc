@@ -134,7 +134,7 @@ constexpr OptionSpec kOptions[] = {
      "UDP is not served; 0 is accepted"},
     {"disable-cas", 'C', "", kSwitch, Server<&ServerOptions::cas_enabled>, {}, "", kNetwork,
      kClears,
-     "show 0 for every CAS unique"},
+     "show 0 for every CAS unique; cas stores nothing"},
     {"disable-flush-all", 'F', "", kSwitch, Server<&ServerOptions::flush_enabled>, {}, "", kNetwork,
      kClears,
      "refuse flush_all"},

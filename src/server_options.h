@@ -16,7 +16,7 @@ struct ServerOptions {
   uint32_t backlog = 1024;           // -b
   uint32_t worker_threads = 4;       // -t
   uint32_t requests_per_event = 20;  // -R
-  bool cas_enabled = true;           // -C turns it off: gets shows 0
+  bool cas_enabled = true;           // -C turns it off: gets shows 0, no cas stores
   bool maxconns_fast = true;
   uint32_t idle_timeout_s = 0;
   uint64_t item_bytes_max = 1ULL << 20;   // -I, shown and used to refuse early

@@ -39,6 +39,10 @@ Step HandleFlushAll(const CommandContext& context, const Request& request, tieri
     sink.Answer(request, Reply::kFlushNotAllowed);
     return Step::kDone;
   }
+  if (request.error != Reply::kNone) {
+    sink.Answer(request, request.error);
+    return Step::kDone;
+  }
   uint32_t due_s = 0;
   if (request.exptime > 0) {
     due_s = AbsoluteExptime(request.exptime, context.clock);

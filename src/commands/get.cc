@@ -5,7 +5,8 @@ namespace terraced::server {
 
 Step HandleGet(const CommandContext& context, const Request& request, tiering::Evidence* evidence,
                ReplySink& sink) {
-  const tiering::Outcome outcome = context.cache.Get(request.key, evidence, sink.Value(request));
+  tiering::ValueSink& value = sink.Value(request, context.options.cas_enabled);
+  const tiering::Outcome outcome = context.cache.Get(request.key, evidence, value);
   // A read that failed or took too long is a miss for a plain get: the cache has counted it as such.
   return outcome == tiering::Outcome::kNeedsFlash ? Step::kNeedsFlash : Step::kDone;
 }
@@ -13,7 +14,8 @@ Step HandleGet(const CommandContext& context, const Request& request, tiering::E
 Step HandleGetAndTouch(const CommandContext& context, const Request& request,
                        tiering::Evidence* evidence, ReplySink& sink) {
   const uint32_t exptime_s = AbsoluteExptime(request.exptime, context.clock);
-  switch (context.cache.GetAndTouch(request.key, exptime_s, evidence, sink.Value(request))) {
+  tiering::ValueSink& value = sink.Value(request, context.options.cas_enabled);
+  switch (context.cache.GetAndTouch(request.key, exptime_s, evidence, value)) {
     case tiering::Outcome::kNeedsFlash:
       return Step::kNeedsFlash;
     case tiering::Outcome::kFlashFailed:

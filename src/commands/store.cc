@@ -62,9 +62,11 @@ tiering::AllocateResult BeginStore(const CommandContext& context, const Request&
 
 Step HandleStore(const CommandContext& context, const Request& request, tiering::Evidence* evidence,
                  ReplySink& sink) {
+  // With -C no CAS unique matches: items are numbered from 1.
+  const uint64_t compare_cas = context.options.cas_enabled ? request.number : 0;
   uint64_t cas_unique = 0;
   const tiering::Outcome outcome =
-      context.cache.Store(request.key, ModeOf(request.command->verb), request.draft, request.number,
+      context.cache.Store(request.key, ModeOf(request.command->verb), request.draft, compare_cas,
                           evidence, &cas_unique);
   if (outcome == tiering::Outcome::kNeedsFlash) return Step::kNeedsFlash;
   sink.Answer(request, ReplyTo(outcome));

@@ -31,8 +31,9 @@ class ReplySink {
   // Silent where the request said noreply.
   virtual void Answer(const Request& request, Reply reply) = 0;
   virtual void Number(const Request& request, uint64_t value) = 0;
-  // Where the value of a hit of request.key goes; good for one call of the cache.
-  virtual tiering::ValueSink& Value(const Request& request) = 0;
+  // Where the value of a hit of request.key goes; good for one call of the cache. Without `cas_enabled` (-C) its
+  // CAS unique is shown as 0.
+  virtual tiering::ValueSink& Value(const Request& request, bool cas_enabled) = 0;
   // After the last key of a command with many.
   virtual void End(const Request& request) = 0;
   virtual void Stat(std::string_view name, std::string_view value) = 0;

@@ -37,7 +37,8 @@ struct Request {
   std::array<std::string_view, kArgumentsMax>
       arguments;  // administration: the words after the command
   uint8_t argument_count = 0;
-  Reply error = Reply::kNone;  // the request was refused by the codec, with this answer
+  Reply error =
+      Reply::kNone;  // what the codec has against it: the answer of HandleRefused, or of flush_all
   bool noreply = false;
   bool more = false;  // further keys of the same command follow in the next Request
 };

@@ -128,16 +128,18 @@ bool IsGoodDelete(const Tokens& tokens, bool noreply) {
   return tokens.count == 3 ? zero || noreply : zero && noreply;
 }
 
-Reply FillFlush(const Tokens& tokens, Request* request) {
-  if (tokens.count == (request->noreply ? 2U : 1U)) return Reply::kNone;
-  return ParseSigned(tokens.words[1], &request->exptime) ? Reply::kNone : Reply::kBadExptime;
+// A bad time is left to the handler: a daemon that refuses flush_all says so first.
+void FillFlush(const Tokens& tokens, Request* request) {
+  if (tokens.count == (request->noreply ? 2U : 1U)) return;
+  if (!ParseSigned(tokens.words[1], &request->exptime)) request->error = Reply::kBadExptime;
 }
 
 // What is wrong with the arguments, in memcached's order of looking at them.
 Reply FillArguments(const Tokens& tokens, Request* request) {
   switch (request->command->verb) {
     case Verb::kFlushAll:
-      return FillFlush(tokens, request);
+      FillFlush(tokens, request);
+      return Reply::kNone;
     case Verb::kVerbosity:
       return ParseUnsigned(tokens.words[1], &request->number) ? Reply::kNone : Reply::kBadLine;
     case Verb::kDelete:
@@ -188,8 +190,9 @@ bool ParseSigned(std::string_view token, int64_t* value) {
   uint64_t magnitude = 0;
   if (!ParseDigits(token, &negative, &magnitude)) return false;
   constexpr auto kMax = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
-  if (magnitude > kMax) return false;
-  *value = negative ? -static_cast<int64_t>(magnitude) : static_cast<int64_t>(magnitude);
+  if (magnitude > kMax + (negative ? 1 : 0)) return false;
+  // Negated without a sign: -2^63 has no positive counterpart.
+  *value = static_cast<int64_t>(negative ? 0 - magnitude : magnitude);
   return true;
 }
 

@@ -72,9 +72,10 @@ void TextReply::Number(const Request& request, uint64_t value) {
   Write({text.data(), static_cast<size_t>(end - text.data())});
 }
 
-tiering::ValueSink& TextReply::Value(const Request& request) {
+tiering::ValueSink& TextReply::Value(const Request& request, bool cas_enabled) {
   key_ = request.key.bytes;
   with_cas_ = request.command->Has(kAnswersCas);
+  cas_enabled_ = cas_enabled;
   return *this;
 }
 
@@ -103,7 +104,7 @@ char* TextReply::WriteHeader(const tiering::ItemMeta& meta, char* to) const {
   to = AppendNumber(to, meta.value_bytes);
   if (with_cas_) {
     *to++ = ' ';
-    to = AppendNumber(to, meta.cas_unique);
+    to = AppendNumber(to, cas_enabled_ ? meta.cas_unique : 0);
   }
   return Append(to, kLineEnd);
 }

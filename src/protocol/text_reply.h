@@ -23,7 +23,7 @@ class TextReply final : public ReplySink, private tiering::ValueSink {
 
   void Answer(const Request& request, Reply reply) override;
   void Number(const Request& request, uint64_t value) override;
-  tiering::ValueSink& Value(const Request& request) override;
+  tiering::ValueSink& Value(const Request& request, bool cas_enabled) override;
   void End(const Request& request) override;
   void Stat(std::string_view name, std::string_view value) override;
 
@@ -38,6 +38,7 @@ class TextReply final : public ReplySink, private tiering::ValueSink {
   int connection_ = -1;
   std::string_view key_;
   bool with_cas_ = false;
+  bool cas_enabled_ = true;
 };
 
 // The text of a fixed reply, line end included.

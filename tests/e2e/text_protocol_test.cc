@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -162,6 +164,8 @@ std::vector<std::string> StoreCases() {
       "set k 0 abc 1\r\na\r\n",
       "set k 0 1a 1\r\na\r\n",
       "set k 0 9223372036854775808 1\r\na\r\n",
+      "set k 0 -9223372036854775808 1\r\na\r\n",
+      "set k 0 -9223372036854775809 1\r\na\r\n",
       "set k 0 0 abc\r\na\r\n",
       "set k 0 0 -1\r\na\r\n",
       "set k 0 0 1a\r\na\r\n",
@@ -251,6 +255,8 @@ std::vector<std::string> OtherCases() {
       set + "touch k 100\r\nget k\r\n",
       set + "touch k -1\r\nget k\r\n",
       "touch k 9223372036854775808\r\n",
+      set + "touch k -9223372036854775808\r\n",
+      "touch k -9223372036854775809\r\n",
       "incr\r\n",
       "incr k\r\n",
       "incr none 1\r\n",
@@ -282,6 +288,8 @@ std::vector<std::string> OtherCases() {
       "set n 0 0 21\r\n000000000000000000001\r\nincr n 1\r\nget n\r\n",
       "set n 0 0 3\r\nabc\r\nincr n 1 noreply\r\n",
       "set n 0 0 1\r\n5\r\nincr n 5 noreply\r\nget n\r\n",
+      set + "gat -9223372036854775808 k\r\n",
+      set + "flush_all -9223372036854775808\r\nget k\r\n",
       "flush_all x\r\n",
       "flush_all 1a\r\n",
       "flush_all 0 x y\r\n",
@@ -312,23 +320,52 @@ std::vector<std::string> ClosingCases() {
   };
 }
 
+// For servers with -C: nobody's CAS unique is shown, and none matches.
+std::vector<std::string> CasCases() {
+  const std::string set = "set k 0 0 1\r\na\r\n";
+  return {
+      set + "gets k k\r\n",
+      set + "gats 0 k\r\nget k\r\n",
+      set + "cas k 0 0 1 0\r\nb\r\ncas k 0 0 1 1\r\nb\r\nget k\r\n",
+      set + "cas k 0 0 1 2 noreply\r\nb\r\nget k\r\n",
+      "cas none 0 0 1 0\r\na\r\ncas none 0 0 1 1\r\na\r\n",
+      "cas k 0 0 1 x\r\na\r\n",
+      "set n 0 0 1\r\n1\r\nincr n 1\r\nappend n 0 0 1\r\n0\r\ngets n\r\ndelete n\r\n",
+  };
+}
+
+// For servers with -F.
+std::vector<std::string> FlushCases() {
+  const std::string set = "set k 0 0 1\r\na\r\n";
+  return {
+      set + "flush_all\r\nget k\r\n",
+      set + "flush_all 0\r\nflush_all -1\r\nget k\r\n",
+      set + "flush_all noreply\r\nget k\r\n",
+      "flush_all x\r\n",
+      "flush_all x noreply\r\n",
+      "flush_all 0 x y\r\n",
+  };
+}
+
 class TextProtocolTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    reference_ = Start(ReferenceBinary());
-    ours_ = Start(TerracedBinary());
+    reference_ = Start(ReferenceBinary()).release();
+    ours_ = Start(TerracedBinary()).release();
   }
   static void TearDownTestSuite() {
     delete reference_;
     delete ours_;
   }
-  static Daemon* Start(const std::string& binary) {
+  static std::unique_ptr<Daemon> Start(const std::string& binary,
+                                       const std::vector<std::string>& switches = {}) {
     DaemonSpec spec;
     spec.binary = binary;
     spec.arguments = {"-m", "256"};
+    spec.arguments.insert(spec.arguments.end(), switches.begin(), switches.end());
     Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(spec);
     EXPECT_TRUE(daemon.ok()) << daemon.status().message();
-    return daemon.ok() ? std::move(daemon).value().release() : nullptr;
+    return daemon.ok() ? std::move(daemon).value() : nullptr;
   }
   void SetUp() override { ASSERT_TRUE(reference_ != nullptr && ours_ != nullptr); }
 
@@ -348,13 +385,19 @@ class TextProtocolTest : public testing::Test {
   }
 
   static void Compare(const std::vector<std::string>& cases) {
+    Compare(*reference_, *ours_, cases);
+  }
+  static void Compare(const Daemon& reference, const Daemon& ours,
+                      const std::vector<std::string>& cases) {
     for (const std::string& request : cases) {
       // The mark of a pipeline must be the last: a request may hold `version` itself, so it is counted.
       const std::string marked =
           request + "delete k noreply\r\ntouch end_of_case 0\r\n" + std::string(kMark);
       const std::string expected =
-          Replies(*reference_, marked, "NOT_FOUND\r\n" + std::string(kMarkReply));
-      const std::string got = Replies(*ours_, marked, "NOT_FOUND\r\n" + std::string(kMarkReply));
+          Replies(reference, marked, "NOT_FOUND\r\n" + std::string(kMarkReply));
+      const std::string got = Replies(ours, marked, "NOT_FOUND\r\n" + std::string(kMarkReply));
+      // Two servers that both do not answer have not agreed on anything.
+      EXPECT_FALSE(expected.starts_with('<')) << Shown(request) << ": " << expected;
       EXPECT_EQ(got == expected, true)
           << "request: " << Shown(request) << "\nmemcached: " << Shown(expected)
           << "\nterraced:  " << Shown(got);
@@ -379,6 +422,19 @@ TEST_F(TextProtocolTest, AnswersStoresLikeMemcached) {
 }
 TEST_F(TextProtocolTest, AnswersOtherCommandsLikeMemcached) {
   Compare(OtherCases());
+}
+
+TEST_F(TextProtocolTest, ObeysTheSwitchesOfCommandsLikeMemcached) {
+  const std::unique_ptr<Daemon> reference = Start(ReferenceBinary(), {"-C", "-F"});
+  const std::unique_ptr<Daemon> ours = Start(TerracedBinary(), {"-C", "-F"});
+  ASSERT_TRUE(reference != nullptr && ours != nullptr);
+  Compare(*reference, *ours, CasCases());
+  Compare(*reference, *ours, FlushCases());
+  const std::unique_ptr<Client> expected = reference->Connect();
+  const std::unique_ptr<Client> got = ours->Connect();
+  for (const char* name : {"cas_hits", "cas_misses", "cas_badval"}) {
+    EXPECT_EQ(got->Stat(name), expected->Stat(name)) << name;
+  }
 }
 
 TEST_F(TextProtocolTest, HangsUpLikeMemcached) {

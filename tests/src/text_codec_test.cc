@@ -102,6 +102,7 @@ TEST(TextCodecTest, ReadsEveryCommand) {
       {"flush_all", "flush_all"},
       {"flush_all 10 noreply", "flush_all exptime=10 noreply"},
       {"flush_all noreply", "flush_all noreply"},
+      {"gat -9223372036854775808 a", "gat +a exptime=-9223372036854775808"},
       {"verbosity 2", "verbosity number=2"},
       {"stats", "stats"},
       {"stats items junk", "stats arg=items arg=junk"},
