@@ -99,6 +99,9 @@ std::string MaxConnections(const StatsInput& input) {
 std::string Threads(const StatsInput& input) {
   return Text(uint64_t{input.options.server.worker_threads});
 }
+std::string ReservedDescriptors(const StatsInput& input) {
+  return Text(DescriptorsNeeded(input.options) - input.options.server.connections_max);
+}
 std::string FlashRam(const StatsInput& input) {
   const FlashStats& flash = input.cache.flash;
   return Text(flash.index_bytes + flash.store.block_cache_bytes + flash.store.table_reader_bytes);
@@ -137,9 +140,21 @@ constexpr StatSpec kStats[] = {
      &Net<&ServerStats::rejected_connections>},
     {"connection_structures", kCount, kGauge, kGeneral, "connections held in memory",
      &Net<&ServerStats::curr_connections>},
+    {"response_obj_oom", kCount, kCounter, kGeneral, "always 0: the daemon ends where memory does",
+     &Zero},
+    {"response_obj_count", kCount, kGauge, kGeneral,
+     "always 0: replies are blocks, see read_buf_count", &Zero},
+    {"response_obj_bytes", kBytes, kGauge, kGeneral,
+     "always 0: replies are blocks, see read_buf_bytes", &Zero},
     {"read_buf_count", kCount, kGauge, kGeneral, "blocks of the connections' buffer pools",
      &Net<&ServerStats::read_buf_count>},
     {"read_buf_bytes", kBytes, kGauge, kGeneral, "their size", &Net<&ServerStats::read_buf_bytes>},
+    {"read_buf_bytes_free", kBytes, kGauge, kGeneral,
+     "always 0: free blocks are within read_buf_bytes", &Zero},
+    {"read_buf_oom", kCount, kCounter, kGeneral, "always 0: the daemon ends where memory does",
+     &Zero},
+    {"reserved_fds", kCount, kGauge, kGeneral, "open files it may have beside connections",
+     &ReservedDescriptors},
     {"cmd_get", kCount, kCounter, kGeneral, "keys asked for by get and gets",
      &Command<&CommandCounters::cmd_get>},
     {"cmd_set", kCount, kCounter, kGeneral, "store commands", &Command<&CommandCounters::cmd_set>},
@@ -207,8 +222,16 @@ constexpr StatSpec kStats[] = {
      &Cached<&CacheStats::hash_is_expanding>},
     {"slab_reassign_rescues", kCount, kCounter, kGeneral,
      "items moved out of a page that left its class", &Cached<&CacheStats::slab_reassign_rescues>},
+    {"slab_reassign_chunk_rescues", kCount, kCounter, kGeneral,
+     "always 0: chunks of large items are within slab_reassign_rescues", &Zero},
+    {"slab_reassign_evictions_nomem", kCount, kCounter, kGeneral,
+     "always 0: they are within evictions", &Zero},
+    {"slab_reassign_inline_reclaim", kCount, kCounter, kGeneral, "always 0: not counted by itself",
+     &Zero},
     {"slab_reassign_busy_items", kCount, kCounter, kGeneral, "items that were pinned then",
      &Cached<&CacheStats::slab_reassign_busy_items>},
+    {"slab_reassign_busy_deletes", kCount, kCounter, kGeneral,
+     "always 0: a page waits for pinned items, or stays", &Zero},
     {"slab_reassign_running", kFlag, kGauge, kGeneral, "whether a page is leaving its class",
      &Cached<&CacheStats::slab_reassign_running>},
     {"slabs_moved", kCount, kCounter, kGeneral, "pages moved between classes",
@@ -221,6 +244,18 @@ constexpr StatSpec kStats[] = {
      &Cached<&CacheStats::lru_maintainer_juggles>},
     {"malloc_fails", kCount, kCounter, kGeneral, "always 0: the daemon ends where memory does",
      &Zero},
+    {"log_worker_dropped", kCount, kCounter, kGeneral, "always 0: there is no watch command",
+     &Zero},
+    {"log_worker_written", kCount, kCounter, kGeneral, "always 0: there is no watch command",
+     &Zero},
+    {"log_watcher_skipped", kCount, kCounter, kGeneral, "always 0: there is no watch command",
+     &Zero},
+    {"log_watcher_sent", kCount, kCounter, kGeneral, "always 0: there is no watch command", &Zero},
+    {"log_watchers", kCount, kGauge, kGeneral, "always 0: there is no watch command", &Zero},
+    {"unexpected_napi_ids", kCount, kCounter, kGeneral,
+     "always 0: workers are not chosen by NAPI id", &Zero},
+    {"round_robin_fallback", kCount, kCounter, kGeneral,
+     "always 0: workers are not chosen by NAPI id", &Zero},
     {"bytes", kBytes, kGauge, kGeneral, "items in RAM: header, key and value",
      &Cached<&CacheStats::bytes>},
     {"curr_items", kCount, kGauge, kGeneral, "keys that can be answered, from RAM or flash",
@@ -256,6 +291,8 @@ constexpr StatSpec kStats[] = {
      &Sum<&ClassCounters::moves_within_lru>},
     {"direct_reclaims", kCount, kCounter, kGeneral, "stores that had to make room themselves",
      &Sum<&ClassCounters::direct_reclaims>},
+    {"lru_bumps_dropped", kCount, kCounter, kGeneral,
+     "always 0: reads move items under their shard mutex", &Zero},
 
     {"get_hits_ram", kCount, kCounter, kFlash, "get_hits answered from RAM",
      &Command<&CommandCounters::get_hits_ram>},

@@ -437,6 +437,16 @@ TEST_F(TextProtocolTest, ObeysTheSwitchesOfCommandsLikeMemcached) {
   }
 }
 
+// What monitoring reads must be there, whatever we have to say about it.
+TEST_F(TextProtocolTest, ShowsEveryStatisticThatMemcachedShows) {
+  const std::unique_ptr<Client> reference = reference_->Connect();
+  const std::unique_ptr<Client> ours = ours_->Connect();
+  const std::map<std::string, std::string> expected = reference->Stats();
+  const std::map<std::string, std::string> got = ours->Stats();
+  EXPECT_GT(expected.size(), 80U);
+  for (const auto& [name, value] : expected) EXPECT_TRUE(got.contains(name)) << name;
+}
+
 TEST_F(TextProtocolTest, HangsUpLikeMemcached) {
   for (const std::string& request : ClosingCases()) {
     std::string replies[2];
