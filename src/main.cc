@@ -140,6 +140,7 @@ Step Daemon::DropPrivileges() {
 }
 
 Step Daemon::StartLayers() {
+  ::umask(077);  // what a cache holds is nobody else's to read
   for (const std::string& notice : notices_) {
     Log::Write(LogLevel::kNotice, "terraced: %s", notice.c_str());
   }
@@ -212,14 +213,16 @@ ExitCode Daemon::Refuse(const Failure& failure) {
   if (original_stderr_ >= 0) ::dprintf(original_stderr_, "%s\n", line.c_str());
   server_.reset();
   cache_.reset();
-  pid_file_.Remove();
+  pid_file_.TakeBack();
   background_.Failed(failure.code);
   return failure.code;
 }
 
 ExitCode Main(std::span<const char* const> arguments) {
+  OpenMissingStdio();
   BlockSignals();
-  ::umask(077);  // what a cache holds is nobody else's to read
+  // Whatever root's own is: -u must get through the flash tier's parents, monitoring reads the pid file.
+  ::umask(022);
   Result<CommandLine> line = ParseCommandLine(arguments);
   if (!line.ok()) {
     std::fprintf(stderr, "terraced: %s\n", std::string(line.status().message()).c_str());

@@ -63,15 +63,39 @@ void PointStdioAtNull(bool stderr_too) {
   if (null > STDERR_FILENO) ::close(null);
 }
 
-// In the parent of a daemon: exits with the child's word.
+sigset_t HandledSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) sigaddset(&set, signal);
+  return set;
+}
+
+volatile pid_t g_starting_child = 0;  // for PassOn
+
+// Whoever ends the command that waits for its daemon does not want the daemon either.
+void PassOn(int signal) {
+  if (g_starting_child > 0) ::kill(g_starting_child, SIGTERM);
+  ::_exit(128 + signal);
+}
+
+// In the parent of a daemon: exits with the child's word, or for a signal.
 [[noreturn]] void FollowChild(int fd, pid_t child) {
+  g_starting_child = child;
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT}) {
+    ::signal(signal, &PassOn);
+    sigaddset(&set, signal);
+  }
+  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   unsigned char code = 0;
   ssize_t got = 0;
   do {
     got = ::read(fd, &code, 1);
   } while (got < 0 && errno == EINTR);
   if (got == 1) std::_Exit(code);
-  // The child ended without a word: a crash, or the kernel's doing.
+  // The child ended without a word: a crash, or the kernel's doing. Its number may soon be somebody else's.
+  g_starting_child = 0;
   int ended = 0;
   ::waitpid(child, &ended, 0);
   if (WIFSIGNALED(ended)) {
@@ -83,28 +107,34 @@ void PointStdioAtNull(bool stderr_too) {
                                                          : static_cast<int>(ExitCode::kFailure));
 }
 
-// The process that a pid file names, if it lives and is not this one; else 0.
+// The process that an open pid file names; 0: none.
+pid_t ProcessIn(int fd) {
+  std::array<char, 32> text;
+  const ssize_t got = ::pread(fd, text.data(), text.size(), 0);
+  pid_t pid = 0;
+  if (got > 0) std::from_chars(text.data(), text.data() + got, pid);
+  return std::max(pid, 0);
+}
+
+// The process that the file names, if it lives and is not this one; else 0.
 pid_t LiveProcessIn(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return 0;
-  std::array<char, 32> text;
-  const ssize_t got = ::read(fd, text.data(), text.size());
+  const pid_t pid = ProcessIn(fd);
   ::close(fd);
-  pid_t pid = 0;
-  if (got <= 0) return 0;
-  std::from_chars(text.data(), text.data() + got, pid);
-  if (pid <= 0 || pid == ::getpid()) return 0;
+  if (pid == 0 || pid == ::getpid()) return 0;
   return ::kill(pid, 0) == 0 || errno == EPERM ? pid : 0;
 }
 
-sigset_t HandledSignals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) sigaddset(&set, signal);
-  return set;
-}
-
 }  // namespace
+
+void OpenMissingStdio() {
+  int fd = -1;
+  do {
+    fd = ::open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd > STDERR_FILENO) ::close(fd);
+}
 
 // --- Background
 // -----------------------------------------------------------------------------------
@@ -162,9 +192,10 @@ PidFile::~PidFile() {
 }
 
 void PidFile::Write(const std::string& path) {
-  if (const pid_t pid = LiveProcessIn(path); pid != 0) {
+  const pid_t alive = LiveProcessIn(path);
+  if (alive != 0) {
     Log::Write(LogLevel::kNotice, "terraced: -P: %s names process %d, which is alive: replaced",
-               path.c_str(), static_cast<int>(pid));
+               path.c_str(), static_cast<int>(alive));
   }
   const Status status = ReplaceFile(path, std::to_string(::getpid()) + "\n");
   if (!status.ok()) {
@@ -172,17 +203,42 @@ void PidFile::Write(const std::string& path) {
     return;
   }
   path_ = path;
-  fd_ = ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+  replaced_ = alive;
+  fd_ = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 }
 
 void PidFile::Remove() {
-  if (path_.empty()) return;
-  if (::unlink(path_.c_str()) != 0 && fd_ >= 0 && ::ftruncate(fd_, 0) == 0) {
+  if (NamesThisProcess() && ::unlink(path_.c_str()) != 0 && ::ftruncate(fd_, 0) == 0) {
     Log::Write(LogLevel::kVerbose, "terraced: -P: emptied %s, its folder does not let it go",
                path_.c_str());
   }
+  Forget();
+}
+
+void PidFile::TakeBack() {
+  if (replaced_ == 0 || !NamesThisProcess()) {
+    Remove();
+    return;
+  }
+  // Through the descriptor: the user that was become may not replace the file in its folder.
+  if (::ftruncate(fd_, 0) == 0) {
+    static_cast<void>(WriteAll(fd_, std::to_string(replaced_) + "\n"));
+  }
+  Forget();
+}
+
+// By the descriptor: the folder may be closed to the user that was become. A file that another one took the place
+// of has no name any more.
+bool PidFile::NamesThisProcess() const {
+  struct stat status;
+  if (fd_ < 0 || ::fstat(fd_, &status) != 0) return false;
+  return status.st_nlink > 0 && ProcessIn(fd_) == ::getpid();
+}
+
+void PidFile::Forget() {
   if (fd_ >= 0) ::close(fd_);
   fd_ = -1;
+  replaced_ = 0;
   path_.clear();
 }
 

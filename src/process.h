@@ -28,9 +28,13 @@ enum class ExitCode : int {
   kSystem = 71,  // the system refuses: port, limits, fork
 };
 
+// Where stdin, stdout or stderr is closed, opens /dev/null in its place: the next file to be opened (a socket, the
+// flash tier's) would take its number otherwise, and log lines would go there. Before anything is opened.
+void OpenMissingStdio();
+
 // -d. The parent waits in Start() until the child calls Ready() or ends, then exits with the
-// child's word: 0, or the code the child exited with. Until then the child's errors go where the
-// parent's would.
+// child's word: 0, or the code the child exited with. SIGTERM and SIGINT end it earlier, and the
+// child as soon as that has started. Until then the child's errors go where the parent's would.
 class Background {
  public:
   Background() = default;
@@ -50,7 +54,8 @@ class Background {
   int ready_fd_ = -1;  // the pipe's end that the parent waits on
 };
 
-// -P: written at once and whole (a temporary file, then rename).
+// -P: written at once and whole (a temporary file, then rename). The file of a daemon that runs is handed back
+// where this start fails.
 class PidFile {
  public:
   PidFile() = default;
@@ -60,12 +65,19 @@ class PidFile {
   // Warns where the file names a live process. A file that cannot be written is a warning too, as
   // in memcached.
   void Write(const std::string& path);
-  // Empties the file where the user that was become may not remove it from its folder.
+  // Empties the file where the user that was become may not remove it from its folder. A file that names another
+  // process by now is left alone.
   void Remove();
+  // Of a start that failed: the file names again the live process that it named before; else it is removed.
+  void TakeBack();
 
  private:
-  std::string path_;  // empty: none was written
-  int fd_ = -1;       // opened while the process still could
+  bool NamesThisProcess() const;
+  void Forget();
+
+  std::string path_;    // empty: none was written
+  int fd_ = -1;         // opened while the process still could
+  pid_t replaced_ = 0;  // the live process that the file named before; 0: none
 };
 
 struct Account {

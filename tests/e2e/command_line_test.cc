@@ -3,11 +3,15 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -36,11 +40,11 @@ struct Ended {
 };
 
 // A shell sends the output of the daemon to two files; "$@" carries the arguments untouched.
-Ended RunDaemon(const std::vector<std::string>& arguments) {
+Ended RunDaemon(const std::vector<std::string>& arguments,
+                const std::string& program = support::TerracedBinary()) {
   const TempDirectory directory;
   support::ProcessSpec spec;
-  spec.arguments = {"/bin/sh", "-c", "exec \"$@\" >\"$OUT\" 2>\"$ERR\" </dev/null", "sh",
-                    support::TerracedBinary()};
+  spec.arguments = {"/bin/sh", "-c", "exec \"$@\" >\"$OUT\" 2>\"$ERR\" </dev/null", "sh", program};
   spec.arguments.insert(spec.arguments.end(), arguments.begin(), arguments.end());
   spec.environment = {{"OUT", directory.Sub("out")}, {"ERR", directory.Sub("err")}};
   Result<std::unique_ptr<Process>> process = Process::Start(spec);
@@ -53,10 +57,27 @@ Ended RunDaemon(const std::vector<std::string>& arguments) {
 }
 
 // With the user that root must name and a port nobody else has.
-Ended RunServing(std::vector<std::string> arguments) {
+Ended RunServing(std::vector<std::string> arguments,
+                 const std::string& program = support::TerracedBinary()) {
   arguments.insert(arguments.end(), {"-p", "-1", "-l", "127.0.0.1"});
   if (::geteuid() == 0) arguments.insert(arguments.end(), {"-u", "root"});
-  return RunDaemon(arguments);
+  return RunDaemon(arguments, program);
+}
+
+// More connections than a hard limit of 4096 open files bears. Whether that limit holds: a root with
+// CAP_SYS_RESOURCE may raise it up to fs.nr_open.
+constexpr const char* kManyConnections = "10000000";
+constexpr const char* kFewFiles = "ulimit -n 4096";
+bool FewFilesCanBeRaised() {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const struct rlimit few = {.rlim_cur = 4096, .rlim_max = 4096};
+    const struct rlimit many = {.rlim_cur = 10'000'000, .rlim_max = 10'000'000};
+    ::_exit(::setrlimit(RLIMIT_NOFILE, &few) != 0 || ::setrlimit(RLIMIT_NOFILE, &many) == 0);
+  }
+  int ended = 0;
+  EXPECT_EQ(::waitpid(child, &ended, 0), child);
+  return ended != 0;
 }
 
 void ExpectOneLine(const Ended& ended, const std::string& begin) {
@@ -128,11 +149,16 @@ TEST(CommandLineTest, RootMustNameAUserThatExists) {
   ExpectOneLine(unknown, "-u no-such-user-here: can't find the user");
 }
 
-TEST(CommandLineTest, WhatTheSystemRefusesExitsWithSeventyOne) {
-  const Ended files = RunServing({"-c", "10000000"});
+TEST(CommandLineTest, TooFewOpenFilesExitWithSeventyOne) {
+  if (FewFilesCanBeRaised()) GTEST_SKIP() << "this user may have as many open files as it likes";
+  const TempDirectory directory;
+  const Ended files =
+      RunServing({"-c", kManyConnections}, support::TerracedAfter(directory.Path(), kFewFiles));
   EXPECT_EQ(files.code, 71);
   ExpectOneLine(files, "-c 10000000 and what else is open need a limit of");
+}
 
+TEST(CommandLineTest, ATakenPortExitsWithSeventyOne) {
   Result<std::unique_ptr<support::Daemon>> first =
       support::Daemon::Start({.binary = support::TerracedBinary(), .arguments = {}});
   ASSERT_TRUE(first.ok()) << first.status().message();
@@ -223,12 +249,85 @@ TEST(CommandLineTest, TheCommandReturnsWhenTheDaemonServes) {
 }
 
 TEST(CommandLineTest, ADaemonThatCannotStartTellsTheCommand) {
+  if (FewFilesCanBeRaised()) GTEST_SKIP() << "this user may have as many open files as it likes";
   const TempDirectory directory;
   const std::string pid_file = directory.Sub("pid");
-  const Ended ended = RunServing({"-d", "-P", pid_file, "-c", "10000000"});
+  const Ended ended = RunServing({"-d", "-P", pid_file, "-c", kManyConnections},
+                                 support::TerracedAfter(directory.Path(), kFewFiles));
   EXPECT_EQ(ended.code, 71);
   ExpectOneLine(ended, "-c 10000000 and what else is open need a limit of");
   EXPECT_NE(::access(pid_file.c_str(), F_OK), 0);
+}
+
+unsigned ModeOf(const std::string& path) {
+  struct stat status;
+  return ::stat(path.c_str(), &status) == 0 ? status.st_mode & 0777U : 0;
+}
+
+TEST(CommandLineTest, WhatRootMakesItsUserCanReach) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root becomes somebody else";
+  const TempDirectory directory;
+  ASSERT_EQ(::chmod(directory.Path().c_str(), 0755), 0);
+  const std::string pid_file = directory.Sub("pid");
+  const std::string log_file = directory.Sub("log");
+  const std::string flash = directory.Sub("not/yet/cache");
+  const std::string program = support::TerracedAfter(directory.Path(), "umask 077");
+  for (int start = 0; start < 2; ++start) {
+    const Ended ended =
+        RunDaemon({"-d", "-p", "-1", "-l", "127.0.0.1", "-u", "nobody", "-P", pid_file,
+                   "--log-file", log_file, "-o", "flash_path=" + flash + ",flash_size=512m"},
+                  program);
+    EXPECT_EQ(ended.code, 0) << ended.error;
+    BackgroundDaemon daemon(pid_file);
+    ASSERT_TRUE(daemon.Exists());
+    EXPECT_EQ(ModeOf(pid_file), 0644U);
+    EXPECT_EQ(ModeOf(log_file), 0640U);
+    EXPECT_EQ(ModeOf(directory.Sub("not/yet")), 0755U);
+    EXPECT_EQ(ModeOf(flash), 0700U);
+    EXPECT_EQ(ModeOf(flash + "/FORMAT"), 0600U);
+    daemon.Signal(SIGTERM);
+    ASSERT_TRUE(daemon.Ends());
+  }
+}
+
+TEST(CommandLineTest, ClosedStdioIsTakenByNoOtherFile) {
+  const TempDirectory directory;
+  const std::string program = support::TerracedAfter(directory.Path(), ":", "<&- >&- 2>&-");
+  const std::string flash = "flash_path=" + directory.Sub("flash") + ",flash_size=512m";
+  Result<std::unique_ptr<support::Daemon>> daemon =
+      support::Daemon::Start({.binary = program, .arguments = {"-vv", "-o", flash}});
+  ASSERT_TRUE(daemon.ok()) << daemon.status().message();
+  for (const char* fd : {"/fd/0", "/fd/1", "/fd/2"}) {
+    EXPECT_EQ(std::filesystem::read_symlink("/proc/" + std::to_string(daemon.value()->Pid()) + fd),
+              "/dev/null");
+  }
+  EXPECT_EQ(daemon.value()->Stop(SIGTERM), 0);
+
+  const std::string pid_file = directory.Sub("pid");
+  const Ended ended = RunServing({"-d", "-P", pid_file, "-o", flash}, program);
+  EXPECT_EQ(ended.code, 0);
+  EXPECT_EQ(ReadTextFile(pid_file),
+            std::to_string(std::atoi(ReadTextFile(pid_file).c_str())) + "\n");
+  BackgroundDaemon background(pid_file);
+  ASSERT_TRUE(background.Exists());
+  background.Signal(SIGTERM);
+  EXPECT_TRUE(background.Ends());
+}
+
+TEST(CommandLineTest, ARefusedSecondStartLeavesThePidFileToTheFirst) {
+  const TempDirectory directory;
+  const std::string pid_file = directory.Sub("pid");
+  const std::vector<std::string> arguments = {
+      "-P", pid_file, "-o", "flash_path=" + directory.Sub("flash") + ",flash_size=512m"};
+  Result<std::unique_ptr<support::Daemon>> first =
+      support::Daemon::Start({.binary = support::TerracedBinary(), .arguments = arguments});
+  ASSERT_TRUE(first.ok()) << first.status().message();
+  const std::string pid = std::to_string(first.value()->Pid()) + "\n";
+  EXPECT_EQ(ReadTextFile(pid_file), pid);
+  const Ended second = RunServing(arguments);
+  EXPECT_EQ(second.code, 1);
+  EXPECT_THAT(second.error, HasSubstr("in use"));
+  EXPECT_EQ(ReadTextFile(pid_file), pid);
 }
 
 TEST(CommandLineTest, StartTerracedPassesItsFile) {

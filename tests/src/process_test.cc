@@ -1,5 +1,6 @@
 #include "src/process.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -65,6 +66,46 @@ TEST(ProcessTest, TheParentNoticesADaemonThatEndedWithoutAWord) {
             64);
 }
 
+TEST(ProcessTest, WhoeverEndsTheWaitingCommandEndsItsDaemon) {
+  const TempDirectory directory;
+  const std::string mark = directory.Sub("signal");
+  std::array<int, 2> ends;  // the daemon's end of it closes when the daemon is gone
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  const int code = InChild([&mark, &ends] {
+    ::close(ends[0]);
+    BlockSignals();
+    Background background;
+    if (!background.Start(DaemonOptions()).ok()) return 99;
+    ::kill(::getppid(), SIGTERM);
+    std::ofstream(mark) << TakeSignal(60'000'000'000);
+    return 0;
+  });
+  EXPECT_EQ(code, 128 + SIGTERM);
+  ::close(ends[1]);
+  char nothing = 0;
+  EXPECT_EQ(::read(ends[0], &nothing, 1), 0);
+  ::close(ends[0]);
+  EXPECT_EQ(ReadTextFile(mark), std::to_string(SIGTERM));
+}
+
+TEST(ProcessTest, ClosedStdioIsOpenedBeforeAnythingTakesItsNumber) {
+  EXPECT_EQ(InChild([] {
+              for (const int fd : {STDIN_FILENO, STDERR_FILENO}) ::close(fd);
+              OpenMissingStdio();
+              struct stat null;
+              if (::stat("/dev/null", &null) != 0) return 1;
+              for (const int fd : {STDIN_FILENO, STDERR_FILENO}) {
+                struct stat opened;
+                if (::fstat(fd, &opened) != 0 || opened.st_rdev != null.st_rdev) return 2;
+              }
+              // Stdout was open and stays what it was; nothing else is left open.
+              const int next = ::open("/dev/null", O_RDONLY);
+              OpenMissingStdio();
+              return ::open("/dev/null", O_RDONLY) == next + 1 ? 0 : 3;
+            }),
+            0);
+}
+
 TEST(ProcessTest, APidFileIsWrittenWholeAndRemoved) {
   const TempDirectory directory;
   const std::string path = directory.Sub("terraced.pid");
@@ -103,6 +144,38 @@ TEST(ProcessTest, APidFileThatNamesALiveProcessIsAWarning) {
   EXPECT_THAT(testing::internal::GetCapturedStderr(),
               HasSubstr("names process " + std::to_string(::getppid())));
   EXPECT_EQ(ReadTextFile(path), std::to_string(::getpid()) + "\n");
+}
+
+TEST(ProcessTest, AStartThatFailsHandsAPidFileBack) {
+  const TempDirectory directory;
+  const std::string path = directory.Sub("terraced.pid");
+  const std::string other = std::to_string(::getppid()) + "\n";
+  std::ofstream(path) << other;
+  PidFile file;
+  testing::internal::CaptureStderr();  // the warning
+  file.Write(path);
+  file.TakeBack();
+  EXPECT_EQ(ReadTextFile(path), other);
+
+  std::ofstream(path) << "999999999\n";  // nobody: what stood there was stale
+  file.Write(path);
+  file.TakeBack();
+  testing::internal::GetCapturedStderr();
+  EXPECT_NE(::access(path.c_str(), F_OK), 0);
+}
+
+TEST(ProcessTest, APidFileOfSomebodyElseByNowIsLeftAlone) {
+  const TempDirectory directory;
+  const std::string path = directory.Sub("terraced.pid");
+  for (const bool in_place : {true, false}) {
+    PidFile file;
+    file.Write(path);
+    if (!in_place) ::unlink(path.c_str());
+    std::ofstream(path) << "1\n";
+    file.Remove();
+    EXPECT_EQ(ReadTextFile(path), "1\n");
+    ::unlink(path.c_str());
+  }
 }
 
 TEST(ProcessTest, APidFileThatCannotBeWrittenIsAWarning) {

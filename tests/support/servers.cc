@@ -1,6 +1,8 @@
 #include "tests/support/servers.h"
 
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include "storage/base/hash.h"
 
@@ -18,6 +20,16 @@ uint64_t NumberFromEnvironment(const char* name, uint64_t otherwise) {
 
 std::string TerracedBinary() {
   return FromEnvironment("TERRACED_DAEMON_PATH", TERRACED_DAEMON);
+}
+
+std::string TerracedAfter(const std::string& directory, const std::string& shell,
+                          const std::string& redirections) {
+  const std::string path = directory + "/terraced.sh";
+  std::ofstream(path) << "#!/bin/sh\nset -e\n"
+                      << shell << "\nexec '" << TerracedBinary() << "' \"$@\" " << redirections
+                      << "\n";
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+  return path;
 }
 
 std::string ReferenceBinary() {

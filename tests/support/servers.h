@@ -14,6 +14,9 @@ uint64_t NumberFromEnvironment(const char* name, uint64_t otherwise);
 
 std::string TerracedBinary();
 std::string ReferenceBinary();
+// A program in `directory` that runs `shell` ("ulimit -f 600") and then becomes terraced, with these redirections.
+std::string TerracedAfter(const std::string& directory, const std::string& shell,
+                          const std::string& redirections = "");
 
 // A test's random seed: repeat a failed run by giving the printed one.
 uint64_t Seed();
