@@ -409,6 +409,7 @@ void BlockSignals() {
   const sigset_t set = HandledSignals();
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
 }
 
 int TakeSignal(int64_t wait_ns) {

@@ -112,7 +112,8 @@ Result<std::string> AbsolutePath(const std::string& path);
 // $MEMCACHED_PORT_FILENAME: one line per listening socket, "TCP INET: 11211".
 Status WritePortFile(const std::string& path, const std::vector<std::string>& addresses);
 
-// Blocks the signals that TakeSignal() answers, ignores SIGPIPE.
+// Blocks the signals that TakeSignal() answers. Ignores SIGPIPE, and SIGXFSZ: a file that may not grow is an error
+// of the disk, which costs demotions and not the service (I6).
 void BlockSignals();
 // The next of SIGTERM, SIGINT, SIGUSR1, SIGHUP; 0 when none came within `wait_ns`.
 int TakeSignal(int64_t wait_ns);

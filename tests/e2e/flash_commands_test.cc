@@ -242,6 +242,25 @@ TEST_F(FlashCommandsTest, MissesAndNewKeysDoNotAskRocksDb) {
   EXPECT_GT(client_->Stat(kStatRocksDbGetCalls), before) << "the ticker does not tick";
 }
 
+// I6: the signal that a file limit sends along with its error must not end the daemon.
+TEST_F(FlashCommandsTest, ALimitOfFileSizesCostsDemotionsAndNotTheService) {
+  DaemonSpec spec = Spec();
+  spec.binary = TerracedAfter(directory_.Path(), "ulimit -f 600");
+  client_.reset();
+  ASSERT_EQ(daemon_->Stop(SIGTERM), 0);
+  Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(spec);
+  ASSERT_TRUE(daemon.ok()) << daemon.status().message();
+  daemon_ = std::move(daemon).value();
+  client_ = daemon_->Connect();
+  for (int i = 0; i < 4'000; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    ASSERT_EQ(client_->Set(key, ValueOf(key, 1'000)), "STORED\r\n");
+  }
+  EXPECT_EQ(Ask("debug demote\r\n"), "OK\r\n");
+  EXPECT_GE(client_->Stat("flash_batches_failed"), 1U);
+  EXPECT_EQ(client_->Get("k1"), ValueOf("k1", 1'000));
+}
+
 TEST_F(FlashCommandsTest, APromotedItemIsServedFromRam) {
   PutOnFlash("k", "value");
   for (int i = 0; i < 6; ++i) ASSERT_EQ(client_->Get("k"), "value");

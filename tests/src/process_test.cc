@@ -298,6 +298,7 @@ TEST(ProcessTest, SignalsAreTakenOneByOneAndNobodyDiesOfThem) {
   EXPECT_EQ(InChild([] {
               BlockSignals();
               ::raise(SIGPIPE);
+              ::raise(SIGXFSZ);
               if (TakeSignal(0) != 0) return 1;
               ::raise(SIGHUP);
               if (TakeSignal(0) != SIGHUP) return 2;
