@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -187,16 +186,9 @@ void Daemon::ServeUntilSignal() {
 }
 
 ExitCode Daemon::Stop() {
+  const HurrySignals hurry;
   server_->Stop();
-  // A second SIGTERM or SIGINT is taken from the queue by whoever asks; once heard, it stays heard.
-  std::atomic<bool> hurried = false;  // the cache may ask from any of its threads
-  const auto hurry = [&hurried] {
-    for (int signal = TakeSignal(0); signal != 0; signal = TakeSignal(0)) {
-      if (signal == SIGTERM || signal == SIGINT) hurried = true;
-    }
-    return hurried.load();
-  };
-  const Status stopped = cache_->Stop(hurry);
+  const Status stopped = cache_->Stop([&hurry] { return hurry.Heard(); });
   if (!stopped.ok()) {
     Log::Write(LogLevel::kNotice, "terraced: the stop was not clean: %s",
                std::string(stopped.message()).c_str());

@@ -29,6 +29,12 @@ namespace {
 
 constexpr int64_t kNanosecondsPerSecond = 1'000'000'000;
 
+int64_t MonotonicNs() {
+  struct timespec now;
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * kNanosecondsPerSecond + now.tv_nsec;
+}
+
 bool WriteAll(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = ::write(fd, text.data(), text.size());
@@ -418,6 +424,26 @@ int TakeSignal(int64_t wait_ns) {
                                 .tv_nsec = wait_ns % kNanosecondsPerSecond};
   const int signal = ::sigtimedwait(&set, nullptr, &wait);
   return std::max(signal, 0);
+}
+
+HurrySignals::HurrySignals(int64_t same_request_ns)
+    : begun_ns_(MonotonicNs()),
+      same_request_ns_(same_request_ns),
+      thread_([this]() noexcept { Listen(); }) {}
+
+HurrySignals::~HurrySignals() {
+  ended_.store(true);
+  // Wakes Listen(), and means nothing else while the daemon stops.
+  ::pthread_kill(thread_.native_handle(), SIGHUP);
+  thread_.join();
+}
+
+void HurrySignals::Listen() {
+  while (!ended_.load()) {
+    const int signal = TakeSignal(kNanosecondsPerSecond);
+    if (signal != SIGTERM && signal != SIGINT) continue;
+    if (MonotonicNs() - begun_ns_ >= same_request_ns_) heard_.store(true);
+  }
 }
 
 int64_t NanosecondsToNextSecond() {

@@ -1,7 +1,7 @@
 // Process: what the daemon asks of the system around its cache: the background, a user, limits, the
 // pid file, signals.
-// Threads: everything by the main thread; signals are blocked before any other exists, so that only
-// the main thread ever takes one.
+// Threads: everything by the main thread; signals are blocked before any other exists, so that only the main thread
+// ever takes one, or HurrySignals in its stead while the daemon stops.
 // Ownership: Background and PidFile own their descriptor and their file.
 // Errors: one Status that names the option and what would be right; FindAccount's code tells a
 // missing -u (kInvalidArgument) from an unknown user (kNotFound).
@@ -9,9 +9,11 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "src/options.h"
@@ -117,6 +119,29 @@ Status WritePortFile(const std::string& path, const std::vector<std::string>& ad
 void BlockSignals();
 // The next of SIGTERM, SIGINT, SIGUSR1, SIGHUP; 0 when none came within `wait_ns`.
 int TakeSignal(int64_t wait_ns);
+// Listens for a second stop signal while the daemon stops, so that it is known when that came and not only when
+// somebody asked. What comes within `same_request_ns` of the construction is the first one said twice: a terminal's
+// Ctrl-C that a wrapper passes on as well, or timeout(1), which signals its child and then the whole process group.
+class HurrySignals {
+ public:
+  static constexpr int64_t kSameRequestNs = 1'000'000'000;
+
+  explicit HurrySignals(int64_t same_request_ns = kSameRequestNs);
+  HurrySignals(const HurrySignals&) = delete;
+  HurrySignals& operator=(const HurrySignals&) = delete;
+  ~HurrySignals();
+  // Whether a SIGTERM or SIGINT came after that. Any thread.
+  bool Heard() const { return heard_.load(); }
+
+ private:
+  void Listen();
+
+  const int64_t begun_ns_;
+  const int64_t same_request_ns_;
+  std::atomic<bool> heard_ = false;
+  std::atomic<bool> ended_ = false;
+  std::thread thread_;
+};
 // Until just after the wall clock's next second.
 int64_t NanosecondsToNextSecond();
 

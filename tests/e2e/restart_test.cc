@@ -86,6 +86,27 @@ TEST_F(RestartTest, IsCleanAfterEachOfTheStopSignals) {
   }
 }
 
+// The stop takes a few seconds in these: RAM holds several batches, and each is held up.
+TEST_F(RestartTest, AStopSignalSaidTwiceAtOnceIsOne) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_NO_FATAL_FAILURE(StoreItems(6'000));
+  ASSERT_EQ(Ask("debug delay demote_built 500\r\n"), "OK\r\n");
+  daemon_->Signal(SIGINT);
+  ASSERT_NO_FATAL_FAILURE(StopCleanly(SIGTERM));
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_NO_FATAL_FAILURE(ExpectItems());
+}
+
+TEST_F(RestartTest, ASecondStopSignalLaterHurries) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_NO_FATAL_FAILURE(StoreItems(6'000));
+  ASSERT_EQ(Ask("debug delay demote_built 1500\r\n"), "OK\r\n");
+  daemon_->Signal(SIGTERM);
+  SleepUntil(std::chrono::system_clock::now() + std::chrono::milliseconds(1'300));
+  EXPECT_EQ(daemon_->Stop(SIGTERM), 1);
+  EXPECT_NE(daemon_->Stderr().find("stopped at once"), std::string::npos) << daemon_->Stderr();
+}
+
 TEST_F(RestartTest, ChangesWorkOnItemsFromBefore) {
   ASSERT_NO_FATAL_FAILURE(Start());
   ASSERT_EQ(client_->Set("n", "41", 3), "STORED\r\n");

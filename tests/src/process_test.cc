@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <functional>
+#include <thread>
 
 #include "tests/support/process.h"
 
@@ -307,6 +309,28 @@ TEST(ProcessTest, SignalsAreTakenOneByOneAndNobodyDiesOfThem) {
               return TakeSignal(0);
             }),
             0);
+}
+
+// Raises SIGTERM, waits until it was taken and answers whether it was heard as a wish to hurry.
+bool HurriedBySigterm(int64_t same_request_ns) {
+  BlockSignals();
+  const HurrySignals hurry(same_request_ns);
+  ::kill(::getpid(), SIGTERM);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  sigset_t pending;
+  do {
+    std::this_thread::yield();
+    sigpending(&pending);
+  } while (sigismember(&pending, SIGTERM) == 1 && std::chrono::steady_clock::now() < end);
+  while (same_request_ns == 0 && !hurry.Heard() && std::chrono::steady_clock::now() < end) {
+    std::this_thread::yield();
+  }
+  return hurry.Heard();
+}
+
+TEST(ProcessTest, ASecondStopSignalHurriesAndADuplicateDoesNot) {
+  EXPECT_EQ(InChild([] { return HurriedBySigterm(0) ? 0 : 1; }), 0);
+  EXPECT_EQ(InChild([] { return HurriedBySigterm(3'600'000'000'000) ? 1 : 0; }), 0);
 }
 
 TEST(ProcessTest, TheNextSecondIsNeverFurtherThanASecond) {
