@@ -23,6 +23,7 @@
 #include <filesystem>
 
 #include "storage/base/log.h"
+#include "storage/flash/flash_directory.h"
 
 namespace terraced::server {
 namespace {
@@ -373,7 +374,9 @@ Result<FlashSpace> MeasureFlashSpace(const std::string& path) {
   }
   FlashSpace space;
   space.free_bytes = uint64_t{volume.f_bavail} * volume.f_frsize;
-  // A name and a stat for each file of the tier, a few per batch; no file is opened.
+  // Only of a tier: the directory was not judged yet, and may be somebody else's with millions of files.
+  if (!fs::exists(path + "/" + storage::kFlashFormatName, error)) return space;
+  // A name and a stat for each file, a few per batch; no file is opened.
   fs::recursive_directory_iterator file(path, fs::directory_options::skip_permission_denied, error);
   for (; !error && file != fs::recursive_directory_iterator(); file.increment(error)) {
     struct stat status;

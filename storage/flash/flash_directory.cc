@@ -29,7 +29,6 @@ static_assert(std::endian::native == std::endian::little,
               "STATE is little endian as it lies in memory");
 
 constexpr char kLockName[] = "LOCK";
-constexpr char kFormatName[] = "FORMAT";
 constexpr char kStateName[] = "STATE";
 constexpr char kCleanName[] = "CLEAN";
 constexpr char kIndexName[] = "INDEX";
@@ -135,7 +134,7 @@ bool IsAbsent(const Status& status) {
 // and what a fresh filesystem brings along.
 bool MayPrecedeFormat(std::string_view name) {
   return name == "." || name == ".." || name == "lost+found" || name == kLockName ||
-         name == TemporaryName(kFormatName);
+         name == TemporaryName(kFlashFormatName);
 }
 
 }  // namespace
@@ -189,7 +188,8 @@ Status FlashDirectory::OpenPath() {
 
 Status FlashDirectory::CheckForeign() const {
   struct stat info = {};
-  if (::fstatat(directory_.Get(), kFormatName, &info, AT_SYMLINK_NOFOLLOW) == 0) return Status();
+  if (::fstatat(directory_.Get(), kFlashFormatName, &info, AT_SYMLINK_NOFOLLOW) == 0)
+    return Status();
   const int fd = ::openat(directory_.Get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return Status::FromErrno("flash_path '" + path_ + "'", errno);
   const std::unique_ptr<DIR, int (*)(DIR*)> listing(::fdopendir(fd), &::closedir);
@@ -228,14 +228,15 @@ Status FlashDirectory::Lock() {
 
 Status FlashDirectory::CheckFormat() {
   const std::string context = "flash_path '" + path_ + "'";
-  const Result<std::string> text = ReadSmallFile(directory_.Get(), kFormatName, kSmallFileBytesMax);
+  const Result<std::string> text =
+      ReadSmallFile(directory_.Get(), kFlashFormatName, kSmallFileBytesMax);
   if (!text.ok() && !IsAbsent(text.status())) return text.status().WithContext(context);
   if (!text.ok()) {
     // A directory made by somebody else for us may be open to all; from here on it holds clients'
     // data.
     if (::fchmod(directory_.Get(), S_IRWXU) != 0)
       return Status::FromErrno(context + ": chmod", errno);
-    return ReplaceFile(directory_.Get(), kFormatName, FormatText()).WithContext(context);
+    return ReplaceFile(directory_.Get(), kFlashFormatName, FormatText()).WithContext(context);
   }
   if (text.value() == FormatText()) return Status();
   if (!text.value().starts_with(kFormatPrefix)) {

@@ -27,6 +27,7 @@
 namespace terraced::storage {
 
 constexpr uint32_t kFlashFormatVersion = 1;
+constexpr char kFlashFormatName[] = "FORMAT";  // a directory without it is none of ours
 
 // The count of starts is the upper part of serials (start_count << 24 | counter) and of CAS uniques
 // (start_count << 40 | counter), so it stays under 2^24. A directory without a readable STATE

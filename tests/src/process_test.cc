@@ -277,6 +277,9 @@ TEST(ProcessTest, FlashSpaceIsMeasuredBeforeTheDirectoryExistsAndAfter) {
   EXPECT_EQ(before.value().used_bytes, 0U);
   ASSERT_TRUE(MakeFlashDirectory(path + "/db", std::nullopt).ok());
   std::ofstream(path + "/db/000001.sst") << std::string(1U << 20, 'x');
+  // Somebody else's directory, which will be refused: what it holds is not ours to use again.
+  EXPECT_EQ(MeasureFlashSpace(path).value().used_bytes, 0U);
+  std::ofstream(path + "/FORMAT") << "1\n";
   const Result<FlashSpace> after = MeasureFlashSpace(path);
   ASSERT_TRUE(after.ok());
   EXPECT_GE(after.value().used_bytes, 1U << 20);
