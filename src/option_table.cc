@@ -111,7 +111,7 @@ constexpr OptionSpec kOptions[] = {
     // --- Network ---
     {"port", 'p', "", kNumber, Server<&ServerOptions::tcp_port>, {-1, 65535}, "<number>", kNetwork,
      0,
-     "TCP port; 0 is off, -1 is any free one"},
+     "TCP port; -1 is any free one, 0 none but those that -l names"},
     {"listen", 'l', "", kList, Server<&ServerOptions::listen>, {}, "<address>", kNetwork, 0,
      "address to listen on, as in 127.0.0.1, [::1]:11211 or *; may be repeated; without it every "
      "address"},

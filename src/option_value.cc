@@ -9,6 +9,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "src/net/address.h"
+
 namespace terraced::server {
 namespace {
 
@@ -108,6 +110,11 @@ Status SetList(const OptionSpec& spec, std::string_view value, Options* options)
   for (;;) {
     const size_t stop = std::min(rest.find_first_of(",;"), rest.size());
     if (stop == 0) return Refuse(spec, value, "holds an empty address");
+    // Names are looked up when they are bound; what cannot be an address at all is a bad value.
+    if (!ParseListenAddress(rest.substr(0, stop), 0).ok()) {
+      return Refuse(spec, value,
+                    "holds what is no address: give host, host:port, [v6] or [v6]:port");
+    }
     list->emplace_back(rest.substr(0, stop));
     if (stop == rest.size()) return Status();
     rest.remove_prefix(stop + 1);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <string>
 
+#include "src/net/address.h"
 #include "src/option_value.h"
 #include "src/options.h"
 #include "storage/ram/slab_arena.h"
@@ -100,6 +101,15 @@ Status CheckFlash(const Options& options) {
   return Status();
 }
 
+// memcached may still have a unix socket then.
+Status CheckPorts(const ServerOptions& server) {
+  TERRACED_ASSIGN_OR_RETURN(const std::vector<ListenAddress> addresses, ListenAddresses(server));
+  const bool any = std::any_of(addresses.begin(), addresses.end(),
+                               [](const ListenAddress& address) { return address.port != 0; });
+  if (any) return Status();
+  return Refuse("-p and -l name no port but 0, so nobody could connect: give -p a port, or -1");
+}
+
 }  // namespace
 
 uint64_t FlashSizeLeast(const Options& options) {
@@ -108,6 +118,7 @@ uint64_t FlashSizeLeast(const Options& options) {
 
 Status CheckOptions(Options* options) {
   tiering::CacheOptions& cache = options->cache;
+  TERRACED_RETURN_IF_ERROR(CheckPorts(options->server));
   TERRACED_RETURN_IF_ERROR(CheckItemSizes(cache.slabs));
   TERRACED_RETURN_IF_ERROR(CheckChunkSizes(cache.slabs));
   if (cache.hot_lru_pct + cache.warm_lru_pct > kLruPercentMax) {

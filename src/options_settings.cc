@@ -91,7 +91,7 @@ constexpr SettingSpec kSettings[] = {
     {.name = "watcher_logbuf_size", .option = "watcher_logbuf_size"},
     {.name = "worker_logbuf_size", .option = "worker_logbuf_size"},
     {.name = "read_buf_mem_limit", .option = "read_buf_mem_limit"},
-    {.name = "track_sizes", .option = "track_sizes"},
+    {.name = "track_sizes", .constant = "no"},  // whatever is asked for: `stats sizes` is disabled
     {.name = "inline_ascii_response", .constant = "no"},
     {.name = "slab_automove_freeratio",
      .make =

@@ -9,7 +9,7 @@
 namespace terraced::server {
 
 struct ServerOptions {
-  int tcp_port = 11211;  // -p; 0 = off, -1 = any free port
+  int tcp_port = 11211;  // -p; 0 = only those of -l, -1 = any free port
   std::vector<std::string>
       listen;  // -l, as given: host, host:port, [v6]:port, *; empty = any address
   uint32_t connections_max = 1024;   // -c: connections, not descriptor numbers

@@ -114,6 +114,7 @@ TEST(CommandLineTest, AValueThatCannotBeExitsWithOneAndOneLine) {
       {{"-c", "0"}, "-c: '0' is too little"},
       {{"-o", "slab_automove=5"}, "-o slab_automove: '5' is too much"},
       {{"-o", "flash_size=big"}, "-o flash_size: 'big' is not a size"},
+      {{"-l", "[::1"}, "-l: '[::1' holds what is no address"},
       {{"--config", "/nonexistent"}, "--config: cannot read /nonexistent"},
       {{"memcached"}, "'memcached': is no option"},
   };
@@ -136,6 +137,15 @@ TEST(CommandLineTest, ContradictionsExitWithSixtyFour) {
     const Ended ended = RunServing(arguments);
     EXPECT_EQ(ended.code, 64) << begin;
     ExpectOneLine(ended, begin);
+  }
+}
+
+TEST(CommandLineTest, NoPortToServeExitsWithSixtyFour) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"-p", "0"}, {"-l", "127.0.0.1:0"}}) {
+    const Ended ended = RunDaemon(arguments);
+    EXPECT_EQ(ended.code, 64);
+    ExpectOneLine(ended, "-p and -l name no port but 0");
   }
 }
 

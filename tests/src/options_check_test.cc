@@ -64,6 +64,14 @@ TEST(OptionsCheckTest, ChunkSizesAscendWithinTheirBounds) {
   EXPECT_THAT(Checked({"-o", many.c_str()}), HasSubstr("names 63 sizes: give at most 62"));
 }
 
+TEST(OptionsCheckTest, ThereIsAPortToConnectTo) {
+  EXPECT_THAT(Checked({"-p", "0"}), HasSubstr("nobody could connect"));
+  EXPECT_THAT(Checked({"-l", "127.0.0.1:0,[::1]:0"}), HasSubstr("nobody could connect"));
+  EXPECT_EQ(Checked({"-p", "-1"}), "");
+  EXPECT_EQ(Checked({"-p", "0", "-l", "127.0.0.1:11211"}), "");
+  EXPECT_EQ(Checked({"-l", "127.0.0.1:0,[::1]:11211"}), "");
+}
+
 TEST(OptionsCheckTest, HotAndWarmLeaveRoomForCold) {
   EXPECT_EQ(Checked({"-o", "hot_lru_pct=40,warm_lru_pct=40"}), "");
   EXPECT_THAT(Checked({"-o", "hot_lru_pct=50,warm_lru_pct=50"}), HasSubstr("add up to 100"));

@@ -133,7 +133,7 @@ TEST(OptionsSettingsTest, WhatIsGivenIsShownInMemcachedsUnits) {
        "::1",
        "-o",
        "slab_chunk_max=256,no_slab_reassign,temporary_ttl=100,no_maxconns_fast,flash_size=4g,"
-       "flash_path=/srv/c,no_lru_maintainer,slab_sizes=96-192"});
+       "flash_path=/srv/c,no_lru_maintainer,slab_sizes=96-192,track_sizes"});
   const std::pair<const char*, const char*> expected[] = {
       {"maxbytes", "104857600"},    {"maxconns", "2000"},         {"num_threads", "2"},
       {"tcp_backlog", "77"},        {"reqs_per_event", "7"},      {"chunk_size", "60"},
@@ -142,7 +142,7 @@ TEST(OptionsSettingsTest, WhatIsGivenIsShownInMemcachedsUnits) {
       {"inter", "127.0.0.1,::1"},   {"slab_chunk_max", "262144"}, {"slab_reassign", "no"},
       {"temp_lru", "yes"},          {"temporary_ttl", "100"},     {"maxconns_fast", "no"},
       {"flash_size", "4294967296"}, {"flash_path", "/srv/c"},     {"lru_maintainer_thread", "no"},
-      {"lru_segmented", "no"},      {"slab_sizes", "96-192"}};
+      {"lru_segmented", "no"},      {"slab_sizes", "96-192"},     {"track_sizes", "no"}};
   for (const auto& [name, value] : expected) EXPECT_EQ(settings.at(name), value) << name;
 }
 
