@@ -72,10 +72,10 @@ TEST_F(FlashCommandsTest, IncrAndDecrCount) {
 }
 
 TEST_F(FlashCommandsTest, IncrKeepsFlagsAndExptime) {
-  PutOnFlash("n", "1", 9, 1);
+  PutOnFlash("n", "1", 9, 3);
   EXPECT_EQ(Ask("incr n 1\r\n"), "2\r\n");
   EXPECT_EQ(Ask("get n\r\n"), "VALUE n 9 1\r\n2\r\nEND\r\n");
-  WaitUntilExpired(1);
+  WaitUntilExpired(3);
   EXPECT_EQ(client_->Get("n"), "<miss>");
 }
 
@@ -134,9 +134,10 @@ TEST_F(FlashCommandsTest, ASetRefusedForItsSizeEndsTheOldValue) {
 }
 
 TEST_F(FlashCommandsTest, AnItemExpiresOnFlash) {
-  PutOnFlash("short", "value", 0, 1);
+  PutOnFlash("short", "value", 0, 3);
+  ASSERT_EQ(client_->Stat(kStatFlashItems), 1U) << "it expired before it got there";
   PutOnFlash("long", "value", 0, 1'000);
-  WaitUntilExpired(1);
+  WaitUntilExpired(3);
   EXPECT_EQ(client_->Get("short"), "<miss>");
   EXPECT_EQ(client_->Store("add short 0 0 3", "new"), "STORED\r\n");
   EXPECT_EQ(client_->Get("long"), "value");
