@@ -298,7 +298,7 @@ constexpr OptionSpec kOptions[] = {
     {"enable-coredumps", 'r', "", kSwitch, Daemon<&DaemonOptions::core_dumps>, {}, "", kProcess, 0,
      "raise the limit of core files; with -d, stay in the current directory"},
     {"verbose", 'v', "", kCounter, Daemon<&DaemonOptions::verbosity>, {}, "", kProcess, 0,
-     "log errors and warnings; with -vv commands and replies too, with -vvv state changes too"},
+     "log errors and warnings; with -vv commands and replies too"},
     {"config", 0, "", kText, Daemon<&DaemonOptions::config_file>, {}, "<file>", kProcess,
      kNotInFile,
      "read options from this file first; the command line wins"},

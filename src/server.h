@@ -1,8 +1,8 @@
-// Server: listener and workers over one cache. Create binds every address before anything else
-// starts, so that a taken port is an error line and not a half-started daemon. Threads: Create,
-// Start and Stop by the main thread; the rest is inside. Ownership: borrows cache and options,
-// which must outlive it. Errors: Create's Status names the address and, where it can be found, who
-// holds the port.
+// Server: listener and workers over one cache. Bind takes every address before anything else starts, so that a taken
+// port is an error line and not a half-started daemon.
+// Threads: Bind, Start and Stop by the main thread; the rest is inside.
+// Ownership: borrows cache and options, which must outlive it.
+// Errors: Bind's Status names the address and, where it can be found, who holds the port.
 #pragma once
 
 #include <memory>

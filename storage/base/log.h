@@ -1,4 +1,4 @@
-// Log: one line per event on stderr, prefixed by severity; levels as memcached's -v.
+// Log: one line per event on stderr; levels as memcached's -v.
 // Threads: any; a line is written by one write(2). Errors: a failed write is ignored.
 #pragma once
 
@@ -11,7 +11,6 @@ enum class LogLevel : int {
   kNotice = 0,   // always: what an operator must know (start, stop, tier emptied, tier turned off)
   kVerbose = 1,  // -v: errors and warnings of single connections
   kDebug = 2,    // -vv: commands and replies
-  kTrace = 3,    // -vvv: state changes
 };
 
 class Log {

@@ -31,7 +31,7 @@ TEST_F(LogTest, KeepsQuietBelowItsVerbosity) {
   EXPECT_EQ(Captured(LogLevel::kVerbose, "shown"), "shown\n");
   EXPECT_EQ(Captured(LogLevel::kDebug, "hidden"), "");
   EXPECT_TRUE(Log::On(LogLevel::kNotice));
-  EXPECT_FALSE(Log::On(LogLevel::kTrace));
+  EXPECT_FALSE(Log::On(LogLevel::kDebug));
 }
 
 TEST_F(LogTest, CutsALineThatIsTooLong) {
