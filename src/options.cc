@@ -133,7 +133,7 @@ Status Scanner::TakeSuboption(std::string_view text) {
 Status Scanner::TakeNegated(std::string_view name, const std::string& spelling, bool has_value,
                             bool extended_only) {
   const bool negated = name.starts_with("no_") || name.starts_with("no-");
-  const OptionSpec* const spec = negated ? FindByName(name.substr(3), true) : nullptr;
+  const OptionSpec* const spec = negated ? FindByName(name.substr(3), extended_only) : nullptr;
   const bool can_be = spec != nullptr && (spec->kind == OptionKind::kSwitch ||
                                           spec->Has(kOptional) || spec->Has(kNegatable));
   if (!can_be) {

@@ -23,10 +23,10 @@ port_holder() {
   printf '%s (process %s)\n' "$(cat "/proc/$pid/comm" 2>/dev/null || echo 'a process')" "$pid"
 }
 
-# port_answers PORT: something on this machine speaks memcached's text protocol there.
+# port_answers HOST PORT: something speaks memcached's text protocol there.
 port_answers() (
   exec 2>/dev/null
-  exec 3<>"/dev/tcp/127.0.0.1/$1" || exit 1
+  exec 3<>"/dev/tcp/$1/$2" || exit 1
   printf 'version\r\n' >&3
   read -r -t 2 reply <&3 || exit 1
   [[ $reply == VERSION* ]]

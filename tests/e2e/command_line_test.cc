@@ -359,5 +359,27 @@ TEST(CommandLineTest, StartTerracedPassesItsFile) {
   }
 }
 
+TEST(CommandLineTest, StartTerracedStaysTheProcessThatWasStarted) {
+  const TempDirectory directory;
+  std::ofstream(directory.Sub("terraced.conf")) << "-d\n-t 3\n";
+  const std::string program = directory.Sub("start");
+  std::ofstream(program) << "#!/bin/sh\nTERRACED='" << support::TerracedBinary() << "' exec '"
+                         << TERRACED_SOURCE_DIR "/scripts/start-terraced' '"
+                         << directory.Sub("terraced.conf") << "' \"$@\"\n";
+  ASSERT_EQ(::chmod(program.c_str(), 0700), 0);
+  Result<std::unique_ptr<support::Daemon>> daemon =
+      support::Daemon::Start({.binary = program, .arguments = {}});
+  ASSERT_TRUE(daemon.ok()) << daemon.status().message();
+  const std::unique_ptr<support::Client> client = daemon.value()->Connect();
+  EXPECT_EQ(client->Stats()["pid"], std::to_string(daemon.value()->Pid()));
+  EXPECT_EQ(client->Stats()["threads"], "3");
+}
+
+TEST(CommandLineTest, StartTerracedExplainsItself) {
+  const Ended ended = RunDaemon({"-h"}, TERRACED_SOURCE_DIR "/scripts/start-terraced");
+  EXPECT_EQ(ended.code, 0);
+  EXPECT_THAT(ended.out, HasSubstr("usage: start-terraced"));
+}
+
 }  // namespace
 }  // namespace terraced

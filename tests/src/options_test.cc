@@ -215,6 +215,18 @@ TEST(OptionsTest, AddressesOfTheCommandLineReplaceThoseOfTheFile) {
   EXPECT_EQ(options.daemon.verbosity, 1);
 }
 
+TEST(OptionsTest, ASwitchOfTheFileIsTakenBackByItsLongName) {
+  const ConfigFile file("-d\n-C\n-o lru_crawler\n");
+  const Options options =
+      Parsed({"--config", file.Path(), "--no-daemon", "--no_disable-cas", "--no-lru_crawler"});
+  EXPECT_FALSE(options.daemon.daemonize);
+  EXPECT_TRUE(options.server.cas_enabled);
+  EXPECT_FALSE(options.cache.lru_crawler);
+  EXPECT_TRUE(Parsed({"--config", file.Path(), "--no-daemon", "-d"}).daemon.daemonize);
+  EXPECT_THAT(Refused({"--no-threads"}), StartsWith("--no-threads: unknown option"));
+  EXPECT_THAT(Refused({"-o", "no_daemon"}), StartsWith("-o no_daemon: unknown name"));
+}
+
 // The lines that matter of the file that Debian's memcached package installs.
 TEST(OptionsTest, DebiansConfigurationOfMemcachedIsUnderstood) {
   const ConfigFile file(
