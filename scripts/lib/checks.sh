@@ -49,7 +49,7 @@ check_layers() {
 
 # Needs a configured build/.
 check_tests() {
-  python3 "$TERRACED_ROOT/scripts/check_tests.py" --build-dir "$TERRACED_ROOT/build"
+  python3 "$TERRACED_ROOT/scripts/check_tests.py" --strict --build-dir "$TERRACED_ROOT/build"
 }
 
 # run_clang MODE [FILE...]
