@@ -437,6 +437,26 @@ TEST_F(TextProtocolTest, ObeysTheSwitchesOfCommandsLikeMemcached) {
   }
 }
 
+TEST_F(TextProtocolTest, RefusesWithMWhatDoesNotFitLikeMemcached) {
+  const std::string value(10'000, 'x');
+  for (const std::string& binary : {ReferenceBinary(), TerracedBinary()}) {
+    const std::unique_ptr<Daemon> daemon = Start(binary, {"-M", "-m", "64"});
+    ASSERT_TRUE(daemon != nullptr);
+    const std::unique_ptr<Client> client = daemon->Connect();
+    std::string reply;
+    int stored = 0;
+    for (; stored < 10'000; ++stored) {
+      reply = client->Set("k" + std::to_string(stored), value);
+      if (reply != "STORED\r\n") break;
+    }
+    EXPECT_EQ(reply, "SERVER_ERROR out of memory storing object\r\n") << binary;
+    for (int i = 0; i < stored; ++i) {
+      ASSERT_EQ(client->Get("k" + std::to_string(i)) == value, true) << binary << " lost k" << i;
+    }
+    EXPECT_EQ(client->Stat("evictions"), 0U) << binary;
+  }
+}
+
 // What monitoring reads must be there, whatever we have to say about it.
 TEST_F(TextProtocolTest, ShowsEveryStatisticThatMemcachedShows) {
   const std::unique_ptr<Client> reference = reference_->Connect();
