@@ -27,6 +27,9 @@ TESTED_ELSEWHERE = {
     "src/net/worker.cc": ("tests/src/server_test.cc", "connections, timers and the stop over real sockets"),
     "src/protocol/text_reply.cc": ("tests/src/connection_test.cc", "its bytes, copied and pinned values"),
     "tiering/tiers.cc": ("tests/tiering/collect_stats_test.cc", "the counters; every other test is wired by it"),
+    "src/net/connection_flash.cc": ("tests/src/connection_test.cc", "a part of the class in connection.cc"),
+    "src/net/connection_read.cc": ("tests/src/connection_test.cc", "a part of the class in connection.cc"),
+    "src/net/connection_run.cc": ("tests/src/connection_test.cc", "a part of the class in connection.cc"),
 }
 
 

@@ -1,0 +1,109 @@
+// Reading: bytes of a client into its buffer, into an item, or away.
+#include "src/net/connection.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "storage/base/log.h"
+
+namespace terraced::server {
+
+bool Connection::ReadResult(ssize_t result) {
+  if (result > 0) {
+    host_.Counters().bytes_read.Add(static_cast<uint64_t>(result));
+    return true;
+  }
+  if (result == 0) {
+    // The client has said all it wants; what it asked is still answered unless it broke off in a value.
+    if (state_ == State::kCommands) {
+      state_ = State::kDraining;
+    } else {
+      Close();
+    }
+    return false;
+  }
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return false;
+  if (Log::On(LogLevel::kVerbose)) {
+    Log::Write(LogLevel::kVerbose, "<%d read failed: %s", fd_, std::strerror(errno));
+  }
+  Close();
+  return false;
+}
+
+// Room behind the unread bytes. A line that does not fit gets a larger buffer, up to kLineBytesMax: the codec
+// takes longer ones piece by piece.
+bool Connection::MakeRoom() {
+  if (!buffer_) {
+    buffer_ = host_.Buffers().Take(BufferPool::kBlockBytes);
+    begin_ = end_ = 0;
+    return true;
+  }
+  if (begin_ == end_) begin_ = end_ = 0;
+  if (end_ < buffer_.Capacity()) return true;
+  const size_t bytes = end_ - begin_;
+  if (begin_ > 0) {
+    std::memmove(buffer_.Data(), buffer_.Data() + begin_, bytes);
+  } else {
+    if (buffer_.Capacity() >= kLineBytesMax) return false;
+    Block larger = host_.Buffers().Take(std::min(buffer_.Capacity() * 2, kLineBytesMax));
+    std::memcpy(larger.Data(), buffer_.Data(), bytes);
+    buffer_ = std::move(larger);
+  }
+  begin_ = 0;
+  end_ = bytes;
+  return true;
+}
+
+void Connection::ReadCommands() {
+  if (!MakeRoom()) return;
+  const ssize_t result = recv(fd_, buffer_.Data() + end_, buffer_.Capacity() - end_, 0);
+  if (ReadResult(result)) end_ += static_cast<size_t>(result);
+}
+
+// Straight into the item, then the two bytes after it, then what follows into the buffer: one system call.
+void Connection::ReadValue() {
+  constexpr size_t kPiecesMax = 16;
+  std::array<iovec, kPiecesMax + 2> pieces;
+  size_t count = 0;
+  for (size_t i = value_next_; i < value_.size() && count < kPiecesMax; ++i) {
+    pieces[count++] = {value_[i].data(), value_[i].size()};
+  }
+  if (value_.size() - value_next_ <= kPiecesMax) {
+    pieces[count++] = {line_end_.data() + line_end_bytes_, line_end_.size() - line_end_bytes_};
+    TERRACED_DCHECK(begin_ == end_);
+    if (MakeRoom()) pieces[count++] = {buffer_.Data() + end_, buffer_.Capacity() - end_};
+  }
+  const ssize_t result = readv(fd_, pieces.data(), static_cast<int>(count));
+  if (!ReadResult(result)) return;
+  auto left = static_cast<size_t>(result);
+  while (left > 0 && value_next_ < value_.size()) {
+    std::span<char>& piece = value_[value_next_];
+    const size_t taken = std::min(left, piece.size());
+    piece = piece.subspan(taken);
+    left -= taken;
+    if (piece.empty()) ++value_next_;
+  }
+  const size_t taken = std::min(left, line_end_.size() - line_end_bytes_);
+  line_end_bytes_ += taken;
+  end_ += left - taken;
+}
+
+void Connection::ReadSwallow() {
+  std::array<char, 64U << 10>& scratch = host_.Scratch().swallowed;
+  const ssize_t result =
+      recv(fd_, scratch.data(), std::min<uint64_t>(scratch.size(), swallow_bytes_), 0);
+  if (ReadResult(result)) swallow_bytes_ -= static_cast<uint64_t>(result);
+}
+
+void Connection::SwallowBuffered() {
+  const auto taken = static_cast<size_t>(std::min<uint64_t>(swallow_bytes_, end_ - begin_));
+  begin_ += taken;
+  swallow_bytes_ -= taken;
+  if (swallow_bytes_ == 0) state_ = State::kCommands;
+}
+
+}  // namespace terraced::server
