@@ -150,6 +150,10 @@ constexpr OptionSpec kOptions[] = {
     {"reply_max", 0, "reply_bytes_max", kBytes, Server<&ServerOptions::reply_bytes_max>,
      {64 * kKilo, kGiga}, "<size>", kNetwork, kExtended,
      "unsent replies at which a connection is no longer read from"},
+    {"reply_memory", 0, "reply_memory_bytes", kBytes, Server<&ServerOptions::reply_memory_bytes>,
+     {0, kTera}, "<size>", kNetwork, kExtended,
+     "memory for unsent replies of all connections together; as it is used up each is no longer "
+     "read from at less, down to 16k; 0 is a sixteenth of -m, at least 16m"},
 
     // --- Memory ---
     {"memory-limit", 'm', "", kBytes, Slab<&SlabOptions::limit_bytes>, {kMega, kTera, 1ULL << 20},
@@ -266,7 +270,7 @@ constexpr OptionSpec kOptions[] = {
      "a command that must know and waited longer answers an error"},
     {"flash_read_max", 0, "flash_read_bytes_max", kBytes,
      Cache<&CacheOptions::flash_read_bytes_max>, {kMega, kTera}, "<size>", kFlash, kExtended,
-     "memory for what is being read from flash or waits to be sent"},
+     "memory for records on their way from flash to a reply"},
     {"flash_block_cache", 0, "flash_block_cache_bytes", kBytes,
      Cache<&CacheOptions::flash_block_cache_bytes>, {0, kTera}, "<size>", kFlash, kExtended,
      "memory for blocks of flash files, besides the system's page cache"},

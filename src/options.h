@@ -80,6 +80,9 @@ constexpr uint64_t kFlashSizeDefaultBytes = 8ULL << 30;
 constexpr uint64_t kFlashBatchesLeast = 16;
 // What so many batches of the size that the cache will choose take; never less than the cache asks for.
 uint64_t FlashSizeLeast(const Options& options);
+// What the unsent replies of all connections may take: reply_memory, or what follows from -m.
+constexpr uint64_t kReplyMemoryLeastBytes = 16ULL << 20;
+uint64_t ReplyMemoryBytes(const Options& options);
 Status ResolveFlashSize(Options* options, const FlashSpace& space);
 
 // Descriptors that the options ask for: connections, flash files, and a reserve for everything

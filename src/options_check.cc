@@ -151,6 +151,12 @@ Status ResolveFlashSize(Options* options, const FlashSpace& space) {
                 std::to_string(usable / kMegabyte) + "m");
 }
 
+uint64_t ReplyMemoryBytes(const Options& options) {
+  constexpr uint64_t kShare = 16;
+  if (options.server.reply_memory_bytes != 0) return options.server.reply_memory_bytes;
+  return std::max(kReplyMemoryLeastBytes, options.cache.slabs.limit_bytes / kShare);
+}
+
 uint64_t DescriptorsNeeded(const Options& options) {
   // A worker holds its epoll and its mailbox's eventfd.
   constexpr uint64_t kPerWorker = 4;

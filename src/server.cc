@@ -15,7 +15,7 @@ namespace {
 class TcpServer final : public Server, private ServerControl {
  public:
   TcpServer(const Options& options, std::vector<ListeningSocket> sockets)
-      : options_(options), sockets_(std::move(sockets)) {
+      : options_(options), sockets_(std::move(sockets)), replies_(ReplyMemoryBytes(options)) {
     for (const ListeningSocket& socket : sockets_) addresses_.push_back(socket.Name());
   }
   ~TcpServer() override { Stop(); }
@@ -33,6 +33,7 @@ class TcpServer final : public Server, private ServerControl {
   std::vector<ListeningSocket> sockets_;
   std::vector<std::string> addresses_;
   ConnectionCounters connections_;
+  ReplyBudget replies_;
   tiering::Cache* cache_ = nullptr;
   const Clock* clock_ = nullptr;
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -61,7 +62,7 @@ Status TcpServer::Start(tiering::Cache& cache, Clock& clock) {
   };
   for (uint32_t i = 0; i < options_.server.worker_threads; ++i) {
     TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<Worker> worker,
-                              Worker::Create(context, connections_, on_leave));
+                              Worker::Create(context, connections_, replies_, on_leave));
     workers_.push_back(std::move(worker));
   }
   for (const std::unique_ptr<Worker>& worker : workers_) worker->Start();
@@ -89,6 +90,8 @@ ServerStats TcpServer::Collect() const {
   stats.listen_disabled_num = connections_.listen_disabled.load();
   stats.time_in_listen_disabled_us = connections_.listen_disabled_us.load();
   stats.accepting_conns = connections_.accepting.load();
+  stats.reply_buf_bytes = replies_.HeldBytes();
+  stats.reply_buf_limit_bytes = replies_.BytesMax();
   for (const std::unique_ptr<Worker>& worker : workers_) {
     const WorkerCounters& counted = worker->Counted();
     stats.bytes_read += counted.bytes_read.Get();

@@ -22,6 +22,7 @@ struct ServerOptions {
   uint64_t item_bytes_max = 1ULL << 20;   // -I, shown and used to refuse early
   uint32_t pipelined_reads_max = 512;     // flash reads one connection may have under way
   uint64_t reply_bytes_max = 4ULL << 20;  // unsent replies at which a connection stops being read
+  uint64_t reply_memory_bytes = 0;        // of all connections; 0: chosen from -m
   bool flush_enabled = true;              // -F turns it off
   bool test_commands = false;             // -o test_commands: `debug ...`; for tests, not in -h
 };

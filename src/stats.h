@@ -33,6 +33,8 @@ struct ServerStats {
   uint64_t reply_pauses = 0;
   uint64_t read_buf_count = 0;
   uint64_t read_buf_bytes = 0;
+  uint64_t reply_buf_bytes = 0;
+  uint64_t reply_buf_limit_bytes = 0;
 };
 
 struct StatsInput {

@@ -45,7 +45,7 @@ struct CacheOptions {
   uint32_t demotion_wait_ms = 10;  // how long a storing connection may wait for demotion; 0 = never
   uint32_t flash_read_deadline_ms = 1'000;      // a get that waited longer is a counted miss
   uint32_t flash_wait_deadline_ms = 10'000;     // commands that must know: then SERVER_ERROR
-  uint64_t flash_read_bytes_max = 64ULL << 20;  // bytes being read or waiting to be sent
+  uint64_t flash_read_bytes_max = 64ULL << 20;  // bytes on their way from flash to a reply
   uint64_t flash_block_cache_bytes = 0;
   int flash_open_files_max = 2048;
   bool flash_direct_reads = false;

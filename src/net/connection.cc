@@ -17,17 +17,22 @@ namespace {
 constexpr uint64_t kYieldSendBytes = 64U << 10;
 // Flash reads that a new connection may have under way.
 constexpr uint64_t kFirstReads = 16;
+// Keys looked up together, so that their buckets are all on their way before the first is needed.
+constexpr size_t kBatchKeysMax = 128;
+// The largest reply that is copied: a value, its line and its line end.
+constexpr uint64_t kCopiedReplyBytes = tiering::kCopyBytesMax + 512;
 
 }  // namespace
 
 Connection::Connection(ConnectionHost& host, int fd)
     : host_(host),
       context_(host.Context()),
+      account_(host.Account()),
       fd_(fd),
       codec_(context_.options.test_commands),
       last_heard_s_(context_.clock.NowS()),
       flash_reply_bytes_(context_.options.reply_bytes_max / kFirstReads),
-      replies_(host.Buffers()) {}
+      replies_(host.Buffers(), account_) {}
 
 Connection::~Connection() {
   TERRACED_DCHECK(IsClosed());
@@ -117,17 +122,17 @@ void Connection::Advance() {
   if (IsClosed()) return;
   while (true) {
     host_.Replies().Bind(&replies_, fd_);
-    RunCommands();
+    const bool paused = RunCommands();
     if (IsClosed()) return;
     if (yielded_ && replies_.UnsentBytes() < kYieldSendBytes) break;
-    const bool was_full = replies_.UnsentBytes() > context_.options.reply_bytes_max;
     if (!Flush()) {
       Close();
       return;
     }
     // Replies that were too many are gone already: go on with the requests that had to wait for it.
-    if (!was_full || replies_.UnsentBytes() > context_.options.reply_bytes_max || yielded_) break;
+    if (!paused || yielded_ || MustPause()) break;
   }
+  ResumePostponed();
   Settle();
 }
 
@@ -149,6 +154,7 @@ void Connection::Settle() {
   }
   const bool read = state_ != State::kDraining && !MustPause();
   const bool write = replies_.CanSend() && !yielded_;
+  account_.Publish();
   if (read == wants_read_ && write == wants_write_) return;
   wants_read_ = read;
   wants_write_ = write;
@@ -158,16 +164,36 @@ void Connection::Settle() {
 // No further request may be started now; whatever ends the reason calls Advance().
 bool Connection::MustPause() {
   return waits_for_room_ || demoting_ || writes_suspended_ > 0 ||
-         suspended_.size() >= ReadsAllowed() ||
-         replies_.UnsentBytes() > context_.options.reply_bytes_max;
+         (!suspended_.empty() && suspended_.size() >= ReadsAllowed()) || RepliesFull();
 }
 
-// How many flash reads may be under way: their replies have to fit into reply_bytes_max, and nobody
-// knows how large they will be. So a connection begins with few and is allowed more as its values
-// turn out small.
-size_t Connection::ReadsAllowed() const {
-  const uint64_t fit = context_.options.reply_bytes_max / std::max<uint64_t>(flash_reply_bytes_, 1);
+// A block is what the first byte costs already, and enough for everybody to go on with.
+uint64_t Connection::ReplyLimit() {
+  return std::clamp<uint64_t>(account_.LeftBytes(), BufferPool::kBlockBytes,
+                              context_.options.reply_bytes_max);
+}
+
+bool Connection::RepliesFull() {
+  const uint64_t unsent = replies_.UnsentBytes();
+  return unsent > BufferPool::kBlockBytes && unsent > ReplyLimit();
+}
+
+// How many flash reads may be under way: their replies have to fit, and nobody knows how large they will be.
+// So a connection begins with few and is allowed more as its values turn out small.
+size_t Connection::ReadsAllowed() {
+  const uint64_t limit = ReplyLimit();
+  const uint64_t room = limit - std::min(limit, replies_.UnsentBytes());
+  const uint64_t fit = room / std::max<uint64_t>(flash_reply_bytes_, 1);
   return std::clamp<uint64_t>(fit, 1, std::max<uint32_t>(context_.options.pipelined_reads_max, 1));
+}
+
+// How many keys may be looked up together: so many as fit even if each is as large as a copied value may be.
+size_t Connection::BatchKeys() {
+  const uint64_t limit = ReplyLimit();
+  const uint64_t room = limit - std::min(limit, replies_.UnsentBytes());
+  const size_t reads = ReadsAllowed();
+  const size_t reads_left = reads - std::min(suspended_.size(), reads - 1);
+  return std::min(reads_left, std::clamp<size_t>(room / kCopiedReplyBytes, 1, kBatchKeysMax));
 }
 
 }  // namespace terraced::server

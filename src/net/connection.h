@@ -3,7 +3,8 @@
 // keeps a slot in the replies; later reads overtake it, a command that changes something waits.
 // Threads: belongs to one worker. Ownership: by the worker (ConnectionHost); the descriptor is ours.
 // Errors: a client that breaks the protocol beyond repair or is gone is closed; nobody else notices.
-// Sizes: a read buffer of up to kLineBytesMax, reply_bytes_max of replies plus one batch, pipelined_reads_max slots.
+// Sizes: a read buffer of up to kLineBytesMax, pipelined_reads_max slots, and replies of up to reply_bytes_max or
+// what is left of the workers' common ReplyBudget, at least a block, plus one reply from RAM or two from flash.
 #pragma once
 
 #include <sys/uio.h>
@@ -38,6 +39,7 @@ struct Suspended final : tiering::FillWaiter {
   uint64_t deadline_us = 0;
   ReplyQueue::Slot slot = nullptr;
   size_t index = 0;                           // in the connection's list
+  bool postponed = false;                     // asks flash again when replies were sent
   std::shared_ptr<const tiering::Fill> fill;  // what FillDone brought
 };
 
@@ -58,6 +60,7 @@ class ConnectionHost {
   virtual WorkerCounters& Counters() = 0;
   virtual WorkerScratch& Scratch() = 0;
   virtual TextReply& Replies() = 0;
+  virtual ReplyAccount& Account() = 0;
   // Which events the connection wants from now on.
   virtual void SetInterest(Connection& connection, bool read, bool write) = 0;
   // Run() soon, after other connections had their turn.
@@ -123,9 +126,12 @@ class Connection {
 
   // Running.
   void Advance();
-  void RunCommands();
+  bool RunCommands();  // true: requests are left that have to wait, see MustPause()
   bool MustPause();
-  size_t ReadsAllowed() const;
+  uint64_t ReplyLimit();
+  bool RepliesFull();
+  size_t ReadsAllowed();
+  size_t BatchKeys();
   bool GatherReads(uint32_t* left, Request* other, size_t* other_bytes, TextCodec* before);
   void RunReads();
   void RunKeys(const Request& request);
@@ -135,6 +141,10 @@ class Connection {
   void FinishValue();
   Step Execute(const Request& request);
   void Suspend(const Request& request);
+  uint64_t FlashDeadlineUs(const Request& request) const;
+  bool Postpone(Suspended& suspended);
+  void ResumePostponed();
+  void Resume(Suspended& suspended);
   void Forget(Suspended& suspended);
   void FinishTouchKeys(const Request& request);
   void SwallowBuffered();
@@ -145,6 +155,7 @@ class Connection {
   // Constant after construction.
   ConnectionHost& host_;
   const CommandContext& context_;
+  ReplyAccount& account_;
   // The worker's.
   int fd_;
   TextCodec codec_;
@@ -157,6 +168,7 @@ class Connection {
   bool touch_keys_failed_ = false;  // a key of the gat under way could not be read
   bool touch_keys_open_ = false;    // its END is still to be written
   uint32_t writes_suspended_ = 0;
+  size_t postponed_count_ = 0;
   uint32_t last_heard_s_;
   uint64_t flash_reply_bytes_;     // the largest of late, slowly forgotten
   uint64_t room_deadline_us_ = 0;  // 0: no store command is waiting for room

@@ -27,9 +27,7 @@ void Connection::Suspend(const Request& request) {
     suspended->request.draft = &suspended->draft;
   }
   suspended->evidence.need = std::exchange(host_.Scratch().evidence, tiering::Evidence()).need;
-  const tiering::CacheOptions& options = context_.cache.Options();
-  const uint64_t wait_ms = writes ? options.flash_wait_deadline_ms : options.flash_read_deadline_ms;
-  suspended->deadline_us = MonotonicUs() + wait_ms * 1'000;
+  suspended->deadline_us = FlashDeadlineUs(request);
   suspended->slot = replies_.OpenSlot();
   suspended->index = suspended_.size();
   if (writes) ++writes_suspended_;
@@ -38,7 +36,51 @@ void Connection::Suspend(const Request& request) {
   host_.Want(*suspended_.back());
 }
 
+uint64_t Connection::FlashDeadlineUs(const Request& request) const {
+  const tiering::CacheOptions& options = context_.cache.Options();
+  const bool writes = request.command->Has(kWrites);
+  const uint64_t wait_ms = writes ? options.flash_wait_deadline_ms : options.flash_read_deadline_ms;
+  return MonotonicUs() + wait_ms * 1'000;
+}
+
+// A value that came back when the replies were full is dropped and read again when there is room: how large it is
+// was not known when it was asked for, and kept as a fill it would take from the readers' memory. What is next to
+// be sent never waits, so the connection goes on whatever its client does.
+bool Connection::Postpone(Suspended& suspended) {
+  if (suspended.fill == nullptr || !suspended.request.command->Has(kManyKeys)) return false;
+  // What the kernel takes makes room; a client that is gone is noticed after the round.
+  if (RepliesFull()) static_cast<void>(Flush());
+  if (!RepliesFull() || replies_.IsNext(suspended.slot)) return false;
+  suspended.fill.reset();
+  suspended.postponed = true;
+  ++postponed_count_;
+  host_.Counters().reply_pauses.Add(1);
+  return true;
+}
+
+void Connection::ResumePostponed() {
+  if (postponed_count_ == 0) return;
+  for (const std::unique_ptr<Suspended>& suspended : suspended_) {
+    if (suspended->postponed && replies_.IsNext(suspended->slot)) Resume(*suspended);
+  }
+  if (RepliesFull()) return;
+  const size_t allowed = ReadsAllowed();
+  for (const std::unique_ptr<Suspended>& suspended : suspended_) {
+    if (suspended_.size() - postponed_count_ >= allowed) return;
+    if (suspended->postponed) Resume(*suspended);
+  }
+}
+
+void Connection::Resume(Suspended& suspended) {
+  suspended.postponed = false;
+  --postponed_count_;
+  // The client took its time, not flash.
+  suspended.deadline_us = FlashDeadlineUs(suspended.request);
+  host_.Want(suspended);
+}
+
 void Connection::FinishSuspended(Suspended& suspended) {
+  if (Postpone(suspended)) return;
   suspended.evidence.timed_out = suspended.fill == nullptr;
   suspended.evidence.fill = std::move(suspended.fill);
   ++suspended.evidence.attempts;

@@ -10,32 +10,29 @@
 namespace terraced::server {
 namespace {
 
-// Requests gathered before the first is run, so that the buckets of all their keys are on their way.
-constexpr size_t kBatchRequestsMax = 64;
-constexpr size_t kBatchKeysMax = 128;
+constexpr size_t kBatchRequestsMax = 64;  // gathered before the first is run
 
 }  // namespace
 
-void Connection::RunCommands() {
+bool Connection::RunCommands() {
   uint32_t left = context_.options.requests_per_event;
   while (!IsClosed()) {
     if (state_ == State::kSwallow) SwallowBuffered();
     if (state_ == State::kValue) {
-      if (value_next_ < value_.size() || line_end_bytes_ < line_end_.size()) return;
+      if (value_next_ < value_.size() || line_end_bytes_ < line_end_.size()) return false;
       FinishValue();
       continue;
     }
-    if (state_ == State::kSwallow || begin_ == end_) return;
+    if (state_ == State::kSwallow || begin_ == end_) return false;
     if (MustPause()) {
-      if (replies_.UnsentBytes() > context_.options.reply_bytes_max)
-        host_.Counters().reply_pauses.Add(1);
-      return;
+      if (RepliesFull()) host_.Counters().reply_pauses.Add(1);
+      return true;
     }
     if (left == 0) {
       yielded_ = true;
       host_.Counters().conn_yields.Add(1);
       host_.RunSoon(*this);
-      return;
+      return false;
     }
     Request other;
     size_t other_bytes = 0;
@@ -46,14 +43,15 @@ void Connection::RunCommands() {
       if (other.command->Has(kWrites) && !suspended_.empty()) {
         // It is decoded again when the reads before it are answered.
         codec_ = before;
-        return;
+        return false;
       }
       --left;
       RunOther(other, other_bytes);
     } else if (!more) {
-      return;
+      return false;
     }
   }
+  return false;
 }
 
 // Decodes the requests for many keys that stand at the front, up to a batch; *other is the first of another
@@ -63,8 +61,7 @@ bool Connection::GatherReads(uint32_t* left, Request* other, size_t* other_bytes
   WorkerScratch& scratch = host_.Scratch();
   scratch.requests.clear();
   scratch.keys.clear();
-  const size_t keys_max = std::min<size_t>(
-      kBatchKeysMax, ReadsAllowed() - std::min(suspended_.size(), ReadsAllowed() - 1));
+  const size_t keys_max = BatchKeys();
   while (*left > 0 && scratch.requests.size() < kBatchRequestsMax &&
          scratch.keys.size() < keys_max) {
     Request request;

@@ -52,6 +52,7 @@ char* ReplyQueue::Reserve(size_t bytes) {
   if (!segment->block) {
     segment->block =
         segment->in_slot ? pool_.TakeExact(std::max(bytes, kSlotBlockBytes)) : pool_.Take(bytes);
+    account_.Take(segment->block.Capacity());
   }
   reserved_ = segment;
   return segment->block.Data() + segment->size;
@@ -148,6 +149,7 @@ void ReplyQueue::Sent(size_t bytes) {
 
 void ReplyQueue::DropHead() {
   std::unique_ptr<Segment> segment(head_);
+  account_.GiveBack(segment->block.Capacity());
   head_ = segment->next;
   if (head_ == nullptr) tail_ = nullptr;
   if (spare_ == nullptr && segment->pieces.capacity() == 0) {

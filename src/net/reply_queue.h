@@ -1,7 +1,8 @@
 // ReplyQueue: what a connection has answered and not yet sent, in the order of its requests. Replies are
 // appended to blocks; large values stay in the arena, pinned; a command that waits for flash holds its place
 // with an open slot, and nothing behind it is sent until the slot is closed.
-// Threads: belongs to one worker. Ownership: blocks and pins are given back as soon as they are sent.
+// Threads: belongs to one worker. Ownership: blocks and pins are given back as soon as they are sent; the account
+// knows of the blocks.
 // Errors: Send says kFailed when the peer is gone. Sizes: UnsentBytes() counts copies and pinned values alike.
 #pragma once
 
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "src/net/buffer_pool.h"
+#include "src/net/reply_budget.h"
 #include "src/protocol/reply_sink.h"
 #include "storage/ram/item_allocator.h"
 
@@ -25,7 +27,7 @@ class ReplyQueue final : public ReplyOutput {
   using Slot = Segment*;
   enum class SendResult : uint8_t { kAll, kBlocked, kFailed };
 
-  explicit ReplyQueue(BufferPool& pool) : pool_(pool) {}
+  ReplyQueue(BufferPool& pool, ReplyAccount& account) : pool_(pool), account_(account) {}
   ~ReplyQueue();
   ReplyQueue(const ReplyQueue&) = delete;
   ReplyQueue& operator=(const ReplyQueue&) = delete;
@@ -39,6 +41,8 @@ class ReplyQueue final : public ReplyOutput {
   // A place at the end that is filled later.
   Slot OpenSlot();
   void CloseSlot(Slot slot);
+  // All that was asked before it has been sent.
+  bool IsNext(Slot slot) const { return head_ == slot; }
 
   // Sends what is in front of the first open slot. *sent_bytes grows by what the kernel took.
   SendResult Send(int fd, uint64_t* sent_bytes);
@@ -56,6 +60,7 @@ class ReplyQueue final : public ReplyOutput {
   void DropHead();
 
   BufferPool& pool_;
+  ReplyAccount& account_;
   Segment* head_ = nullptr;
   Segment* tail_ = nullptr;
   Segment* cursor_ = nullptr;    // nullptr: at the end

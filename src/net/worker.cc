@@ -66,17 +66,19 @@ void Worker::Stop::Run() {
 
 Result<std::unique_ptr<Worker>> Worker::Create(const CommandContext& context,
                                                ConnectionCounters& connections,
+                                               ReplyBudget& replies,
                                                std::function<void()> on_leave) {
-  std::unique_ptr<Worker> worker(new Worker(context, connections, std::move(on_leave)));
+  std::unique_ptr<Worker> worker(new Worker(context, connections, replies, std::move(on_leave)));
   TERRACED_RETURN_IF_ERROR(worker->Open());
   return worker;
 }
 
-Worker::Worker(const CommandContext& context, ConnectionCounters& connections,
+Worker::Worker(const CommandContext& context, ConnectionCounters& connections, ReplyBudget& replies,
                std::function<void()> on_leave)
     : context_(context),
       connections_count_(connections),
       on_leave_(std::move(on_leave)),
+      account_(replies),
       fills_(context.cache.Reader(), *this),
       stop_(*this) {}
 
@@ -260,6 +262,7 @@ void Worker::EndRound() {
   run_soon_.erase(run_soon_.begin(), run_soon_.begin() + static_cast<std::ptrdiff_t>(count));
   fills_.Submit();
   closed_.clear();
+  account_.Publish();
   counters_.read_buf_count.Set(buffers_.Taken() + buffers_.Kept());
   counters_.read_buf_bytes.Set(buffers_.TakenBytes() + buffers_.Kept() * BufferPool::kBlockBytes);
   MaybeLeave();

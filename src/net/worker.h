@@ -36,6 +36,7 @@ class Worker final : public Executor, private ConnectionHost {
   // `on_leave` is called (on the worker's thread) whenever a connection has gone.
   static Result<std::unique_ptr<Worker>> Create(const CommandContext& context,
                                                 ConnectionCounters& connections,
+                                                ReplyBudget& replies,
                                                 std::function<void()> on_leave);
   ~Worker() override;
 
@@ -56,7 +57,7 @@ class Worker final : public Executor, private ConnectionHost {
     Worker& worker;
   };
 
-  Worker(const CommandContext& context, ConnectionCounters& connections,
+  Worker(const CommandContext& context, ConnectionCounters& connections, ReplyBudget& replies,
          std::function<void()> on_leave);
   Status Open();
 
@@ -66,6 +67,7 @@ class Worker final : public Executor, private ConnectionHost {
   WorkerCounters& Counters() override { return counters_; }
   WorkerScratch& Scratch() override { return scratch_; }
   TextReply& Replies() override { return replies_; }
+  ReplyAccount& Account() override { return account_; }
   void SetInterest(Connection& connection, bool read, bool write) override;
   void RunSoon(Connection& connection) override;
   void RetryRoomSoon(Connection& connection) override;
@@ -110,6 +112,7 @@ class Worker final : public Executor, private ConnectionHost {
   EventPtr deadline_timer_;
   EventPtr idle_timer_;
   BufferPool buffers_;
+  ReplyAccount account_;
   WorkerScratch scratch_;
   TextReply replies_;
   tiering::FillQueue fills_;

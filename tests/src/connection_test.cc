@@ -48,6 +48,7 @@ class HandHost final : public ConnectionHost {
   WorkerCounters& Counters() override { return counters; }
   WorkerScratch& Scratch() override { return scratch_; }
   TextReply& Replies() override { return replies_; }
+  ReplyAccount& Account() override { return account_; }
   void SetInterest(Connection&, bool read, bool write) override {
     reads = read;
     writes = write;
@@ -78,6 +79,7 @@ class HandHost final : public ConnectionHost {
   ServerOptions options;
   NoControl control;
   FakeCache cache;
+  ReplyBudget budget{64U << 20};
   BufferPool buffers;
   WorkerCounters counters;
   std::vector<Suspended*> wanted;
@@ -91,6 +93,7 @@ class HandHost final : public ConnectionHost {
 
  private:
   const CommandContext context_;
+  ReplyAccount account_{budget};
   WorkerScratch scratch_;
   TextReply replies_;
 };
@@ -149,6 +152,24 @@ class ConnectionTest : public testing::Test {
   std::string Ask(std::string_view bytes) {
     Send(bytes);
     return Receive();
+  }
+
+  // Not through Send: it would wait for a connection that has stopped reading.
+  void SendWithoutReading(const std::string& bytes) {
+    ASSERT_EQ(send(client_, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+    Pump();
+  }
+
+  // What a client that has woken up gets, up to `bytes`.
+  std::string Drain(size_t bytes) {
+    std::string got;
+    for (int i = 0; i < 100'000 && got.size() < bytes; ++i) {
+      got += Receive();
+      if (host_.writes) connection_->OnWritable();
+      Pump();
+      if (!host_.wanted.empty()) host_.Answer(0);
+    }
+    return got;
   }
 
   HandHost host_;
@@ -363,27 +384,79 @@ TEST_F(ConnectionTest, StopsReadingAClientThatDoesNotReadItsReplies) {
   const std::string value(10'000, 'v');
   Send(Set("k", value));
   Receive();
-  // Not through Send: it would wait for a connection that has stopped reading.
   std::string requests;
   for (int i = 0; i < 2'000; ++i) requests += "get k\r\n";
-  ASSERT_EQ(send(client_, requests.data(), requests.size(), 0),
-            static_cast<ssize_t>(requests.size()));
-  Pump();
+  ASSERT_NO_FATAL_FAILURE(SendWithoutReading(requests));
   EXPECT_FALSE(host_.reads);
   EXPECT_TRUE(host_.writes);
-  EXPECT_LE(connection_->UnsentBytes(), (1U << 20) + 128 * 10'100);
-  std::string got;
-  for (int i = 0; i < 10'000 && got.size() < 2'000 * (value.size() + 25); ++i) {
-    const std::string more = Receive();
-    got += more;
-    if (host_.writes) connection_->OnWritable();
-    Pump();
-  }
+  EXPECT_LE(connection_->UnsentBytes(), (1U << 20) + 10'100);
+  const std::string got = Drain(2'000 * (value.size() + 25));
   EXPECT_THAT(got, StartsWith("VALUE k 0 10000\r\n"));
   EXPECT_THAT(got, EndsWith("END\r\n"));
   EXPECT_EQ(got.size(), 2'000 * (Value("k", value).size() + 5));
   EXPECT_TRUE(host_.reads);
   EXPECT_GT(host_.counters.reply_pauses.Get(), 0U);
+}
+
+TEST_F(ConnectionTest, HoldsNoMoreRepliesThanAreLeftOfTheBudget) {
+  const std::string value(10'000, 'v');
+  Send(Set("k", value));
+  Receive();
+  ReplyAccount others(host_.budget);
+  others.Take(host_.budget.BytesMax() - (256U << 10));
+  others.Publish();
+  std::string requests;
+  std::string replies;
+  for (int i = 0; i < 500; ++i) {
+    requests += "get k k\r\n";
+    replies += Value("k", value) + Value("k", value) + "END\r\n";
+  }
+  ASSERT_NO_FATAL_FAILURE(SendWithoutReading(requests));
+  EXPECT_FALSE(host_.reads);
+  EXPECT_LE(host_.budget.HeldBytes(), host_.budget.BytesMax());
+  EXPECT_GT(connection_->UnsentBytes(), 64U << 10);
+  // Now nothing is left: it goes on a block at a time, as fast as the client reads.
+  others.Take(16U << 20);
+  others.Publish();
+  EXPECT_TRUE(Drain(replies.size()) == replies);
+  EXPECT_EQ(connection_->UnsentBytes(), 0U);
+  ASSERT_NO_FATAL_FAILURE(SendWithoutReading(requests));
+  EXPECT_LE(connection_->UnsentBytes(), BufferPool::kBlockBytes + 10'100);
+  EXPECT_TRUE(Drain(replies.size()) == replies);
+  others.GiveBack(host_.budget.BytesMax() - (256U << 10) + (16U << 20));
+}
+
+TEST_F(ConnectionTest, ReadsAFlashValueAgainThatCameBackWhenTheRepliesWereFull) {
+  host_.options.reply_bytes_max = 64U << 10;
+  const std::string value(300'000, 'L');
+  Send(Set("small", "s") + Set("large", value));
+  Receive();
+  host_.cache.PutOnFlash("small");
+  // Small values let the connection have many reads under way.
+  for (int i = 0; i < 100; ++i) {
+    Send("get small\r\n");
+    while (!host_.wanted.empty()) host_.Answer(0);
+    Receive();
+  }
+  host_.cache.PutOnFlash("large");
+  std::string request = "get";
+  std::string replies;
+  for (int i = 0; i < 20; ++i) {
+    request += " large";
+    replies += Value("large", value);
+  }
+  ASSERT_NO_FATAL_FAILURE(SendWithoutReading(request + "\r\n"));
+  ASSERT_EQ(host_.wanted.size(), 20U);
+  const size_t two_values = 2 * (value.size() + 100);
+  while (host_.wanted.size() > 1) {
+    host_.Answer(host_.wanted.size() - 1);
+    EXPECT_LE(connection_->UnsentBytes(), (64U << 10) + two_values);
+  }
+  EXPECT_EQ(connection_->SuspendedCount(), 19U) << "all but one were put off";
+  host_.Answer(0);
+  EXPECT_LE(connection_->UnsentBytes(), (64U << 10) + two_values);
+  EXPECT_TRUE(Drain(replies.size() + 5) == replies + "END\r\n");
+  EXPECT_EQ(connection_->SuspendedCount(), 0U);
 }
 
 TEST_F(ConnectionTest, AClientThatVanishesMidValueLeavesNothingBehind) {

@@ -77,6 +77,16 @@ TEST(OptionsCheckTest, HotAndWarmLeaveRoomForCold) {
   EXPECT_THAT(Checked({"-o", "hot_lru_pct=50,warm_lru_pct=50"}), HasSubstr("add up to 100"));
 }
 
+TEST(OptionsCheckTest, ReplyMemoryFollowsFromMUnlessItIsSaid) {
+  Options options;
+  Checked({}, &options);
+  EXPECT_EQ(ReplyMemoryBytes(options), 16ULL << 20);
+  Checked({"-m", "4096"}, &options);
+  EXPECT_EQ(ReplyMemoryBytes(options), 256ULL << 20);
+  Checked({"-m", "4096", "-o", "reply_memory=5m"}, &options);
+  EXPECT_EQ(ReplyMemoryBytes(options), 5ULL << 20);
+}
+
 TEST(OptionsCheckTest, FlashSizeNeedsAPathAndRoomForSixteenBatches) {
   EXPECT_THAT(Checked({"-o", "flash_size=1g"}), HasSubstr("needs flash_path"));
   // A batch is by default a sixteenth of -m: 4 MB here.

@@ -39,7 +39,9 @@ class ReplyQueueTest : public testing::Test {
   }
 
   BufferPool pool_;
-  ReplyQueue queue_{pool_};
+  ReplyBudget budget_{64U << 20};
+  ReplyAccount account_{budget_};
+  ReplyQueue queue_{pool_, account_};
   int reader_ = -1;
   int writer_ = -1;
 };
