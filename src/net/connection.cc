@@ -119,7 +119,8 @@ void Connection::Close() {
 
 // Runs what is buffered, sends what is answered, and says which events matter now.
 void Connection::Advance() {
-  if (IsClosed()) return;
+  // One that gave way goes on when its turn has come and not before, whatever wakes it.
+  if (IsClosed() || yielded_) return;
   while (true) {
     host_.Replies().Bind(&replies_, fd_);
     const bool paused = RunCommands();

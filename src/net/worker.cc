@@ -14,6 +14,7 @@
 namespace terraced::server {
 namespace {
 
+constexpr timeval kNextPass = {0, 0};            // after epoll was asked again
 constexpr timeval kRoomRetry = {0, 1'000};       // how soon a store command asks for room again
 constexpr timeval kDeadlineCheck = {0, 50'000};  // how late a flash deadline may be noticed
 constexpr timeval kIdleCheck = {1, 0};
@@ -89,6 +90,7 @@ Status Worker::Open() {
   if (base_ == nullptr) return Status(StatusCode::kIoError, "no event loop for a worker");
   mailbox_event_.reset(event_new(base_.get(), mailbox_fd_, EV_READ | EV_PERSIST, &OnMailbox, this));
   round_end_.reset(event_new(base_.get(), -1, 0, &OnRoundEnd, this));
+  turns_event_.reset(event_new(base_.get(), -1, 0, &OnTurns, this));
   room_timer_.reset(event_new(base_.get(), -1, 0, &OnRoomTimer, this));
   deadline_timer_.reset(event_new(base_.get(), -1, 0, &OnDeadlineTimer, this));
   idle_timer_.reset(event_new(base_.get(), -1, EV_PERSIST, &OnIdleTimer, this));
@@ -202,6 +204,7 @@ void Worker::SetInterest(Connection& connection, bool read, bool write) {
 void Worker::Closed(Connection& connection) {
   event_free(std::exchange(connection.watch, nullptr));
   std::replace(run_soon_.begin(), run_soon_.end(), &connection, static_cast<Connection*>(nullptr));
+  std::replace(turns_.begin(), turns_.end(), &connection, static_cast<Connection*>(nullptr));
   std::erase(room_waiters_, &connection);
   for (Demotion* demotion : demotions_) {
     if (demotion->connection == &connection) demotion->connection = nullptr;
@@ -254,23 +257,45 @@ void Worker::OnRoundEnd(int, short, void* worker) {
 
 void Worker::EndRound() {
   round_end_active_ = false;
-  // Those that yield again come after everybody else's next turn.
-  const size_t count = run_soon_.size();
-  for (size_t i = 0; i < count; ++i) {
-    if (run_soon_[i] != nullptr) run_soon_[i]->Run();
-  }
-  run_soon_.erase(run_soon_.begin(), run_soon_.begin() + static_cast<std::ptrdiff_t>(count));
   fills_.Submit();
   closed_.clear();
   account_.Publish();
-  counters_.read_buf_count.Set(buffers_.Taken() + buffers_.Kept());
-  counters_.read_buf_bytes.Set(buffers_.TakenBytes() + buffers_.Kept() * BufferPool::kBlockBytes);
+  ShowBuffers();
   MaybeLeave();
 }
 
+void Worker::ShowBuffers() {
+  counters_.read_buf_count.Set(buffers_.Taken() + buffers_.Kept());
+  counters_.read_buf_bytes.Set(buffers_.TakenBytes() + buffers_.Kept() * BufferPool::kBlockBytes);
+}
+
+// Those that give way have one more turn at the end of this round, and then one in each pass of the loop. libevent
+// would run an event that is activated by its own callback before it asks epoll again, and whoever has only bytes
+// in the kernel would wait for all that is buffered; a timer that is due at once comes after epoll.
 void Worker::RunSoon(Connection& connection) {
+  if (run_soon_.empty()) {
+    if (running_turns_) {
+      event_add(turns_event_.get(), &kNextPass);
+    } else {
+      event_active(turns_event_.get(), EV_TIMEOUT, 1);
+    }
+  }
   run_soon_.push_back(&connection);
-  ActivateRoundEnd();
+}
+
+void Worker::OnTurns(int, short, void* worker) {
+  static_cast<Worker*>(worker)->RunTurns();
+}
+
+void Worker::RunTurns() {
+  running_turns_ = true;
+  turns_.swap(run_soon_);
+  for (size_t i = 0; i < turns_.size(); ++i) {
+    if (turns_[i] != nullptr) turns_[i]->Run();
+  }
+  turns_.clear();
+  running_turns_ = false;
+  ShowBuffers();
 }
 
 // --- Room for stores ------------------------------------------------------------------------------

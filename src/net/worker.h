@@ -81,6 +81,7 @@ class Worker final : public Executor, private ConnectionHost {
   static void OnSocket(int fd, short what, void* connection);
   static void OnMailbox(int fd, short what, void* worker);
   static void OnRoundEnd(int fd, short what, void* worker);
+  static void OnTurns(int fd, short what, void* worker);
   static void OnRoomTimer(int fd, short what, void* worker);
   static void OnDeadlineTimer(int fd, short what, void* worker);
   static void OnIdleTimer(int fd, short what, void* worker);
@@ -90,6 +91,8 @@ class Worker final : public Executor, private ConnectionHost {
   void DrainMailbox();
   void FinishCompleted();
   void EndRound();
+  void RunTurns();
+  void ShowBuffers();
   void RetryRooms();
   void ExpireFills();
   void KickIdle();
@@ -108,6 +111,7 @@ class Worker final : public Executor, private ConnectionHost {
   EventBasePtr base_;
   EventPtr mailbox_event_;
   EventPtr round_end_;
+  EventPtr turns_event_;
   EventPtr room_timer_;
   EventPtr deadline_timer_;
   EventPtr idle_timer_;
@@ -118,11 +122,13 @@ class Worker final : public Executor, private ConnectionHost {
   tiering::FillQueue fills_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> closed_;  // destroyed at the end of the round
-  std::vector<Connection*> run_soon_;
+  std::vector<Connection*> run_soon_;                // gave way and wait for their turn
+  std::vector<Connection*> turns_;  // those whose turn it is; empty but in RunTurns
   std::vector<Connection*> room_waiters_;
   std::vector<Suspended*> completed_;
   std::vector<Demotion*> demotions_;
   bool round_end_active_ = false;
+  bool running_turns_ = false;
   bool stopping_ = false;
   Stop stop_;
   std::thread thread_;

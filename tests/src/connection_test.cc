@@ -53,7 +53,10 @@ class HandHost final : public ConnectionHost {
     reads = read;
     writes = write;
   }
-  void RunSoon(Connection&) override { run_soon = true; }
+  void RunSoon(Connection&) override {
+    run_soon = true;
+    ++yields;
+  }
   void RetryRoomSoon(Connection&) override { retry_room = true; }
   void Want(Suspended& suspended) override { wanted.push_back(&suspended); }
   void Cancel(Suspended& suspended) override { std::erase(wanted, &suspended); }
@@ -87,6 +90,7 @@ class HandHost final : public ConnectionHost {
   bool reads = true;
   bool writes = false;
   bool run_soon = false;
+  int yields = 0;
   bool retry_room = false;
   bool demoting = false;
   bool closed = false;
@@ -226,6 +230,27 @@ TEST_F(ConnectionTest, AnswersAPipelineInOrderAndGivesWayBetween) {
   }
   EXPECT_EQ(Ask(requests), replies);
   EXPECT_GE(host_.counters.conn_yields.Get(), 30U);
+}
+
+TEST_F(ConnectionTest, RunsNothingBetweenGivingWayAndItsTurn) {
+  host_.options.requests_per_event = 3;
+  Open();
+  const std::string requests = "get 1\r\nget 2\r\nget 3\r\nget 4\r\nget 5\r\n";
+  ASSERT_EQ(send(client_, requests.data(), requests.size(), 0),
+            static_cast<ssize_t>(requests.size()));
+  connection_->OnReadable();
+  EXPECT_EQ(host_.cache.Calls().size(), 3U);
+  ASSERT_EQ(send(client_, "get 6\r\n", 7, 0), 7);
+  connection_->OnReadable();
+  connection_->OnWritable();
+  connection_->FlushReplies();
+  EXPECT_EQ(host_.cache.Calls().size(), 3U);
+  EXPECT_EQ(host_.yields, 1);
+  connection_->Run();
+  EXPECT_EQ(host_.cache.Calls().size(), 5U);
+  connection_->OnReadable();
+  EXPECT_EQ(host_.cache.Calls().size(), 6U);
+  host_.run_soon = false;
 }
 
 TEST_F(ConnectionTest, ReadsValuesWhereverTheyAreSplit) {
