@@ -164,7 +164,7 @@ void Connection::Settle() {
 
 // No further request may be started now; whatever ends the reason calls Advance().
 bool Connection::MustPause() {
-  return waits_for_room_ || demoting_ || writes_suspended_ > 0 ||
+  return waits_for_room_ || write_waits_ || demoting_ || writes_suspended_ > 0 ||
          (!suspended_.empty() && suspended_.size() >= ReadsAllowed()) || RepliesFull();
 }
 

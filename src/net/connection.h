@@ -164,6 +164,7 @@ class Connection {
   bool wants_write_ = false;
   bool yielded_ = false;
   bool waits_for_room_ = false;
+  bool write_waits_ = false;  // the next request changes something: earlier flash reads first
   bool demoting_ = false;
   bool touch_keys_failed_ = false;  // a key of the gat under way could not be read
   bool touch_keys_open_ = false;    // its END is still to be written

@@ -110,6 +110,7 @@ void Connection::Forget(Suspended& suspended) {
   std::swap(suspended_[index], suspended_.back());
   suspended_[index]->index = index;
   suspended_.pop_back();
+  if (suspended_.empty()) write_waits_ = false;
 }
 
 // gat changes what it reads, so nothing overtakes it: its END is written when all its keys are answered, and

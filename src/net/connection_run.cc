@@ -43,7 +43,8 @@ bool Connection::RunCommands() {
       if (other.command->Has(kWrites) && !suspended_.empty()) {
         // It is decoded again when the reads before it are answered.
         codec_ = before;
-        return false;
+        write_waits_ = true;
+        return true;
       }
       --left;
       RunOther(other, other_bytes);

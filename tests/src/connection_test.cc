@@ -321,10 +321,15 @@ TEST_F(ConnectionTest, AMutationWaitsForEarlierFlashReads) {
   Send(Set("cold", "c"));
   Receive();
   host_.cache.PutOnFlash("cold");
-  EXPECT_EQ(Ask("get cold\r\nset cold 0 0 1\r\nn\r\nget cold\r\n"), "");
+  EXPECT_EQ(Ask("get cold\r\nget cold\r\nset cold 0 0 1\r\nn\r\nget cold\r\n"), "");
   EXPECT_THAT(host_.cache.Calls(), ElementsAre("store cold"));
+  EXPECT_FALSE(host_.reads) << "what cannot be run is not read either";
+  host_.Answer(1);
+  EXPECT_FALSE(host_.reads);
   host_.Answer(0);
-  EXPECT_EQ(Receive(), Value("cold", "c") + "END\r\nSTORED\r\n" + Value("cold", "n") + "END\r\n");
+  EXPECT_EQ(Receive(), Value("cold", "c") + "END\r\n" + Value("cold", "c") + "END\r\nSTORED\r\n" +
+                           Value("cold", "n") + "END\r\n");
+  EXPECT_TRUE(host_.reads);
 }
 
 TEST_F(ConnectionTest, NothingOvertakesAMutationThatWaitsForFlash) {
