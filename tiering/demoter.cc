@@ -6,6 +6,7 @@
 
 #include "storage/base/clock.h"
 #include "storage/base/log.h"
+#include "storage/flash/flash_directory.h"
 
 namespace terraced::tiering {
 
@@ -44,7 +45,9 @@ Demoter::Demoter(Tiers& tiers, uint64_t first_serial)
       admission_(tiers.options),
       keeper_(tiers, batch_bytes_),
       grower_(tiers),
-      next_serial_(first_serial) {}
+      next_serial_(first_serial),
+      serial_end_(((first_serial >> storage::kSerialCounterBits) + 1)
+                  << storage::kSerialCounterBits) {}
 
 Demoter::~Demoter() {
   Join();
@@ -165,14 +168,21 @@ void Demoter::AnswerRequests() {
 }
 
 Demoter::Wrote Demoter::WriteBatch(const CollectRules& rules, bool keep_hit_items) {
+  const uint64_t serial = NextSerial();
+  if (serial >= serial_end_.load(std::memory_order_relaxed)) {
+    // The next start may hand these out: a disk that has refused STATE for so long is a failing one.
+    NoteFailure(Status(StatusCode::kUnavailable, "no serials left, STATE could not be written"));
+    return Wrote::kFailed;
+  }
   const FlashKeeper::Victims victims = keeper_.ChooseVictims();
-  BatchBuilder builder(tiers_, admission_, next_serial_++, tiers_.flush.Current(), batch_bytes_);
+  BatchBuilder builder(tiers_, admission_, serial, tiers_.flush.Current(), batch_bytes_);
   if (rules.everything) {
     CollectAll(&builder, rules);
   } else {
     CollectPressed(&builder, rules);
   }
-  if (builder.Empty()) return Wrote::kNothing;
+  if (builder.Empty()) return Wrote::kNothing;  // nothing carries the serial
+  next_serial_.store(serial + 1, std::memory_order_relaxed);
   if (builder.Flushed()) {
     builder.Abandon();
     return Wrote::kFullBatch;  // not all was seen: begin again under the new epoch

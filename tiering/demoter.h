@@ -44,6 +44,11 @@ class Demoter {
   // how many items stayed behind.
   uint64_t Drain(uint64_t deadline_us, const std::function<bool()>& hurry);
 
+  // The serial of the next batch; one that was never written does not use it up. Any thread.
+  uint64_t NextSerial() const { return next_serial_.load(std::memory_order_relaxed); }
+  // STATE covers the serials below `end` from now on. Until more are covered, batches fail at it. Any thread.
+  void AllowSerialsBelow(uint64_t end) { serial_end_.store(end, std::memory_order_relaxed); }
+
   // Chosen from -m and flash_size (8 to 64 MB, at most a sixteenth of -m; larger where the quota
   // has more batches than numbers).
   static uint64_t BatchBytes(const CacheOptions& options);
@@ -84,13 +89,14 @@ class Demoter {
   AdmissionPolicy admission_;
   FlashKeeper keeper_;
   IndexGrower grower_;
-  uint64_t next_serial_;
   uint32_t failures_ = 0;
   uint64_t offline_since_us_ = 0;
   bool orphans_removed_ = false;
   std::array<uint32_t, storage::kSlabClassesMax> next_shard_{};
   // Self-synchronised.
   std::atomic<bool> wanted_{false};
+  std::atomic<uint64_t> next_serial_;  // raised by the writing thread only
+  std::atomic<uint64_t> serial_end_;
   std::thread thread_;
   // Guarded.
   mutable Mutex mutex_;

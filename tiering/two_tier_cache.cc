@@ -9,13 +9,11 @@ namespace terraced::tiering {
 
 using storage::FlashDirectory;
 using storage::FlashState;
+using storage::kCasCounterBits;
+using storage::kSerialCounterBits;
 
 namespace {
 
-// Serials and CAS uniques of one start: the start count above, a counter below.
-constexpr int kSerialCounterBits = 24;
-constexpr int kCasCounterBits = 40;
-constexpr uint64_t kCasBlock = uint64_t{1} << kCasCounterBits;
 // The least the quota must hold for batches to come and go.
 constexpr uint64_t kBatchesLeast = 8;
 
@@ -98,7 +96,8 @@ TwoTierCache::TwoTierCache(const CacheOptions& options, const Clock& clock,
       directory_(std::move(flash.directory)),
       start_state_(flash.state),
       start_summary_(flash.summary),
-      warm_(flash.warm) {
+      warm_(flash.warm),
+      start_count_(flash.state.start_count) {
   const uint64_t count = start_state_.start_count;
   tiers_->cas_next.store(std::max<uint64_t>((count << kCasCounterBits) + 1, start_state_.cas_next));
   tiers_->flush.Restore(std::max<uint64_t>(start_state_.epoch, 1));
@@ -172,24 +171,32 @@ void TwoTierCache::StopThreads() {
 
 void TwoTierCache::Tick() {
   if (tiers_->flush.TakeDue(tiers_->clock.NowS())) RaiseEpoch();
+  RaiseStartCount();
   if (directory_ == nullptr) return;
   constexpr uint64_t kCleanMinuteUs = 60'000'000;
   if (!opening_cleared_ && MonotonicUs() - started_us_ >= kCleanMinuteUs) {
     directory_->ClearOpening();
     opening_cleared_ = true;
   }
-  // The next start's block must lie beyond every CAS unique of this one.
-  const uint64_t used = tiers_->cas_next.load(std::memory_order_relaxed) >> kCasCounterBits;
-  FlashState state = directory_->State();
-  if (used < state.start_count) return;
-  const uint64_t left =
-      kCasBlock - (tiers_->cas_next.load(std::memory_order_relaxed) & (kCasBlock - 1));
-  if (left > kCasBlock / 2) return;
-  state.start_count = used + 1;
-  const Status status = directory_->WriteState(state);
-  if (!status.ok()) {
-    Log::Write(LogLevel::kNotice, "%s", std::string(status.message()).c_str());
+}
+
+void TwoTierCache::RaiseStartCount() {
+  const uint64_t covering =
+      std::max(storage::StartCountCovering(tiers_->cas_next.load(std::memory_order_relaxed),
+                                           kCasCounterBits),
+               storage::StartCountCovering(demoter_->NextSerial(), kSerialCounterBits));
+  if (covering <= start_count_) return;
+  if (directory_ != nullptr) {
+    FlashState state = directory_->State();
+    state.start_count = covering;
+    const Status status = directory_->WriteState(state);
+    if (!status.ok()) {
+      Log::Write(LogLevel::kNotice, "%s", std::string(status.message()).c_str());
+      return;
+    }
   }
+  start_count_ = covering;
+  demoter_->AllowSerialsBelow((covering + 1) << kSerialCounterBits);
 }
 
 void TwoTierCache::DemoteAll(Executor& executor, Completion* done) {

@@ -74,6 +74,8 @@ class TwoTierCache final : public Cache {
   Status LoadFlash();
   void StopThreads();
   void RaiseEpoch();
+  // Takes another block of CAS uniques and serials in STATE, long before one of them needs it.
+  void RaiseStartCount();
 
   Moment Now() const { return {tiers_->clock.NowS(), tiers_->flush.Current()}; }
   storage::LruSegment SegmentFor(uint32_t exptime_s) const;
@@ -124,6 +126,7 @@ class TwoTierCache final : public Cache {
   const storage::FlashState start_state_;
   const std::string start_summary_;
   const bool warm_;
+  uint64_t start_count_;          // as in STATE; Tick()'s thread only
   std::string flash_start_text_;  // constant after LoadFlash()
   uint64_t started_us_ = 0;
   bool opening_cleared_ = false;  // Tick()'s thread only

@@ -317,8 +317,12 @@ Status FlashDirectory::Persist(const FlashState& state, uint64_t clean_run_id) {
 
 Status FlashDirectory::WriteState(const FlashState& state) {
   TERRACED_CHECK(state.run_id == state_.run_id);
-  TERRACED_CHECK(state.start_count == state_.start_count);
-  return Persist(state, clean_run_id_).WithContext("flash_path '" + path_ + "'");
+  TERRACED_CHECK(state.start_count >= state_.start_count);
+  const std::string context = "flash_path '" + path_ + "'";
+  if (state.start_count > kStartCountMax) {
+    return Status(StatusCode::kInvalidArgument, context + ": its start count is used up");
+  }
+  return Persist(state, clean_run_id_).WithContext(context);
 }
 
 bool FlashDirectory::WasClean(std::string* why_not) const {

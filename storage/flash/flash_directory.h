@@ -39,6 +39,15 @@ constexpr uint64_t kStartCountFromClockMax = kStartCountMax - (1ULL << 20);
 constexpr uint64_t kStartCountEpochS = 1'700'000'000;
 uint64_t StartCountFromClock(uint64_t unix_s);
 
+constexpr int kSerialCounterBits = 24;
+constexpr int kCasCounterBits = 40;
+// The start count that STATE must hold while `next` is the next serial or CAS unique of a run, so that the next
+// start begins beyond it: that of its block, and from the middle of it on that of the block after, long before a
+// number of that one is handed out.
+constexpr uint64_t StartCountCovering(uint64_t next, int counter_bits) {
+  return (next >> counter_bits) + ((next >> (counter_bits - 1)) & 1);
+}
+
 // Survives emptying the tier: the counts are never reset, so that serials and CAS uniques never
 // repeat.
 struct FlashState {
@@ -67,6 +76,8 @@ class FlashDirectory {
   const std::string& Path() const { return path_; }
   bool IsNew() const { return is_new_; }  // there was no STATE: nothing can have been lost
   const FlashState& State() const { return state_; }
+  // start_count may rise (a run that needs another block of numbers), nothing else that counts starts changes.
+  // kInvalidArgument: there is no higher one.
   Status WriteState(const FlashState& state);
 
   // Whether the last run that changed anything on flash ended with a clean mark that matches STATE

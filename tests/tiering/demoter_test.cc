@@ -168,6 +168,39 @@ TEST_F(DemoterTest, EverySyncPointOfADemotionIsPassed) {
     EXPECT_EQ(SyncPoints::Passed(points[i]), before[i] + 1);
 }
 
+TEST_F(DemoterTest, RoundsThatFindNothingToWriteUseNoSerials) {
+  CacheOptions options = Small();
+  options.flash_item_max_bytes = 500;
+  CacheRig rig(options);
+  const uint64_t first = rig.InDemoter().NextSerial();
+  SetMany(&rig, 0, 6'000);  // under pressure, but too large for flash
+  for (int i = 0; i < 100; ++i) rig.InDemoter().Step();
+  EXPECT_GT(rig.Stats().flash.items_too_large, 100U);
+  EXPECT_EQ(rig.InDemoter().NextSerial(), first);
+  rig->Set("k", "v");
+  rig.Demote();
+  ASSERT_TRUE(rig.OnFlash("k"));
+  EXPECT_EQ(rig.SlotsOf("k").slots[0].serial, first);
+}
+
+TEST_F(DemoterTest, ASerialThatStateDoesNotCoverIsNeverUsed) {
+  CacheRig rig;
+  constexpr uint64_t kLast = (uint64_t{2} << storage::kSerialCounterBits) - 1;
+  Demoter demoter(rig.InTiers(), kLast);
+  const auto drain = [&] { return demoter.Drain(UINT64_MAX, [] { return false; }); };
+  rig->Set("first", "v");
+  EXPECT_EQ(drain(), 0U);
+  rig->Set("second", "v");
+  EXPECT_EQ(drain(), 1U);
+  EXPECT_EQ(rig.store->Calls(BatchCall::kWrite), 1U);
+  EXPECT_EQ(rig->Get("second"), "v");
+  rig.InTiers().flash_online.store(true);
+  demoter.AllowSerialsBelow(kLast + 2);
+  EXPECT_EQ(drain(), 0U);
+  EXPECT_EQ(rig.SlotsOf("first").slots[0].serial, kLast);
+  EXPECT_EQ(rig.SlotsOf("second").slots[0].serial, kLast + 1);
+}
+
 // --- I6: the disk fails -----------------------------------------------------------------------------------------
 
 TEST_F(DemoterTest, I6AFailedBatchCostsADemotionAndNothingElse) {

@@ -121,6 +121,30 @@ TEST_F(TwoTierCacheTest, I4CasUniquesNeverRepeatOverRestarts) {
   }
 }
 
+TEST_F(TwoTierCacheTest, I4ARunThatUsesUpHalfItsCasUniquesTakesTheNextBlock) {
+  const Clock clock(kStartS);
+  uint64_t count = 0;
+  {
+    FlashStart start;
+    start.directory = std::move(storage::FlashDirectory::Open(options_.flash_path)).value();
+    start.store = std::make_unique<MemoryBatchStore>();
+    start.state = start.directory->State();
+    count = start.state.start_count;
+    start.state.cas_next =
+        (count << storage::kCasCounterBits) + (uint64_t{1} << (storage::kCasCounterBits - 1)) - 1;
+    const Result<std::unique_ptr<TwoTierCache>> cache =
+        TwoTierCache::Make(options_, clock, std::move(start));
+    ASSERT_TRUE(cache.ok());
+    cache.value()->Tick();
+    CacheClient client(*cache.value());
+    client.Set("k", "v");
+    cache.value()->Tick();
+    cache.value()->Tick();  // once is enough
+  }
+  const auto directory = std::move(storage::FlashDirectory::Open(options_.flash_path)).value();
+  EXPECT_EQ(directory->State().start_count, count + 2);
+}
+
 TEST_F(TwoTierCacheTest, LargeAndChunkedItemsAreThereAfterARestart) {
   std::string large;
   for (int i = 0; i < 900'000; ++i) large.push_back(static_cast<char>(i * 13));

@@ -242,6 +242,29 @@ TEST_F(FlashDirectoryTest, ADamagedStateStartsOverFromTheClockAndIsNotClean) {
   }
 }
 
+TEST_F(FlashDirectoryTest, ARunThatNeedsAnotherBlockOfNumbersRaisesTheStartCount) {
+  uint64_t count = 0;
+  {
+    const std::unique_ptr<FlashDirectory> directory = Open();
+    FlashState state = directory->State();
+    count = state.start_count;
+    state.start_count += 2;
+    ASSERT_TRUE(directory->WriteState(state).ok());
+    state.start_count = kStartCountMax + 1;
+    EXPECT_EQ(directory->WriteState(state).code(), StatusCode::kInvalidArgument);
+  }
+  EXPECT_EQ(Open()->State().start_count, count + 3);
+}
+
+TEST_F(FlashDirectoryTest, FromTheMiddleOfABlockOnTheNextOneIsCovered) {
+  constexpr uint64_t kBlock = uint64_t{1} << kCasCounterBits;
+  EXPECT_EQ(StartCountCovering(7 * kBlock + 1, kCasCounterBits), 7U);
+  EXPECT_EQ(StartCountCovering(7 * kBlock + kBlock / 2 - 1, kCasCounterBits), 7U);
+  EXPECT_EQ(StartCountCovering(7 * kBlock + kBlock / 2, kCasCounterBits), 8U);
+  EXPECT_EQ(StartCountCovering(8 * kBlock, kCasCounterBits), 8U);
+  EXPECT_EQ(StartCountCovering((9U << kSerialCounterBits) - 1, kSerialCounterBits), 9U);
+}
+
 TEST_F(FlashDirectoryTest, TheStartCountFromTheClockRisesAndStaysInItsBounds) {
   EXPECT_EQ(StartCountFromClock(0), 1U);
   EXPECT_EQ(StartCountFromClock(kStartCountEpochS), 1U);
