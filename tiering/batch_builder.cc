@@ -90,7 +90,8 @@ bool BatchBuilder::Examine(Shard& shard, Item* item, const Moment& moment,
     }
     Shard::MakeDirty(item);
   }
-  const bool cancelled_here = item->clean_serial == static_cast<uint32_t>(serial_);
+  const bool cancelled_here =
+      static_cast<uint32_t>(serial_) - item->clean_serial <= rules.serials_tried;
   const bool too_large = !rules.any_size && item->value_bytes > rules.item_bytes_max;
   if (cancelled_here || too_large) {
     if (too_large) tiers_.counters.items_too_large.fetch_add(1, std::memory_order_relaxed);

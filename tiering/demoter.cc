@@ -44,7 +44,7 @@ Demoter::Demoter(Tiers& tiers, uint64_t first_serial)
                                                               : batch_bytes_ / 2),
       admission_(tiers.options),
       keeper_(tiers, batch_bytes_),
-      grower_(tiers),
+      grower_(tiers, keeper_),
       next_serial_(first_serial),
       serial_end_(((first_serial >> storage::kSerialCounterBits) + 1)
                   << storage::kSerialCounterBits) {}
@@ -221,6 +221,10 @@ Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims
     return Wrote::kFailed;
   }
   grower_.Prepare(builder->EntriesPerPartition());
+  if (tiers_.batches.SerialOf(*number) == storage::kNoSerial) {  // its own list cannot be read back
+    builder->Abandon();
+    return Wrote::kFailed;
+  }
   builder->Slot(*number, keep_hit_items);
   keeper_.Drop(victims.numbers);
   if (tiers_.batches.Live(*number) == 0) keeper_.Drop({*number});
@@ -267,10 +271,15 @@ uint64_t Demoter::Drain(uint64_t deadline_us, const std::function<bool()>& hurry
   rules.everything = true;
   rules.any_size = true;
   int failures = 0;
+  uint64_t first_serial = NextSerial();
   while (tiers_.FlashOnline() && !hurry() && MonotonicUs() < deadline_us && failures < 3) {
+    rules.serials_tried = static_cast<uint32_t>(NextSerial() - first_serial);
     const Wrote wrote = WriteBatch(rules, false);
     if (wrote == Wrote::kNothing) break;
-    if (wrote == Wrote::kFailed) ++failures;
+    if (wrote == Wrote::kFailed) {
+      ++failures;
+      first_serial = NextSerial();
+    }
     while (grower_.GrowOne() && MonotonicUs() < deadline_us) {
     }
   }

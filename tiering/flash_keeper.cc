@@ -124,7 +124,9 @@ void FlashKeeper::Gather(BatchNumber number, bool all, BatchBuilder* builder) {
 void FlashKeeper::Drop(const std::vector<BatchNumber>& numbers) {
   if (numbers.empty()) return;
   VerifyRemovals();  // while the hash lists are still there
-  for (const BatchNumber number : numbers) DropOne(number);
+  for (const BatchNumber number : numbers) {
+    if (tiers_.batches.SerialOf(number) != storage::kNoSerial) DropOne(number);
+  }
 }
 
 void FlashKeeper::DropOne(BatchNumber number) {

@@ -31,6 +31,7 @@ class FlashKeeper {
   Victims ChooseVictims();
   // Their hit records come along in the new batch (up to second_chance_pct of each).
   void GatherRewrites(const Victims& victims, BatchBuilder* builder);
+  // Those that are living still.
   void Drop(const std::vector<storage::BatchNumber>& numbers);
   void DropFlushed();    // batches of older epochs
   void DropOverQuota();  // a start with a smaller flash_size than before: the oldest go

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "storage/base/log.h"
 #include "storage/base/sync_point.h"
 #include "tiering/shard.h"
 
@@ -22,6 +23,9 @@ constexpr size_t kHashesPerHold = 128;
 // Growing tables take no more than this, or than this share of the index, at a time (but one always may).
 constexpr uint64_t kGrowingBytes = 1ULL << 20;
 constexpr uint64_t kGrowingShare = 16;
+// A list that the disk refused so often is lost, unless more than a few others are refused too.
+constexpr int kRefusalsUntilLost = 3;
+constexpr size_t kRefusedMax = 4;
 
 }  // namespace
 
@@ -86,10 +90,8 @@ bool IndexGrower::Grow(Partition partition, const PartitionCounts& additions) {
     tiers_.index.BeginGrowth(member, tiers_.index.SlotsUsed(member) + additions[member]);
   }
   SyncPoints::Pass(SyncPoint::kGrowBegin);
-  bool all_read = true;
-  for (const storage::BatchNumber number : tiers_.batches.Living()) {
-    all_read = all_read && CarryOverBatch(&group, tiers_.batches.Info(number).serial);
-  }
+  std::vector<storage::BatchNumber> lost;
+  const bool all_read = CarryOverAll(&group, &lost);
   SyncPoints::Pass(SyncPoint::kGrowSwitch);
   for (Partition member = group.first; member <= group.last; ++member) {
     if (!group.members[member]) continue;
@@ -97,10 +99,49 @@ bool IndexGrower::Grow(Partition partition, const PartitionCounts& additions) {
     if (!all_read) Abandon(member);
     if (!all_read || !Finish(member)) group.members[member] = false;
   }
-  return group.members[partition];
+  DropLost(lost);
+  return group.members[partition] || !lost.empty();
 }
 
-bool IndexGrower::CarryOverBatch(Group* group, uint64_t serial) {
+bool IndexGrower::CarryOverAll(Group* group, std::vector<storage::BatchNumber>* lost) {
+  const std::vector<storage::BatchNumber> living = tiers_.batches.Living();
+  std::vector<storage::BatchNumber> refused;  // by the disk
+  for (const storage::BatchNumber number : living) {
+    const uint64_t serial = tiers_.batches.Info(number).serial;
+    const Status status = CarryOverBatch(group, serial);
+    if (status.ok()) continue;
+    Log::Write(LogLevel::kVerbose, "the flash index cannot grow over batch %016llx: %s",
+               static_cast<unsigned long long>(serial), std::string(status.message()).c_str());
+    const bool damaged =
+        status.code() == StatusCode::kCorruption || status.code() == StatusCode::kNotFound;
+    (damaged ? *lost : refused).push_back(number);
+    if (refused.size() > kRefusedMax) break;
+  }
+  const bool all_read = refused.empty() && lost->empty();
+  if (refused.size() > kRefusedMax || refused.size() * 2 > living.size()) {
+    refusals_.clear();  // the disk is ill, not these lists
+    return all_read;
+  }
+  for (const storage::BatchNumber number : refused) {
+    const uint64_t serial = tiers_.batches.Info(number).serial;
+    if (++refusals_[serial] < kRefusalsUntilLost) continue;
+    refusals_.erase(serial);
+    lost->push_back(number);
+  }
+  return all_read;
+}
+
+void IndexGrower::DropLost(const std::vector<storage::BatchNumber>& lost) {
+  for (const storage::BatchNumber number : lost) {
+    Log::Write(LogLevel::kNotice,
+               "flash batch %016llx dropped: its list of key hashes cannot be read",
+               static_cast<unsigned long long>(tiers_.batches.Info(number).serial));
+  }
+  tiers_.counters.batches_damaged.fetch_add(lost.size(), std::memory_order_relaxed);
+  keeper_.Drop(lost);
+}
+
+Status IndexGrower::CarryOverBatch(Group* group, uint64_t serial) {
   constexpr int kShift = 64 - storage::kPartitionBits;
   const uint64_t first = uint64_t{group->first} << kShift;
   const uint64_t last = (uint64_t{group->last} << kShift) | (~uint64_t{0} >> (64 - kShift));
@@ -126,7 +167,7 @@ bool IndexGrower::CarryOverBatch(Group* group, uint64_t serial) {
     }
     return true;
   };
-  return tiers_.store->Hashes(serial, first, last, visit).ok();
+  return tiers_.store->Hashes(serial, first, last, visit);
 }
 
 bool IndexGrower::Finish(Partition partition) {

@@ -76,6 +76,7 @@ Status MemoryBatchStore::Hashes(uint64_t serial, uint64_t first, uint64_t last,
     const MutexLock lock(mutex_);
     const auto batch = batches_.find(serial);
     if (batch == batches_.end()) return NoBatch(serial);
+    TERRACED_RETURN_IF_ERROR(batch->second.hashes_status);
     hashes = batch->second.hashes;
   }
   const auto from = std::lower_bound(hashes.begin(), hashes.end(), first);
@@ -132,6 +133,14 @@ bool MemoryBatchStore::Tamper(uint64_t serial, std::string_view key,
   const auto record = batch->second.records.find(key);
   if (record == batch->second.records.end()) return false;
   damage(&record->second);
+  return true;
+}
+
+bool MemoryBatchStore::FailHashes(uint64_t serial, const Status& status) {
+  const MutexLock lock(mutex_);
+  const auto batch = batches_.find(serial);
+  if (batch == batches_.end()) return false;
+  batch->second.hashes_status = status;
   return true;
 }
 

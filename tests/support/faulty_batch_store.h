@@ -46,11 +46,14 @@ class MemoryBatchStore final : public BatchStore {
   std::vector<uint64_t> Serials() const;
   bool Tamper(uint64_t serial, std::string_view key,
               const std::function<void(std::string*)>& damage);
+  // From here on the list of that batch's key hashes cannot be read; false: no such batch.
+  bool FailHashes(uint64_t serial, const Status& status);
 
  private:
   struct Batch {
     std::map<std::string, std::string, std::less<>> records;
     std::vector<uint64_t> hashes;  // sorted
+    Status hashes_status;
   };
   static uint64_t BytesOf(const Batch& batch);
 

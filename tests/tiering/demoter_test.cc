@@ -338,6 +338,33 @@ TEST_F(DemoterTest, DrainWritesTheHottestFirst) {
   }
 }
 
+TEST_F(DemoterTest, DrainTriesOnceWhatFindsNoSlot) {
+  CacheOptions options = RigOptions();
+  options.flash_batch_bytes = 128U << 10;
+  CacheRig rig(options);
+  // Nothing grows: the items that come first find no slots, those that come last must all the same.
+  rig.store->FailNth(BatchCall::kHashes, 1, Status(StatusCode::kIoError, "EIO"),
+                     FaultyBatchStore::When::kBefore, UINT32_MAX);
+  for (int i = 0; i < 30'000; ++i) rig->Set(Name(i), "v");
+  const uint64_t left = rig.InDemoter().Drain(UINT64_MAX, [] { return false; });
+  const CacheStats stats = rig.Stats();
+  EXPECT_GT(left, 10'000U);
+  EXPECT_EQ(left, stats.ram_items);
+  const uint64_t slots = stats.flash.items;
+  EXPECT_GT(slots, 15'000U);  // nearly all there are: every item had its turn
+  EXPECT_LE(stats.flash.index_full, left);
+  // So many batches hold everything once.
+  EXPECT_LE(stats.flash.batches_written, 30'000U * 96 / options.flash_batch_bytes + 2);
+}
+
+TEST_F(DemoterTest, DrainTriesAgainWhatABatchThatFailedHeld) {
+  CacheRig rig;
+  rig->Set("k", "v");
+  FailWrites(&rig, 1);
+  EXPECT_EQ(rig.InDemoter().Drain(UINT64_MAX, [] { return false; }), 0U);
+  EXPECT_TRUE(rig.OnFlash("k"));
+}
+
 TEST_F(DemoterTest, DrainStopsInAHurryAndAtTheDeadline) {
   CacheRig rig;
   rig->Set("k", "v");
