@@ -126,10 +126,7 @@ bool Demoter::WaitForWork() {
 
 void Demoter::Step() {
   TryAgain();
-  if (!orphans_removed_ && tiers_.FlashOnline()) {
-    keeper_.RemoveOrphans();
-    orphans_removed_ = true;
-  }
+  if (tiers_.FlashOnline()) RemoveOrphans();
   keeper_.DropFlushed();
   keeper_.DropOverQuota();
   if (tiers_.FlashOnline()) {
@@ -168,6 +165,7 @@ void Demoter::AnswerRequests() {
 }
 
 Demoter::Wrote Demoter::WriteBatch(const CollectRules& rules, bool keep_hit_items) {
+  if (keeper_.FilesLeft() && !RemoveOrphans()) return Wrote::kFailed;
   const uint64_t serial = NextSerial();
   if (serial >= serial_end_.load(std::memory_order_relaxed)) {
     // The next start may hand these out: a disk that has refused STATE for so long is a failing one.
@@ -196,6 +194,9 @@ Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims
   const Result<storage::BatchFile> file = builder->Write();
   if (!file.ok()) {
     builder->Abandon();
+    tiers_.counters.batches_failed.fetch_add(1, std::memory_order_relaxed);
+    Log::Write(LogLevel::kNotice, "flash batch failed: %s",
+               std::string(file.status().message()).c_str());
     NoteFailure(file.status());
     return Wrote::kFailed;
   }
@@ -217,7 +218,7 @@ Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims
   }
   if (!number) {  // every number lives: give this batch up, its items stay
     builder->Abandon();
-    static_cast<void>(tiers_.store->Drop(info.serial).ok());
+    keeper_.DropFile(info.serial);
     return Wrote::kFailed;
   }
   grower_.Prepare(builder->EntriesPerPartition());
@@ -298,10 +299,15 @@ uint64_t Demoter::DirtyItems() {
   return items;
 }
 
+bool Demoter::RemoveOrphans() {
+  const Status status = keeper_.RemoveOrphans();
+  if (!keeper_.FilesLeft()) return true;
+  NoteFailure(status.WithContext("dropped batches cannot be removed"));
+  return false;
+}
+
 void Demoter::NoteFailure(const Status& status) {
-  tiers_.counters.batches_failed.fetch_add(1, std::memory_order_relaxed);
-  orphans_removed_ = false;  // its file may exist all the same
-  Log::Write(LogLevel::kNotice, "flash batch failed: %s", std::string(status.message()).c_str());
+  keeper_.LookForOrphans();  // its file may exist all the same
   if (++failures_ < kFailuresUntilOffline) {
     const Status reopened =
         tiers_.store->Reopen();  // a background error refuses everything until then

@@ -49,6 +49,9 @@ class Demoter {
   // STATE covers the serials below `end` from now on. Until more are covered, batches fail at it. Any thread.
   void AllowSerialsBelow(uint64_t end) { serial_end_.store(end, std::memory_order_relaxed); }
 
+  // Before Start(): files of an earlier run could not be removed; nothing is written before they are.
+  void NoteFilesLeft() { keeper_.NoteFilesLeft(); }
+
   // Chosen from -m and flash_size (8 to 64 MB, at most a sixteenth of -m; larger where the quota
   // has more batches than numbers).
   static uint64_t BatchBytes(const CacheOptions& options);
@@ -75,6 +78,8 @@ class Demoter {
   uint64_t ReserveChunks(storage::SlabClass slab_class) const;
   uint64_t ReserveAt(storage::SlabClass slab_class, uint64_t bytes) const;
   Wrote Finish(BatchBuilder* builder, const FlashKeeper::Victims& victims, bool keep_hit_items);
+  // False: files of dropped batches are left over, so nothing more may be written.
+  bool RemoveOrphans();
   void NoteFailure(const Status& status);
   void NoteSuccess();
   void TryAgain();
@@ -91,7 +96,6 @@ class Demoter {
   IndexGrower grower_;
   uint32_t failures_ = 0;
   uint64_t offline_since_us_ = 0;
-  bool orphans_removed_ = false;
   std::array<uint32_t, storage::kSlabClassesMax> next_shard_{};
   // Self-synchronised.
   std::atomic<bool> wanted_{false};

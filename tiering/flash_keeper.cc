@@ -20,6 +20,7 @@ constexpr double kMostlyDead = 0.15;
 constexpr size_t kDeadBatchesPerSweep = 32;
 constexpr uint32_t kNumbersReserve = 64;
 constexpr size_t kMergeBatchesMax = 256;
+constexpr uint32_t kOrphansRetryS = 10;
 
 }  // namespace
 
@@ -142,12 +143,16 @@ void FlashKeeper::DropOne(BatchNumber number) {
                                               std::memory_order_relaxed);
   }
   SyncPoints::Pass(SyncPoint::kDropDead);
-  const Status status = tiers_.store->Drop(serial);
-  if (!status.ok()) {
-    Log::Write(LogLevel::kNotice, "flash batch %016llx could not be removed: %s",
-               static_cast<unsigned long long>(serial), std::string(status.message()).c_str());
-  }
+  DropFile(serial);
   tiers_.counters.batches_dropped.fetch_add(1, std::memory_order_relaxed);
+}
+
+void FlashKeeper::DropFile(uint64_t serial) {
+  const Status status = tiers_.store->Drop(serial);
+  if (status.ok()) return;
+  files_left_ = true;
+  Log::Write(LogLevel::kNotice, "flash batch %016llx could not be removed: %s",
+             static_cast<unsigned long long>(serial), std::string(status.message()).c_str());
 }
 
 void FlashKeeper::DropFlushed() {
@@ -210,7 +215,10 @@ void FlashKeeper::VerifyRemovals() {
   tiers_.removals.Done(removals.size(), unverified);
 }
 
-void FlashKeeper::RemoveOrphans() {
+Status FlashKeeper::RemoveOrphans() {
+  if (!orphans_ && !files_left_) return {};
+  const uint32_t now_s = tiers_.clock.NowS();
+  if (!files_left_ && orphans_tried_s_ && now_s - *orphans_tried_s_ < kOrphansRetryS) return {};
   std::vector<uint64_t> serials;
   for (const BatchNumber number : tiers_.batches.Living()) {
     serials.push_back(tiers_.batches.Info(number).serial);
@@ -219,9 +227,15 @@ void FlashKeeper::RemoveOrphans() {
   const Status status = tiers_.store->Retain(
       [&](uint64_t serial) { return std::binary_search(serials.begin(), serials.end(), serial); });
   if (!status.ok()) {
+    orphans_tried_s_ = now_s;
     Log::Write(LogLevel::kVerbose, "looking for orphaned flash files: %s",
                std::string(status.message()).c_str());
+    return status;
   }
+  orphans_ = false;
+  files_left_ = false;
+  orphans_tried_s_.reset();
+  return {};
 }
 
 }  // namespace terraced::tiering

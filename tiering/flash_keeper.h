@@ -2,12 +2,13 @@
 // gathers second chances, sweeps the slots of dropped batches, tells collisions from overwrites.
 // Threads: the demoter's only (it is the one writer of BatchTable and BatchStore); takes shard
 // mutexes one at a time, a bounded number of slots per hold.
-// Errors: a store that fails costs the step, never correctness; what cannot be dropped now is
-// dropped later.
+// Errors: a store that fails costs the step, never correctness; files that cannot be removed now are removed
+// later, and FilesLeft() says so until then.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "tiering/batch_builder.h"
@@ -41,9 +42,15 @@ class FlashKeeper {
   // --------------------------------------------------------------------------------------------
   void SweepIfNeeded(bool now);
   void VerifyRemovals();
-  // Files that no living batch owns: orphans of failed ingests. Once after start, and after every
-  // failure.
-  void RemoveOrphans();
+  // Removes the files that no living batch owns, where there may be some: after a start, a failed batch
+  // (LookForOrphans) or a drop whose file could not be removed. An error is tried again: at once where files are
+  // known to be left, else after a few seconds.
+  Status RemoveOrphans();
+  void LookForOrphans() { orphans_ = true; }
+  // Files of dropped batches are still there, beyond the quota.
+  bool FilesLeft() const { return files_left_; }
+  void NoteFilesLeft() { files_left_ = true; }
+  void DropFile(uint64_t serial);
 
   uint64_t QuotaBytes() const { return quota_bytes_; }
 
@@ -54,6 +61,9 @@ class FlashKeeper {
   Tiers& tiers_;
   const uint64_t batch_bytes_;
   const uint64_t quota_bytes_;
+  bool orphans_ = true;  // there may be some
+  bool files_left_ = false;
+  std::optional<uint32_t> orphans_tried_s_;  // in vain
 };
 
 }  // namespace terraced::tiering

@@ -135,7 +135,12 @@ Status TwoTierCache::LoadFlash() {
         tiers_->batches.Kill(number);
         tiers_->batches.Free(number);
       }
-      TERRACED_RETURN_IF_ERROR(tiers_->store->Retain([](uint64_t) { return false; }));
+      const Status emptied = tiers_->store->Retain([](uint64_t) { return false; });
+      if (!emptied.ok()) {
+        // The index is empty, so no record of theirs is ever met. The demoter tries again.
+        Log::Write(LogLevel::kNotice, "flash tier: %s", std::string(emptied.message()).c_str());
+        demoter_->NoteFilesLeft();
+      }
     }
   }
   TERRACED_RETURN_IF_ERROR(directory_->RemoveCleanMark());

@@ -291,6 +291,30 @@ TEST_F(DemoterTest, Rule8MutationsRemoveSlotsWhileFlashIsOff) {
   EXPECT_EQ(rig->Get("left"), "10");
 }
 
+TEST_F(DemoterTest, I6NothingIsWrittenBeyondFilesThatCannotBeRemoved) {
+  CacheRig rig;
+  rig->Set("old", "v");
+  rig.Demote();
+  const Status error(StatusCode::kIoError, "EIO");
+  const auto kBefore = FaultyBatchStore::When::kBefore;
+  rig.store->FailNth(BatchCall::kDrop, 1, error, kBefore, UINT32_MAX);
+  rig.store->FailNth(BatchCall::kRetain, 1, error, kBefore, UINT32_MAX);
+  rig.cache->FlushAll(0);
+  rig.InDemoter().Step();
+  const uint64_t writes = rig.store->Calls(BatchCall::kWrite);
+  rig->Set("new", "v");
+  for (int i = 0; i < 3; ++i) rig.Demote();
+  EXPECT_EQ(rig.store->Calls(BatchCall::kWrite), writes);
+  EXPECT_EQ(rig.Stats().flash.batches_failed, 0U);
+  EXPECT_EQ(rig.Stats().flash.state, "offline: dropped batches cannot be removed: EIO");
+  EXPECT_EQ(rig->Get("new"), "v");
+  rig.store->Heal();
+  rig.InTiers().flash_online.store(true);  // the disk is well again
+  rig.Demote();
+  EXPECT_TRUE(rig.OnFlash("new"));
+  EXPECT_EQ(rig.memory->Serials().size(), 1U);
+}
+
 TEST_F(DemoterTest, AStopWhileFlashIsOffSaysThatItWillStartEmpty) {
   CacheRig rig;
   rig.InTiers().flash_online.store(false);

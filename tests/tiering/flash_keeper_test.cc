@@ -125,6 +125,38 @@ TEST_F(FlashKeeperTest, AFileThatCannotBeRemovedIsDeadAllTheSame) {
   EXPECT_EQ(rig->Get("k"), "new");
 }
 
+TEST_F(FlashKeeperTest, AFileThatCouldNotBeRemovedGoesWithTheNextStep) {
+  CacheRig rig;
+  rig->Set("k", "old");
+  rig.Demote();
+  rig.store->FailNth(BatchCall::kDrop, 1, Status(StatusCode::kIoError, "EIO"));
+  rig.cache->FlushAll(0);
+  rig.InDemoter().Step();
+  ASSERT_EQ(rig.memory->Serials().size(), 1U);
+  rig.InDemoter().Step();
+  EXPECT_EQ(rig.memory->Serials().size(), 0U);
+  EXPECT_EQ(rig.Stats().flash.state, "online");
+}
+
+TEST_F(FlashKeeperTest, OrphansThatCouldNotBeRemovedAreLookedForAgainAfterAWhile) {
+  CacheRig rig;
+  std::string bytes;
+  storage::EncodeRecord(77, "k", {}, "value", &bytes);
+  const storage::BatchRecord record{.key = "k", .record = bytes, .hash = rig->KeyOf("k").hash};
+  ASSERT_TRUE(rig.memory->Write(77, {&record, 1}, nullptr).ok());
+  rig.store->FailNth(BatchCall::kRetain, 1, Status(StatusCode::kIoError, "EIO"));
+  rig.InDemoter().Step();
+  rig.InDemoter().Step();
+  EXPECT_EQ(rig.store->Calls(BatchCall::kRetain), 1U);
+  EXPECT_EQ(rig.Stats().flash.state, "online");
+  rig.clock.Set(kStartS + 20);
+  rig.InDemoter().Step();
+  EXPECT_TRUE(rig.memory->Serials().empty());
+  rig.clock.Set(kStartS + 40);
+  rig.InDemoter().Step();
+  EXPECT_EQ(rig.store->Calls(BatchCall::kRetain), 2U);  // and no more
+}
+
 TEST_F(FlashKeeperTest, OrphansGoWithTheFirstStep) {
   CacheRig rig;
   std::string bytes;

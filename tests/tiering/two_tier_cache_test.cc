@@ -270,6 +270,39 @@ TEST_F(TwoTierCacheTest, Rule9ADamagedIndexEmptiesTheTier) {
   EXPECT_EQ(client_->Get("k"), "v");
 }
 
+TEST_F(TwoTierCacheTest, Rule9ADamagedIndexWhoseFilesCannotBeRemovedIsAColdStartToo) {
+  const Clock clock(kStartS);
+  const auto make = [&](FaultyBatchStore** faulty) {
+    FlashStart start;
+    start.directory = std::move(storage::FlashDirectory::Open(options_.flash_path)).value();
+    auto store = std::make_unique<FaultyBatchStore>(std::make_unique<MemoryBatchStore>());
+    *faulty = store.get();
+    store->FailNth(BatchCall::kRetain, 1, Status(StatusCode::kIoError, "EIO"));
+    start.store = std::move(store);
+    start.state = start.directory->State();
+    start.warm = start.directory->WasClean(&start.summary);
+    return TwoTierCache::Make(options_, clock, std::move(start));
+  };
+  FaultyBatchStore* store = nullptr;
+  {
+    Result<std::unique_ptr<TwoTierCache>> first = make(&store);
+    ASSERT_TRUE(first.ok());
+    CacheClient(*first.value()).Set("k", "old");
+    ASSERT_TRUE(first.value()->Stop([] { return false; }).ok());
+  }
+  const std::string index = options_.flash_path + "/INDEX";
+  std::filesystem::resize_file(index, std::filesystem::file_size(index) - 1);
+  Result<std::unique_ptr<TwoTierCache>> second = make(&store);
+  ASSERT_TRUE(second.ok()) << second.status().message();
+  EXPECT_THAT(second.value()->Stats().flash.start, HasSubstr("emptied"));
+  // What is left over goes before anything is written.
+  CacheClient client(*second.value());
+  client.Set("k", "new");
+  EXPECT_EQ(second.value()->DemoterForTest().Drain(UINT64_MAX, [] { return false; }), 0U);
+  EXPECT_EQ(store->Calls(BatchCall::kRetain), 2U);
+  EXPECT_EQ(client.Get("k"), "new");
+}
+
 TEST_F(TwoTierCacheTest, ASmallerQuotaDropsTheOldest) {
   Start();
   for (int i = 0; i < 30'000; ++i) {
