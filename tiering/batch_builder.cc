@@ -92,7 +92,7 @@ bool BatchBuilder::Examine(Shard& shard, Item* item, const Moment& moment,
   }
   const bool cancelled_here =
       static_cast<uint32_t>(serial_) - item->clean_serial <= rules.serials_tried;
-  const bool too_large = !rules.any_size && item->value_bytes > rules.item_bytes_max;
+  const bool too_large = item->value_bytes > rules.item_bytes_max;
   if (cancelled_here || too_large) {
     if (too_large) tiers_.counters.items_too_large.fetch_add(1, std::memory_order_relaxed);
     shard.ram.MoveTo(item, LruSegment::kCold);

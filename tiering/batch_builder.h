@@ -22,7 +22,6 @@ namespace terraced::tiering {
 
 struct CollectRules {
   bool everything = false;  // not only what is cold: `debug demote`, and the drain of a clean stop
-  bool any_size = false;    // the drain: flash_item_max does not count
   uint64_t item_bytes_max = 0;
   bool flash_full = false;  // for admission
   // The drain: what was in one of so many batches before this one and is still here found no slot; once is enough.

@@ -40,14 +40,25 @@ uint64_t Demoter::BatchBytes(const CacheOptions& options) {
 Demoter::Demoter(Tiers& tiers, uint64_t first_serial)
     : tiers_(tiers),
       batch_bytes_(BatchBytes(tiers.options)),
-      item_bytes_max_(tiers.options.flash_item_max_bytes != 0 ? tiers.options.flash_item_max_bytes
-                                                              : batch_bytes_ / 2),
       admission_(tiers.options),
       keeper_(tiers, batch_bytes_),
+      item_bytes_max_(ItemBytesMax()),
       grower_(tiers, keeper_),
       next_serial_(first_serial),
       serial_end_(((first_serial >> storage::kSerialCounterBits) + 1)
                   << storage::kSerialCounterBits) {}
+
+uint64_t Demoter::ItemBytesMax() const {
+  if (!tiers_.HasFlash()) return 0;
+  const uint64_t wanted = tiers_.options.flash_item_max_bytes;
+  const uint64_t allowed = keeper_.ItemBytesMax();
+  if (wanted > allowed) {
+    Log::Write(LogLevel::kNotice,
+               "flash_size has room for items of up to %llu bytes: larger ones stay in RAM",
+               static_cast<unsigned long long>(allowed));
+  }
+  return std::min(wanted != 0 ? wanted : batch_bytes_ / 2, allowed);
+}
 
 Demoter::~Demoter() {
   Join();
@@ -164,7 +175,8 @@ void Demoter::AnswerRequests() {
   for (const Request& request : requests) request.executor->Post(request.done);
 }
 
-Demoter::Wrote Demoter::WriteBatch(const CollectRules& rules, bool keep_hit_items) {
+Demoter::Wrote Demoter::WriteBatch(const CollectRules& rules, bool keep_hit_items,
+                                   uint64_t spare_from) {
   if (keeper_.FilesLeft() && !RemoveOrphans()) return Wrote::kFailed;
   const uint64_t serial = NextSerial();
   if (serial >= serial_end_.load(std::memory_order_relaxed)) {
@@ -172,7 +184,6 @@ Demoter::Wrote Demoter::WriteBatch(const CollectRules& rules, bool keep_hit_item
     NoteFailure(Status(StatusCode::kUnavailable, "no serials left, STATE could not be written"));
     return Wrote::kFailed;
   }
-  const FlashKeeper::Victims victims = keeper_.ChooseVictims();
   BatchBuilder builder(tiers_, admission_, serial, tiers_.flush.Current(), batch_bytes_);
   if (rules.everything) {
     CollectAll(&builder, rules);
@@ -185,6 +196,13 @@ Demoter::Wrote Demoter::WriteBatch(const CollectRules& rules, bool keep_hit_item
     builder.Abandon();
     return Wrote::kFullBatch;  // not all was seen: begin again under the new epoch
   }
+  const uint64_t bytes = FlashKeeper::FileBytesMax(builder);
+  FlashKeeper::Victims victims = keeper_.ChooseVictims(bytes, spare_from);
+  if (!victims.enough) {
+    builder.Abandon();
+    return Wrote::kNothing;
+  }
+  keeper_.MakeHeadroom(bytes, &victims);
   keeper_.GatherRewrites(victims, &builder);
   return Finish(&builder, victims, keep_hit_items);
 }
@@ -270,12 +288,14 @@ void Demoter::CollectAll(BatchBuilder* builder, const CollectRules& rules) {
 uint64_t Demoter::Drain(uint64_t deadline_us, const std::function<bool()>& hurry) {
   CollectRules rules;
   rules.everything = true;
-  rules.any_size = true;
   int failures = 0;
-  uint64_t first_serial = NextSerial();
+  // What this drain has written does not go again for what it writes next.
+  const uint64_t spare_from = NextSerial();
+  uint64_t first_serial = spare_from;
   while (tiers_.FlashOnline() && !hurry() && MonotonicUs() < deadline_us && failures < 3) {
     rules.serials_tried = static_cast<uint32_t>(NextSerial() - first_serial);
-    const Wrote wrote = WriteBatch(rules, false);
+    rules.item_bytes_max = keeper_.ItemBytesMax(spare_from);  // whatever flash_item_max says
+    const Wrote wrote = WriteBatch(rules, false, spare_from);
     if (wrote == Wrote::kNothing) break;
     if (wrote == Wrote::kFailed) {
       ++failures;

@@ -71,7 +71,9 @@ class Demoter {
   void Run();
   bool WaitForWork();  // false: stop
   // One batch. `everything`: `debug demote` and drain; else what has too little in reserve.
-  Wrote WriteBatch(const CollectRules& rules, bool keep_hit_items);
+  // `spare_from`: batches of this serial and younger ones may not go for it.
+  Wrote WriteBatch(const CollectRules& rules, bool keep_hit_items,
+                   uint64_t spare_from = UINT64_MAX);
   void CollectPressed(BatchBuilder* builder, const CollectRules& rules);
   void CollectAll(BatchBuilder* builder, const CollectRules& rules);
   bool UnderPressure() const;
@@ -80,6 +82,7 @@ class Demoter {
   Wrote Finish(BatchBuilder* builder, const FlashKeeper::Victims& victims, bool keep_hit_items);
   // False: files of dropped batches are left over, so nothing more may be written.
   bool RemoveOrphans();
+  uint64_t ItemBytesMax() const;
   void NoteFailure(const Status& status);
   void NoteSuccess();
   void TryAgain();
@@ -89,10 +92,10 @@ class Demoter {
   // Constant after construction.
   Tiers& tiers_;
   const uint64_t batch_bytes_;
-  const uint64_t item_bytes_max_;
   // The writing thread's.
   AdmissionPolicy admission_;
   FlashKeeper keeper_;
+  const uint64_t item_bytes_max_;  // flash_item_max, as far as the quota allows it
   IndexGrower grower_;
   uint32_t failures_ = 0;
   uint64_t offline_since_us_ = 0;

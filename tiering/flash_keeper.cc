@@ -21,6 +21,9 @@ constexpr size_t kDeadBatchesPerSweep = 32;
 constexpr uint32_t kNumbersReserve = 64;
 constexpr size_t kMergeBatchesMax = 256;
 constexpr uint32_t kOrphansRetryS = 10;
+// Beside key and value: the record's header, serial, hash, RocksDB's framing; its footer and properties.
+constexpr uint64_t kRecordOverheadBytes = 72;
+constexpr uint64_t kFileOverheadBytes = 8U << 10;
 
 }  // namespace
 
@@ -36,15 +39,39 @@ bool FlashKeeper::Full() const {
   return tiers_.batches.LivingBytes() + batch_bytes_ > quota_bytes_;
 }
 
-FlashKeeper::Victims FlashKeeper::ChooseVictims() {
+uint64_t FlashKeeper::FileBytesMax(const BatchBuilder& builder) {
+  return builder.RawBytes() + builder.RecordCount() * kRecordOverheadBytes + kFileOverheadBytes;
+}
+
+uint64_t FlashKeeper::ItemBytesMax(uint64_t spare_from) const {
+  // The others in its batch: a batch's worth of the smallest items takes half as much again on flash.
+  uint64_t taken = batch_bytes_ + batch_bytes_ / 2 + kFileOverheadBytes;
+  for (const BatchNumber number : tiers_.batches.Living()) {
+    const storage::BatchInfo& info = tiers_.batches.Info(number);
+    if (info.serial >= spare_from) taken += info.file_bytes;
+  }
+  return quota_bytes_ - std::min(quota_bytes_, taken);
+}
+
+void FlashKeeper::MakeHeadroom(uint64_t bytes, Victims* victims) {
+  while (!victims->numbers.empty() &&
+         tiers_.batches.LivingBytes() + bytes > tiers_.options.flash_size_bytes) {
+    Drop({victims->numbers.front()});
+    victims->numbers.erase(victims->numbers.begin());
+  }
+}
+
+FlashKeeper::Victims FlashKeeper::ChooseVictims(uint64_t bytes, uint64_t spare_from) {
   Victims victims;
   std::vector<BatchNumber> living = tiers_.batches.Living();
+  std::erase_if(
+      living, [&](BatchNumber number) { return tiers_.batches.Info(number).serial >= spare_from; });
   uint64_t used = tiers_.batches.LivingBytes();
   const auto live_share = [&](BatchNumber number) {
     const uint64_t records = std::max<uint64_t>(tiers_.batches.Info(number).record_count, 1);
     return static_cast<double>(tiers_.batches.Live(number)) / static_cast<double>(records);
   };
-  while (used + batch_bytes_ > quota_bytes_ && !living.empty()) {
+  while (used + bytes > quota_bytes_ && !living.empty()) {
     auto victim = std::min_element(living.begin(), living.end(), [&](BatchNumber a, BatchNumber b) {
       return live_share(a) < live_share(b);
     });
@@ -53,7 +80,8 @@ FlashKeeper::Victims FlashKeeper::ChooseVictims() {
     victims.numbers.push_back(*victim);
     living.erase(victim);
   }
-  if (!victims.numbers.empty() ||
+  victims.enough = used + bytes <= quota_bytes_;
+  if (!victims.numbers.empty() || !victims.enough ||
       tiers_.batches.UsedNumbers() + kNumbersReserve < storage::kBatchesMax) {
     return victims;
   }
@@ -62,10 +90,10 @@ FlashKeeper::Victims FlashKeeper::ChooseVictims() {
   std::sort(living.begin(), living.end(), [&](BatchNumber a, BatchNumber b) {
     return tiers_.batches.Info(a).raw_bytes < tiers_.batches.Info(b).raw_bytes;
   });
-  uint64_t bytes = 0;
+  uint64_t merged = 0;
   for (const BatchNumber number : living) {
-    bytes += tiers_.batches.Info(number).raw_bytes;
-    if (victims.numbers.size() >= kMergeBatchesMax || bytes > batch_bytes_) break;
+    merged += tiers_.batches.Info(number).raw_bytes;
+    if (victims.numbers.size() >= kMergeBatchesMax || merged > batch_bytes_) break;
     victims.numbers.push_back(number);
   }
   victims.rewrite_all = !victims.numbers.empty();

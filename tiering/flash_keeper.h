@@ -27,9 +27,18 @@ class FlashKeeper {
   struct Victims {
     std::vector<storage::BatchNumber> numbers;
     bool rewrite_all =
-        false;  // for numbers, not for space: every live record deserves its second chance
+        false;           // for numbers, not for space: every live record deserves its second chance
+    bool enough = true;  // false: the quota has no room for so many bytes
   };
-  Victims ChooseVictims();
+  // `spare_from`: batches of that serial and younger ones are to stay.
+  Victims ChooseVictims(uint64_t bytes, uint64_t spare_from = UINT64_MAX);
+  // At most so large is the file of what was collected.
+  static uint64_t FileBytesMax(const BatchBuilder& builder);
+  // The largest value that a batch may hold beside others, where the batches from `spare_from` on are to stay.
+  uint64_t ItemBytesMax(uint64_t spare_from = UINT64_MAX) const;
+  // What is too large for the headroom that the quota leaves beside it would be on disk together with its
+  // victims: of those, as many as it takes go first (without second chances).
+  void MakeHeadroom(uint64_t bytes, Victims* victims);
   // Their hit records come along in the new batch (up to second_chance_pct of each).
   void GatherRewrites(const Victims& victims, BatchBuilder* builder);
   // Those that are living still.

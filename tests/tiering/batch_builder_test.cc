@@ -323,7 +323,7 @@ TEST_F(BatchBuilderTest, ItemsOverTheLimitStayInRamAndAreCounted) {
   EXPECT_EQ(Collect(builder.get(), rules), 0U);
   EXPECT_TRUE(rig_.InRam("k"));
   EXPECT_GE(rig_.Stats().flash.items_too_large, 1U);
-  rules.any_size = true;  // the drain of a clean stop
+  rules.item_bytes_max = 2'000;
   EXPECT_EQ(Collect(builder.get(), rules), 1U);
   builder->Abandon();
 }

@@ -1,6 +1,7 @@
 // The demoter's rounds: batches ahead of need, failures of the disk (I6), the drain of a clean stop.
 #include "tiering/demoter.h"
 
+#include <random>
 #include <vector>
 
 #include "tests/tiering/cache_rig.h"
@@ -339,6 +340,68 @@ TEST_F(DemoterTest, DrainTakesEverythingOfAnySize) {
     EXPECT_FALSE(rig.InRam(key)) << key;
   }
   EXPECT_EQ(rig->Get("huge"), std::string(900'000, 'h'));
+}
+
+class LargeItemTest : public DemoterTest {
+ protected:
+  static constexpr uint64_t kQuota = 8U << 20;
+  static CacheOptions Options() {
+    CacheOptions options = RigOptions();
+    options.slabs.limit_bytes = 48U << 20;
+    options.slabs.item_bytes_max = 12U << 20;
+    options.flash_item_max_bytes = 12U << 20;
+    options.flash_size_bytes = kQuota;
+    return options;
+  }
+  LargeItemTest() {
+    SyncPoints::Attach(SyncPoint::kDemoteIngested,
+                       [this] { peak_ = std::max(peak_, rig_.store->Stats().live_sst_bytes); });
+  }
+  ~LargeItemTest() override { SyncPoints::Attach(SyncPoint::kDemoteIngested, nullptr); }
+  static std::string Random(size_t bytes) {  // what LZ4 cannot shrink
+    std::mt19937_64 random(bytes);
+    std::string text(bytes, '\0');
+    for (char& c : text) c = static_cast<char>(random());
+    return text;
+  }
+  CacheRig rig_{Options()};
+  uint64_t peak_ = 0;
+};
+
+TEST_F(LargeItemTest, TheQuotaIsKeptForBatchesOfAnySize) {
+  for (int i = 0; i < 6; ++i) {
+    rig_->Set(Name(i), Random((4U << 20) + static_cast<size_t>(i)));
+    rig_.Demote();
+    EXPECT_TRUE(rig_.OnFlash(Name(i)));
+    EXPECT_LE(rig_.Stats().flash.bytes_used, kQuota);
+  }
+  EXPECT_LE(peak_, kQuota);
+  EXPECT_EQ(rig_.Stats().evictions, 5U);
+  EXPECT_EQ(rig_->Get(Name(5)), Random((4U << 20) + 5));
+}
+
+TEST_F(LargeItemTest, WhatTheQuotaDoesNotAllowStaysInRamAndIsCounted) {
+  rig_->Set("huge", Random(7U << 20));
+  rig_.Demote();
+  EXPECT_TRUE(rig_.InRam("huge"));
+  EXPECT_GE(rig_.Stats().flash.items_too_large, 1U);
+  EXPECT_EQ(rig_.InDemoter().Drain(UINT64_MAX, [] { return false; }), 1U);
+  EXPECT_EQ(rig_.store->Calls(BatchCall::kWrite), 0U);
+}
+
+TEST_F(LargeItemTest, DrainNeverDropsWhatItHasWritten) {
+  rig_->Set("earlier", Random(1'000));
+  rig_.Demote();
+  for (int i = 0; i < 3; ++i) rig_->Set(Name(i), Random((4U << 20) + static_cast<size_t>(i)));
+  rig_->Set("small", "v");
+  EXPECT_EQ(rig_.InDemoter().Drain(UINT64_MAX, [] { return false; }), 2U);
+  EXPECT_LE(peak_, kQuota);
+  int kept = 0;
+  for (int i = 0; i < 3; ++i) kept += rig_.OnFlash(Name(i)) ? 1 : 0;
+  EXPECT_EQ(kept, 1);
+  EXPECT_TRUE(rig_.OnFlash("small"));
+  EXPECT_EQ(rig_.Stats().evictions, 0U);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(rig_->Get(Name(i)).Hit());
 }
 
 TEST_F(DemoterTest, DrainWritesTheHottestFirst) {
