@@ -17,9 +17,17 @@ using Kind = Shard::FlashAnswer::Kind;
 
 namespace {
 
-// A command that needs a chunk while it holds the mutex gives up the mutex, makes room and runs
-// again.
+// A derived value may need another size each time, where others change the old one meanwhile.
 constexpr int kRoomAttempts = 64;
+
+// In one piece: where it lies, or copied together where it lies in a chain of chunks.
+std::string_view ValueOf(const storage::ItemAllocator& allocator, const Item& item,
+                         std::string* copy) {
+  if (!item.Has(storage::kItemChunked)) return allocator.Value(item);
+  copy->resize(item.value_bytes);
+  allocator.CopyValue(item, copy->data());
+  return *copy;
+}
 
 }  // namespace
 
@@ -47,16 +55,45 @@ AllocateResult TwoTierCache::Allocate(const Key& key, uint32_t client_flags, uin
   return AllocateResult::kOk;
 }
 
+template <typename Once>
+Outcome TwoTierCache::RunWithRoom(const Key& key, const Once& once) {
+  DerivedRoom room;
+  Outcome outcome = once(&room);
+  for (int attempt = 0; outcome == Outcome::kNoMemory && attempt < kRoomAttempts; ++attempt) {
+    Position position = storage::kNoPosition;
+    if (reclaimer_->NewItem(key.bytes, room.client_flags, room.value_bytes, false, &position) !=
+        Reclaimer::Room::kYes) {
+      break;
+    }
+    room.draft = Draft(tiers_->allocator, position);
+    outcome = once(&room);
+  }
+  return outcome;
+}
+
+Draft TwoTierCache::TakeRoom(const Key& key, const Item* own, uint32_t client_flags,
+                             uint32_t value_bytes, DerivedRoom* room) const {
+  storage::ItemAllocator& allocator = tiers_->allocator;
+  if (room->draft && room->draft.Peek().value_bytes == value_bytes &&
+      room->draft.Peek().ClientFlags() == client_flags) {
+    return std::move(room->draft);
+  }
+  room->draft.Reset();
+  SlabClass short_of = storage::kNoSlabClass;
+  const Position position = allocator.New(key.bytes, client_flags, value_bytes, &short_of);
+  if (position != storage::kNoPosition) return Draft(allocator, position);
+  room->client_flags = client_flags;
+  room->value_bytes = value_bytes;
+  if (own != nullptr && storage::ItemRef::CanPin(*own)) {
+    room->own = storage::ItemRef(allocator, tiers_->arena->PositionOf(own));
+  }
+  return {};
+}
+
 Outcome TwoTierCache::Store(const Key& key, StoreMode mode, Draft* draft, uint64_t compare_cas,
                             Evidence* evidence, uint64_t* cas_unique) {
   const StoreJob job{key, mode, draft, compare_cas, evidence, cas_unique};
-  Outcome outcome = Outcome::kNoMemory;
-  for (int attempt = 0; attempt < kRoomAttempts; ++attempt) {
-    SlabClass short_of = storage::kNoSlabClass;
-    bool retry = false;
-    outcome = StoreOnce(job, &short_of, &retry);
-    if (!retry || !reclaimer_->MakeRoom(short_of)) break;
-  }
+  const Outcome outcome = RunWithRoom(key, [&](DerivedRoom* room) { return StoreOnce(job, room); });
   if (outcome == Outcome::kNoMemory) {
     tiers_->counters.store_no_memory.fetch_add(1, std::memory_order_relaxed);
   }
@@ -93,41 +130,31 @@ Outcome TwoTierCache::JudgeStore(const StoreJob& job, bool present, uint64_t pre
 }
 
 Outcome TwoTierCache::Concatenate(const StoreJob& job, const Item* item, const Fill::Try* found,
-                                  Draft* joined, SlabClass* short_of) const {
+                                  DerivedRoom* room, Draft* joined) const {
   const uint64_t old_bytes = item != nullptr ? item->value_bytes : found->record.value.size();
   const uint32_t flags = item != nullptr ? item->ClientFlags() : found->record.meta.client_flags;
   const uint64_t bytes = old_bytes + job.draft->Peek().value_bytes;
   storage::ItemAllocator& allocator = tiers_->allocator;
   if (!allocator.Fits(job.key.bytes.size(), flags, bytes)) return Outcome::kTooLarge;
-  const Position position =
-      allocator.New(job.key.bytes, flags, static_cast<uint32_t>(bytes), short_of);
-  if (position == storage::kNoPosition) return Outcome::kNoMemory;
-  *joined = Draft(allocator, position);
-  Item* const target = tiers_->arena->ItemAt(position);
-  target->exptime_s = item != nullptr ? item->exptime_s : found->record.meta.exptime_s;
+  *joined = TakeRoom(job.key, item, flags, static_cast<uint32_t>(bytes), room);
+  if (!*joined) return Outcome::kNoMemory;
+  tiers_->arena->ItemAt(joined->position_)->exptime_s =
+      item != nullptr ? item->exptime_s : found->record.meta.exptime_s;
 
-  std::string old_value;  // chunked values are rare here; one copy keeps the code in one piece
-  std::string_view old_view;
-  if (item == nullptr) {
-    old_view = found->record.value;
-  } else if (item->Has(storage::kItemChunked)) {
-    old_value.resize(item->value_bytes);
-    allocator.CopyValue(*item, old_value.data());
-    old_view = old_value;
-  } else {
-    old_view = allocator.Value(*item);
-  }
-  std::string added(job.draft->Peek().value_bytes, '\0');
-  allocator.CopyValue(job.draft->Peek(), added.data());
+  std::string old_copy;
+  std::string added_copy;
+  const std::string_view old =
+      item != nullptr ? ValueOf(allocator, *item, &old_copy) : found->record.value;
+  const std::string_view added = ValueOf(allocator, job.draft->Peek(), &added_copy);
   if (job.mode == StoreMode::kAppend) {
-    joined->FillValue({old_view, added});
+    joined->FillValue({old, added});
   } else {
-    joined->FillValue({added, old_view});
+    joined->FillValue({added, old});
   }
   return Outcome::kStored;
 }
 
-Outcome TwoTierCache::StoreOnce(const StoreJob& job, SlabClass* short_of, bool* retry) {
+Outcome TwoTierCache::StoreOnce(const StoreJob& job, DerivedRoom* room) {
   Shard& shard = tiers_->ShardOf(job.key.hash);
   MutexLock lock(shard.mutex);
   const Moment moment = Now();
@@ -145,8 +172,7 @@ Outcome TwoTierCache::StoreOnce(const StoreJob& job, SlabClass* short_of, bool* 
   Draft* stored = job.draft;
   const bool joins = job.mode == StoreMode::kAppend || job.mode == StoreMode::kPrepend;
   if (joins && (item != nullptr || on_flash)) {
-    const Outcome built = Concatenate(job, item, answer.found, &joined, short_of);
-    *retry = built == Outcome::kNoMemory;
+    const Outcome built = Concatenate(job, item, answer.found, room, &joined);
     if (built != Outcome::kStored) return built;
     stored = &joined;
   }
@@ -173,17 +199,10 @@ Outcome TwoTierCache::StoreOnce(const StoreJob& job, SlabClass* short_of, bool* 
 Outcome TwoTierCache::Count(const Key& key, Arithmetic direction, uint64_t delta,
                             Evidence* evidence, uint64_t* value) {
   const CountJob job{key, direction, delta, evidence, value};
-  Outcome outcome = Outcome::kNoMemory;
-  for (int attempt = 0; attempt < kRoomAttempts; ++attempt) {
-    SlabClass short_of = storage::kNoSlabClass;
-    bool retry = false;
-    outcome = CountOnce(job, &short_of, &retry);
-    if (!retry || !reclaimer_->MakeRoom(short_of)) break;
-  }
-  return outcome;
+  return RunWithRoom(key, [&](DerivedRoom* room) { return CountOnce(job, room); });
 }
 
-Outcome TwoTierCache::CountOnce(const CountJob& job, SlabClass* short_of, bool* retry) {
+Outcome TwoTierCache::CountOnce(const CountJob& job, DerivedRoom* room) {
   const bool up = job.direction == Arithmetic::kIncrement;
   Shard& shard = tiers_->ShardOf(job.key.hash);
   MutexLock lock(shard.mutex);
@@ -217,15 +236,10 @@ Outcome TwoTierCache::CountOnce(const CountJob& job, SlabClass* short_of, bool* 
   text.resize(std::max(length, old.size()), ' ');
   const uint32_t flags =
       item != nullptr ? item->ClientFlags() : answer.found->record.meta.client_flags;
-  const Position position =
-      tiers_->allocator.New(job.key.bytes, flags, static_cast<uint32_t>(text.size()), short_of);
-  if (position == storage::kNoPosition) {
-    *retry = true;
-    return Outcome::kNoMemory;
-  }
-  Draft draft(tiers_->allocator, position);
+  Draft draft = TakeRoom(job.key, item, flags, static_cast<uint32_t>(text.size()), room);
+  if (!draft) return Outcome::kNoMemory;
   draft.FillValue({text});
-  Item* const fresh = tiers_->arena->ItemAt(position);
+  Item* const fresh = tiers_->arena->ItemAt(draft.position_);
   fresh->exptime_s = item != nullptr ? item->exptime_s : answer.found->record.meta.exptime_s;
   fresh->cas_unique = tiers_->NextCas();
   fresh->last_access_s = moment.now_s;

@@ -95,6 +95,22 @@ class TwoTierCache final : public Cache {
   // `hit`: its slot's bit, what has been read since it was written.
   static void DeliverRecord(const storage::DecodedRecord& record, bool hit, ValueSink& sink);
 
+  // Room for a value that is derived from an old one under the mutex (append, incr), found without
+  // it: the first run says what it lacks and pins the item that it works on, so that making room
+  // cannot take that very item.
+  struct DerivedRoom {
+    Draft draft;
+    storage::ItemRef own;
+    uint32_t client_flags = 0;
+    uint32_t value_bytes = 0;
+  };
+  // Runs `once` again, with room made, while it answers kNoMemory.
+  template <typename Once>
+  Outcome RunWithRoom(const Key& key, const Once& once);
+  // Shard mutex held. Empty: `room` says what is needed.
+  Draft TakeRoom(const Key& key, const storage::Item* own, uint32_t client_flags,
+                 uint32_t value_bytes, DerivedRoom* room) const;
+
   // Store, by what was found of the key.
   struct StoreJob {
     const Key& key;
@@ -104,13 +120,13 @@ class TwoTierCache final : public Cache {
     Evidence* evidence;
     uint64_t* cas_unique;
   };
-  Outcome StoreOnce(const StoreJob& job, storage::SlabClass* short_of, bool* retry);
+  Outcome StoreOnce(const StoreJob& job, DerivedRoom* room);
   Outcome JudgeStore(const StoreJob& job, bool present, uint64_t present_cas, Shard& shard,
                      storage::SlabClass slab_class) const TERRACED_REQUIRES(shard.mutex);
   // append, prepend: the draft that holds both values; empty if a chunk is missing or it would be
   // too large.
   Outcome Concatenate(const StoreJob& job, const storage::Item* item, const Fill::Try* found,
-                      Draft* joined, storage::SlabClass* short_of) const;
+                      DerivedRoom* room, Draft* joined) const;
 
   struct CountJob {
     const Key& key;
@@ -119,7 +135,7 @@ class TwoTierCache final : public Cache {
     Evidence* evidence;
     uint64_t* value;
   };
-  Outcome CountOnce(const CountJob& job, storage::SlabClass* short_of, bool* retry);
+  Outcome CountOnce(const CountJob& job, DerivedRoom* room);
 
   std::unique_ptr<Tiers> tiers_;
   std::unique_ptr<storage::FlashDirectory> directory_;  // null without flash

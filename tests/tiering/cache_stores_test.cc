@@ -273,6 +273,52 @@ TEST(AllocateTest, AnAppendMakesRoomForItself) {
   EXPECT_EQ(rig->Increment("n", 5), Outcome::kStored);
 }
 
+// Whose turn it is to be evicted goes round the shards: each of these rounds begins elsewhere.
+TEST(AllocateTest, MakingRoomForAnAppendSparesTheItemItself) {
+  CacheOptions options = RigOptions();
+  options.flash_path.clear();
+  options.slabs.limit_bytes = 1U << 20;
+  options.slabs.slab_sizes = {128, 512U << 10};  // two large chunks
+  CacheRig rig(options);
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_EQ(rig->Set("x", std::string(400'000, 'x')), Outcome::kStored);
+    ASSERT_EQ(rig->Set("other" + std::to_string(i % 7), std::string(400'000, 'o')),
+              Outcome::kStored);
+    if (!rig.InRam("x")) continue;
+    ASSERT_EQ(rig->Store(StoreMode::kAppend, "x", "z"), Outcome::kStored) << i;
+    ASSERT_EQ(rig->Get("x"), std::string(400'000, 'x') + "z");
+  }
+}
+
+TEST(AllocateTest, MakingRoomForAnIncrSparesTheItemItself) {
+  CacheOptions options = RigOptions();
+  options.flash_path.clear();
+  options.slabs.limit_bytes = 1U << 20;
+  options.slabs.slab_sizes = {256U << 10};
+  CacheRig rig(options);
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_EQ(rig->Set("n", "5"), Outcome::kStored);
+    for (int other = 0; other < 3; ++other) {
+      ASSERT_EQ(rig->Set("other" + std::to_string((i + other) % 7), "o"), Outcome::kStored);
+    }
+    if (!rig.InRam("n")) continue;
+    ASSERT_EQ(rig->Increment("n", 2), Outcome::kStored) << i;
+    ASSERT_EQ(rig->Get("n"), "7");
+  }
+}
+
+TEST(AllocateTest, AnAppendForWhichThereIsNoRoomLeavesTheItemAsItWas) {
+  CacheOptions options = RigOptions();
+  options.flash_path.clear();
+  options.slabs.limit_bytes = 1U << 20;
+  options.slabs.slab_sizes = {128, 512U << 10};
+  options.slabs.slab_chunk_bytes_max = 1U << 20;
+  CacheRig rig(options);
+  ASSERT_EQ(rig->Set("x", std::string(600'000, 'x')), Outcome::kStored);  // the class's one chunk
+  EXPECT_EQ(rig->Store(StoreMode::kAppend, "x", "z"), Outcome::kNoMemory);
+  EXPECT_EQ(rig->Get("x"), std::string(600'000, 'x'));
+}
+
 TEST(AllocateTest, I4CasUniquesGrowAndBelongToOneStartsBlock) {
   CacheRig rig;
   rig->Set("a", "v");
