@@ -2,12 +2,16 @@
 
 #include <vector>
 
+#include "storage/base/sync_point.h"
+
 namespace terraced::tiering {
 namespace {
 
 constexpr uint32_t kBucketsPerHold = 32;
 constexpr std::chrono::milliseconds kRest{1'000};
 constexpr uint64_t kWalkEveryUs = 60'000'000;
+// With so many flushes to prove, a walk no longer rests: somebody will have to wait for it soon.
+constexpr uint64_t kUnsweptMax = 64;
 
 }  // namespace
 
@@ -18,31 +22,60 @@ void Crawler::Start() {
 }
 
 std::chrono::milliseconds Crawler::Round() {
-  if (tiers_.flush.NeedsSweep() || MonotonicUs() - last_walk_us_ >= kWalkEveryUs) Walk(true);
+  if (!tiers_.flush.NeedsSweep() && MonotonicUs() - last_walk_us_ < kWalkEveryUs) return kRest;
+  {
+    MutexLock lock(mutex_);
+    while (walking_) changed_.Wait(mutex_);
+    walking_ = true;
+  }
+  Walk();
+  last_walk_us_ = MonotonicUs();
   return kRest;
 }
 
-void Crawler::Walk(bool pace) {
-  MutexLock one_at_a_time(walking_);
+void Crawler::SweepNow() {
+  {
+    MutexLock lock(mutex_);
+    ++waiting_;
+    changed_.NotifyAll();
+    const bool under_way = walking_;
+    while (walking_) changed_.Wait(mutex_);
+    if (under_way) {
+      --waiting_;
+      return;
+    }
+    walking_ = true;
+  }
+  Walk();
+  MutexLock lock(mutex_);
+  --waiting_;
+}
+
+void Crawler::Walk() {
   const uint64_t epoch = tiers_.flush.Current();
   tiers_.counters.crawler_running.store(true, std::memory_order_relaxed);
   tiers_.counters.crawler_starts.fetch_add(1, std::memory_order_relaxed);
   bool complete = true;
-  for (const auto& shard : tiers_.shards) {
+  for (size_t i = 0; i < tiers_.shards.size() && complete; ++i) {
     uint64_t cursor = 0;
-    while (WalkStep(*shard, &cursor)) {
-      if (!pace) continue;
-      if (thread_.Stopping()) {
-        complete = false;
-        break;
-      }
-      const uint32_t sleep_us = tiers_.options.lru_crawler_sleep_us;
-      if (sleep_us > 0) std::this_thread::sleep_for(std::chrono::microseconds(sleep_us));
-    }
+    while (complete && WalkStep(*tiers_.shards[i], &cursor)) complete = Pause();
   }
   if (complete) tiers_.flush.Swept(epoch);
-  if (pace) last_walk_us_ = MonotonicUs();
   tiers_.counters.crawler_running.store(false, std::memory_order_relaxed);
+  MutexLock lock(mutex_);
+  walking_ = false;
+  changed_.NotifyAll();
+}
+
+bool Crawler::Pause() {
+  SyncPoints::Pass(SyncPoint::kCrawlStep);
+  const std::chrono::microseconds rest(tiers_.options.lru_crawler_sleep_us);
+  const bool far_behind = tiers_.flush.Unswept() > kUnsweptMax;
+  MutexLock lock(mutex_);
+  if (waiting_ > 0) return true;
+  if (thread_.Stopping()) return false;
+  if (rest.count() > 0 && !far_behind) changed_.WaitFor(mutex_, rest);
+  return true;
 }
 
 bool Crawler::WalkStep(Shard& shard, uint64_t* cursor) {
@@ -52,6 +85,7 @@ bool Crawler::WalkStep(Shard& shard, uint64_t* cursor) {
   const bool more =
       shard.ram.Index().Walk(cursor, kBucketsPerHold, [&](storage::Position position) {
         storage::Item* const item = tiers_.arena->ItemAt(position);
+        ++shard.classes[item->slab_class].crawler_items_checked;
         if (!shard.IsLive(*item, moment)) dead.push_back(item);
       });
   for (storage::Item* const item : dead) {

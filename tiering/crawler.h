@@ -1,7 +1,8 @@
 // Crawler: walks the RAM items in bounded steps and reaps what expired or was flushed. A whole walk
 // after a flush_all proves that no item of an older epoch is left, so that the epoch's short form
 // may come round again.
-// Threads: its own; SweepNow by a worker that has outrun it; one walk at a time.
+// Threads: its own, which paces itself; SweepNow by a worker that has outrun it: nobody sleeps while one waits.
+// One walk at a time. A shard mutex is held for a bounded number of buckets, no other mutex while walking.
 #pragma once
 
 #include "storage/base/mutex.h"
@@ -16,18 +17,24 @@ class Crawler {
   void Start();
   void Join() { thread_.Join(); }
   void Wake() { thread_.Wake(); }
-  // A whole walk on the caller's thread.
-  void SweepNow() { Walk(false); }
+  // Returns after a whole walk: one on the caller's thread, or the rest of the one that is under way (which began
+  // under an older epoch: look whether it was enough, and call again).
+  void SweepNow();
 
  private:
   std::chrono::milliseconds Round();
-  void Walk(bool pace);
+  void Walk();
+  // Between two steps: rests, unless somebody waits for the walk. False: the thread is being stopped.
+  bool Pause();
   // One bounded step; false when the shard is done.
   bool WalkStep(Shard& shard, uint64_t* cursor);
 
   Tiers& tiers_;
-  Mutex walking_;  // before any shard mutex
   uint64_t last_walk_us_ = 0;
+  Mutex mutex_;  // never held while walking
+  CondVar changed_;
+  bool walking_ TERRACED_GUARDED_BY(mutex_) = false;
+  uint32_t waiting_ TERRACED_GUARDED_BY(mutex_) = 0;  // SweepNow calls under way
   BackgroundThread thread_;
 };
 

@@ -30,7 +30,9 @@ class FlushEpoch {
   }
   // A whole walk over RAM that began under `epoch` has found and removed everything older.
   void Swept(uint64_t epoch) { swept_.store(epoch, std::memory_order_release); }
-  bool NeedsSweep() const { return swept_.load(std::memory_order_relaxed) != Current(); }
+  bool NeedsSweep() const { return Unswept() != 0; }
+  // Flushes since the one that the last whole walk began under; at 255 the next one has to wait.
+  uint64_t Unswept() const { return Current() - swept_.load(std::memory_order_relaxed); }
 
   // A delayed flush_all: one at most, a later one replaces it. Unix seconds, 0 = none.
   void SetDue(uint32_t at_s) { due_s_.store(at_s, std::memory_order_release); }

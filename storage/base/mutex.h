@@ -59,7 +59,7 @@ class CondVar {
     lock.release();
   }
   // False when the time passed without a notification.
-  bool WaitFor(Mutex& mutex, std::chrono::milliseconds wait) TERRACED_REQUIRES(mutex) {
+  bool WaitFor(Mutex& mutex, std::chrono::microseconds wait) TERRACED_REQUIRES(mutex) {
     std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
     const bool notified = condition_.wait_for(lock, wait) == std::cv_status::no_timeout;
     lock.release();

@@ -27,21 +27,14 @@ enum class SyncPoint : uint8_t {
   kGrowBegin,         // a partition's new table is empty
   kGrowSwitch,        // the new table is complete, the old one still rules
   kFlush,             // the epoch has just been raised
+  kCrawlStep,         // the crawler is between two steps of a walk
   kCount
 };
 
 constexpr std::array<std::string_view, static_cast<size_t>(SyncPoint::kCount)> kSyncPointNames = {
-    "demote_collected",
-    "demote_built",
-    "demote_ingested",
-    "demote_slotted",
-    "fill_read",
-    "drop_begin",
-    "drop_dead",
-    "second_chance_read",
-    "grow_begin",
-    "grow_switch",
-    "flush"};
+    "demote_collected", "demote_built", "demote_ingested", "demote_slotted",
+    "fill_read",        "drop_begin",   "drop_dead",       "second_chance_read",
+    "grow_begin",       "grow_switch",  "flush",           "crawl_step"};
 
 std::optional<SyncPoint> SyncPointByName(std::string_view name);
 

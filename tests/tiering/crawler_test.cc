@@ -72,5 +72,42 @@ TEST_F(CrawlerTest, ItsThreadSweepsAfterAFlush) {
   EXPECT_EQ(Linked(), 0U);
 }
 
+TEST_F(CrawlerTest, CountsWhatItLooksAt) {
+  for (int i = 0; i < 1'000; ++i) rig_->Set("k" + std::to_string(i), "v");
+  rig_.cache->CrawlerForTest().SweepNow();
+  uint64_t checked = 0;
+  for (const ClassCounters& counters : rig_.Stats().classes)
+    checked += counters.crawler_items_checked;
+  EXPECT_EQ(checked, 1'000U);
+}
+
+// Its pauses are longer than any test lasts: who waits for the walk must not wait for them.
+TEST(CrawlerPaceTest, NobodyWaitsForItsPauses) {
+  CacheOptions options = RigOptions();
+  options.flash_path.clear();
+  options.slabs.limit_bytes = 16U << 20;
+  options.lru_crawler_sleep_us = UINT32_MAX;
+  CacheRig rig(options);
+  for (int i = 0; i < 80'000; ++i) rig->Set("k" + std::to_string(i), "v");
+  const uint64_t steps = SyncPoints::Passed(SyncPoint::kCrawlStep);
+  rig.cache->CrawlerForTest().Start();
+  rig.cache->FlushAll(0);
+  while (SyncPoints::Passed(SyncPoint::kCrawlStep) == steps) std::this_thread::yield();
+  rig.cache->CrawlerForTest().SweepNow();  // the rest of the thread's walk
+  EXPECT_FALSE(rig.InTiers().flush.NeedsSweep());
+  rig.cache->CrawlerForTest().Join();
+  EXPECT_GT(SyncPoints::Passed(SyncPoint::kCrawlStep), steps + 100);
+}
+
+TEST(CrawlerPaceTest, AFlushThatOutrunsItGoesOn) {
+  CacheRig rig;
+  for (int i = 0; i < 600; ++i) {
+    rig->Set("k", "v");
+    rig.cache->FlushAll(0);
+    ASSERT_FALSE(rig->Get("k").Hit()) << i;
+  }
+  EXPECT_EQ(rig.Stats().lru_crawler_starts, 2U);  // every 255th sweeps
+}
+
 }  // namespace
 }  // namespace terraced::tiering
