@@ -114,12 +114,17 @@ bool Demoter::NoteAllocation(SlabClass slab_class) {
   const uint64_t free = tiers_.arena->FreeChunks(slab_class);
   if (free >= ReserveChunks(slab_class)) return false;
   Wake();
-  return free < ReserveAt(slab_class, batch_bytes_ / 4);
+  return free < ReserveAt(slab_class, batch_bytes_ / 4) && BatchMayCome(slab_class);
+}
+
+bool Demoter::IsPressed(SlabClass slab_class) const {
+  return tiers_.arena->FreeChunks(slab_class) < ReserveChunks(slab_class) &&
+         outlook_.WorthALook(slab_class);
 }
 
 bool Demoter::UnderPressure() const {
   for (SlabClass slab_class = 1; slab_class <= tiers_.arena->LargestClass(); ++slab_class) {
-    if (tiers_.arena->FreeChunks(slab_class) < ReserveChunks(slab_class)) return true;
+    if (IsPressed(slab_class)) return true;
   }
   return false;
 }
@@ -145,6 +150,7 @@ void Demoter::Step() {
     rules.item_bytes_max = item_bytes_max_;
     rules.flash_full = keeper_.Full();
     const bool may_write = admission_.MayWrite(batch_bytes_, MonotonicUs());
+    outlook_.NoteBudget(may_write);
     if (may_write && UnderPressure() && IsWritten(WriteBatch(rules, true))) Wake();
   }
   AnswerRequests();
@@ -253,23 +259,46 @@ Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims
 
 void Demoter::CollectPressed(BatchBuilder* builder, const CollectRules& rules) {
   for (SlabClass slab_class = 1; slab_class <= tiers_.arena->LargestClass(); ++slab_class) {
-    const uint64_t free = tiers_.arena->FreeChunks(slab_class);
-    const uint64_t reserve = ReserveChunks(slab_class);
-    if (free >= reserve) continue;
-    // A whole batch's worth beyond the reserve, but never more than an eighth of the class.
-    const uint64_t wanted = reserve - free + ReserveAt(slab_class, batch_bytes_);
-    uint64_t taken = 0;
-    uint32_t& at = next_shard_[slab_class];
-    for (uint32_t idle = 0; idle < storage::kPartitions && taken < wanted && !builder->Full();) {
-      Shard& shard = *tiers_.shards[at++ % storage::kPartitions];
-      const auto items_max =
-          static_cast<uint32_t>(std::min<uint64_t>(wanted - taken, kItemsPerHold));
-      const uint32_t got = builder->Collect(shard, slab_class, LruSegment::kCold, items_max, rules);
-      if (builder->Flushed()) return;
-      taken += got;
-      idle = got == 0 ? idle + 1 : 0;
-    }
+    if (builder->Full()) return;  // what was not looked at is no worse for it
+    if (IsPressed(slab_class) && !CollectClass(builder, slab_class, rules)) return;
   }
+}
+
+bool Demoter::CollectClass(BatchBuilder* builder, SlabClass slab_class, const CollectRules& rules) {
+  const storage::SlabArena& arena = *tiers_.arena;
+  const uint64_t reserve = ReserveChunks(slab_class);
+  const uint64_t free = arena.FreeChunks(slab_class);
+  // A whole batch's worth beyond the reserve, but never more than an eighth of the class: sets that
+  // come before the batch has its slots must find something to evict.
+  const uint64_t most = std::max<uint64_t>(arena.TotalChunks(slab_class) / 8, 1);
+  const uint64_t wanted =
+      std::min(reserve - std::min(reserve, free) + ReserveAt(slab_class, batch_bytes_), most);
+  // A chunked item is listed in the largest class and takes many of its chunks: one at a time.
+  const uint32_t hold = slab_class == arena.LargestClass() ? 1 : kItemsPerHold;
+  uint64_t taken = 0;  // chunks: those of collected items, and those that the looks set free
+  uint64_t items = 0;
+  uint32_t idle = 0;
+  uint32_t& at = next_shard_[slab_class];
+  while (idle < storage::kPartitions && taken < wanted && !builder->Full()) {
+    Shard& shard = *tiers_.shards[at++ % storage::kPartitions];
+    const uint64_t bytes_before = builder->RamBytes();
+    const uint64_t free_before = arena.FreeChunks(slab_class);
+    const auto items_max = static_cast<uint32_t>(std::min<uint64_t>(wanted - taken, hold));
+    const uint32_t got = builder->Collect(shard, slab_class, LruSegment::kCold, items_max, rules);
+    if (builder->Flushed()) return false;
+    const uint64_t freed = arena.FreeChunks(slab_class);
+    taken += std::max<uint64_t>(
+        got, (builder->RamBytes() - bytes_before) / arena.ChunkBytes(slab_class));
+    taken += freed - std::min(freed, free_before);
+    items += got;
+    idle = got == 0 ? idle + 1 : 0;
+  }
+  const bool fruitless =
+      items == 0 && idle == storage::kPartitions && arena.FreeChunks(slab_class) < reserve;
+  if (items > 0 || fruitless) {
+    outlook_.NoteTurn(slab_class, items > 0, uint64_t{hold} * storage::kPartitions);
+  }
+  return true;
 }
 
 void Demoter::CollectAll(BatchBuilder* builder, const CollectRules& rules) {

@@ -18,6 +18,7 @@
 #include "storage/base/mutex.h"
 #include "tiering/admission_policy.h"
 #include "tiering/batch_builder.h"
+#include "tiering/demotion_outlook.h"
 #include "tiering/flash_keeper.h"
 #include "tiering/index_grower.h"
 #include "tiering/tiers.h"
@@ -34,8 +35,13 @@ class Demoter {
 
   void Wake();
   // After an allocation: wakes the thread where the class's reserve runs low; true where it is
-  // nearly gone.
+  // nearly gone and a batch may come.
   bool NoteAllocation(storage::SlabClass slab_class);
+  // Whether who is short of such a chunk may hope for a batch: not where what is there may not be
+  // demoted, where the write budget is spent, and while flash is off.
+  bool BatchMayCome(storage::SlabClass slab_class) const {
+    return tiers_.FlashOnline() && outlook_.MayCome(slab_class);
+  }
   void DemoteAll(Executor& executor, Completion* done);
 
   // One round of everything there is to do; the thread's loop body, and a test's crank.
@@ -75,6 +81,10 @@ class Demoter {
   Wrote WriteBatch(const CollectRules& rules, bool keep_hit_items,
                    uint64_t spare_from = UINT64_MAX);
   void CollectPressed(BatchBuilder* builder, const CollectRules& rules);
+  // A turn through the shards for one class; false when the epoch is gone.
+  bool CollectClass(BatchBuilder* builder, storage::SlabClass slab_class,
+                    const CollectRules& rules);
+  bool IsPressed(storage::SlabClass slab_class) const;
   void CollectAll(BatchBuilder* builder, const CollectRules& rules);
   bool UnderPressure() const;
   uint64_t ReserveChunks(storage::SlabClass slab_class) const;
@@ -101,6 +111,7 @@ class Demoter {
   uint64_t offline_since_us_ = 0;
   std::array<uint32_t, storage::kSlabClassesMax> next_shard_{};
   // Self-synchronised.
+  DemotionOutlook outlook_{*tiers_.arena};
   std::atomic<bool> wanted_{false};
   std::atomic<uint64_t> next_serial_;  // raised by the writing thread only
   std::atomic<uint64_t> serial_end_;

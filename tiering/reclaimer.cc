@@ -33,22 +33,34 @@ Reclaimer::Room Reclaimer::NewItem(std::string_view key, uint32_t client_flags,
       demoter_.Wake();
       const Reclaimed dropped = ReclaimFrom(short_of, EvictPolicy::kSpareDirty, kShardsGlanced);
       if (dropped == Reclaimed::kYes) continue;
-      if (may_wait) return Room::kWait;
+      if (may_wait && demoter_.BatchMayCome(short_of)) return Room::kWait;
     }
-    if (!MakeRoom(short_of)) return Room::kNone;
+    if (!MakeRoom(short_of)) {
+      NoteOutOfMemory(short_of);
+      return Room::kNone;
+    }
   }
   return Room::kNone;
+}
+
+void Reclaimer::NoteOutOfMemory(SlabClass slab_class) {
+  Shard& shard = *tiers_.shards[0];  // only the sum over the shards is ever looked at
+  MutexLock lock(shard.mutex);
+  ++shard.classes[slab_class].out_of_memory;
 }
 
 bool Reclaimer::ReserveNearlyGone(storage::Position position) {
   if (!tiers_.HasFlash()) return false;
   const SlabClass slab_class = tiers_.arena->ItemAt(position)->slab_class;
-  return demoter_.NoteAllocation(slab_class) && tiers_.FlashOnline();
+  return demoter_.NoteAllocation(slab_class);
 }
 
 bool Reclaimer::MakeRoom(SlabClass slab_class) {
-  const EvictPolicy policy =
-      tiers_.options.evict_to_free ? EvictPolicy::kEvict : EvictPolicy::kSpareDirty;
+  if (!tiers_.options.evict_to_free) return Evict(slab_class, EvictPolicy::kSpareDirty);
+  return Evict(slab_class, EvictPolicy::kEvict) || Evict(slab_class, EvictPolicy::kEvictFromBatch);
+}
+
+bool Reclaimer::Evict(SlabClass slab_class, EvictPolicy policy) {
   if (ReclaimFrom(slab_class, policy, storage::kPartitions) == Reclaimed::kYes) return true;
   // Heads and last chunks of chunked items lie in small classes, but the items are listed in the
   // largest.

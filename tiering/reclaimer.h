@@ -1,6 +1,7 @@
 // Reclaimer: finds room for an item when its slab class has none. Without flash it evicts the
 // coldest item, as memcached does; with flash it first drops what is also on flash, then lets the
-// caller wait for the demoter, and evicts only where waiting did not help.
+// caller wait for the demoter, and evicts only where waiting did not help. What is on its way to
+// flash is evicted last: before a client is refused.
 // Threads: any, without a shard mutex (it takes them one at a time).
 #pragma once
 
@@ -21,13 +22,14 @@ class Reclaimer {
   // Builds an item, making room where needed. kWait only if `may_wait`.
   Room NewItem(std::string_view key, uint32_t client_flags, uint32_t value_bytes, bool may_wait,
                storage::Position* position);
-  // One chunk of the class, by eviction if need be: for commands that hold no chunk yet and must
-  // not wait.
+  // One chunk of the class, by eviction if need be.
   bool MakeRoom(storage::SlabClass slab_class);
 
  private:
+  bool Evict(storage::SlabClass slab_class, EvictPolicy policy);
   // Tells the demoter of the allocation; true where waiting for it is better than going on.
   bool ReserveNearlyGone(storage::Position position);
+  void NoteOutOfMemory(storage::SlabClass slab_class);
   Reclaimed ReclaimFrom(storage::SlabClass slab_class, EvictPolicy policy, uint32_t shards);
 
   Tiers& tiers_;

@@ -226,11 +226,10 @@ std::optional<Reclaimed> Shard::ReclaimItem(Item* item, EvictPolicy policy, cons
     Unlink(item, hash, moment);
     return Reclaimed::kYes;
   }
-  const bool on_flash =
-      item->Has(storage::kItemClean) && CleanSlot(*item, hash, moment.epoch).has_value();
-  if (!on_flash) {
+  if (!StandsOnFlash(*item, hash, moment)) {
     *dirty_seen = true;
-    if (policy == EvictPolicy::kSpareDirty || item->Has(storage::kItemInBatch)) return std::nullopt;
+    if (policy == EvictPolicy::kSpareDirty) return std::nullopt;
+    if (policy == EvictPolicy::kEvict && item->Has(storage::kItemInBatch)) return std::nullopt;
   }
   Evict(item, hash, moment);
   return Reclaimed::kYes;

@@ -33,8 +33,9 @@ enum class Reclaimed : uint8_t {
 // Why a linked item is not an answer any more.
 enum class Death : uint8_t { kNone, kExpired, kFlushed };
 enum class EvictPolicy : uint8_t {
-  kSpareDirty,  // only what is dead or also on flash
-  kEvict,       // the coldest item goes, and is counted as lost
+  kSpareDirty,      // only what is dead or also on flash
+  kEvict,           // the coldest item goes, and is counted as lost
+  kEvictFromBatch,  // also one on its way to flash: its demotion is cancelled (rule 2)
 };
 
 class alignas(64) Shard {
@@ -80,6 +81,11 @@ class alignas(64) Shard {
   // The standing slot that a clean item hints at; nullopt: the hint is void and the item dirty.
   std::optional<storage::Slot> CleanSlot(const storage::Item& item, uint64_t hash,
                                          uint64_t epoch) const TERRACED_REQUIRES(mutex);
+  // Whether dropping the item from RAM loses nothing.
+  bool StandsOnFlash(const storage::Item& item, uint64_t hash, const Moment& moment) const
+      TERRACED_REQUIRES(mutex) {
+    return item.Has(storage::kItemClean) && CleanSlot(item, hash, moment.epoch).has_value();
+  }
   void NoteHit(storage::Item* item, uint32_t now_s) TERRACED_REQUIRES(mutex);
 
   // --- Room (LRU)

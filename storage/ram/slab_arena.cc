@@ -257,6 +257,7 @@ Position SlabArena::Allocate(SlabClass slab_class) {
   ++pages_[PageOf(position)].used;
   Bump(of.free_chunks, -1);
   Bump(of.used_chunks, 1);
+  Bump(of.handed_out, 1);
   Item* const chunk = ItemAt(position);
   TERRACED_DCHECK(chunk->Bits() == 0);
   chunk->slab_class = slab_class;

@@ -73,6 +73,10 @@ class SlabArena {
   // Free chunks of the class plus those of pages nobody has taken yet: what demotion looks at.
   uint64_t FreeChunks(SlabClass slab_class) const;
   uint64_t TotalChunks(SlabClass slab_class) const;  // of the pages it has
+  // How often a chunk of the class was handed out, modulo 2^32: two readings tell how much was stored between them.
+  uint32_t HandedOut(SlabClass slab_class) const {
+    return classes_[slab_class].handed_out.load(std::memory_order_relaxed);
+  }
 
   void* At(Position position) const {
     return base_ + (static_cast<uint64_t>(position) << unit_shift_);
@@ -119,6 +123,7 @@ class SlabArena {
     // Written under `mutex`, read by anyone.
     std::atomic<uint32_t> page_count{0};
     std::atomic<uint32_t> used_chunks{0};
+    std::atomic<uint32_t> handed_out{0};
     std::atomic<uint32_t> free_chunks{
         0};  // free list and uncarved, without those of the leaving page
 

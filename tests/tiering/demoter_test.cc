@@ -135,6 +135,39 @@ TEST_F(DemoterTest, WithoutEvictionsWhatIsNotAdmittedStays) {
   EXPECT_EQ(rig.Stats().curr_items, static_cast<uint64_t>(stored));
 }
 
+TEST_F(DemoterTest, ABatchLeavesAClassOfTwoChunksSomethingToEvict) {
+  CacheOptions options = RigOptions();
+  options.slabs.limit_bytes = 1U << 20;
+  options.slabs.slab_sizes = {128, 512U << 10};
+  CacheRig rig(options);
+  ASSERT_EQ(rig->Set("x", std::string(400'000, 'x')), Outcome::kStored);
+  ASSERT_EQ(rig->Set("y", std::string(400'000, 'y')), Outcome::kStored);
+  const Race race(SyncPoint::kDemoteCollected, [&] {
+    EXPECT_NE(rig.ItemOf("x")->Has(storage::kItemInBatch),
+              rig.ItemOf("y")->Has(storage::kItemInBatch));
+    EXPECT_EQ(rig->Set("z", std::string(400'000, 'z')), Outcome::kStored);
+  });
+  rig.InDemoter().Step();
+  ASSERT_TRUE(race.Ran());
+  EXPECT_EQ(rig.Stats().evictions, 1U);
+  EXPECT_EQ(rig.Stats().commands.flash_demotions_cancelled, 0U);
+  EXPECT_TRUE(rig->Get("z").Hit());
+  EXPECT_NE(rig->Get("x").Hit(), rig->Get("y").Hit());  // one went to flash, one was lost
+}
+
+TEST_F(DemoterTest, ABatchTakesNoMoreThanAnEighthOfAClass) {
+  CacheOptions options = Small();
+  options.flash_batch_bytes = 2U << 20;
+  CacheRig rig(options);
+  for (int i = 0; i < 3'300; ++i) {
+    ASSERT_EQ(rig->Set(Name(i), std::string(1'000, 'v')), Outcome::kStored);
+  }
+  const storage::SlabClass slab_class = rig.InTiers().allocator.ClassFor(7, 0, 1'000);
+  rig.InDemoter().Step();
+  EXPECT_GT(rig.Stats().flash.demoted_items, 0U);
+  EXPECT_LE(rig.Stats().flash.demoted_items, rig.InTiers().arena->TotalChunks(slab_class) / 8);
+}
+
 TEST_F(DemoterTest, TheWriteBudgetIsKept) {
   CacheOptions options = Small();
   options.flash_write_day_bytes = 512U << 10;

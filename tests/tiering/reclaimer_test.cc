@@ -138,16 +138,95 @@ TEST_F(FlashReclaimerTest, NobodyWaitsForAFlashThatIsOff) {
   EXPECT_EQ(rig_.Stats().evictions, 1U);
 }
 
-TEST_F(FlashReclaimerTest, ItemsInABatchAreNotEvictedUnderIt) {
+// Rule 2: an eviction cancels the demotion like any other change.
+TEST_F(FlashReclaimerTest, WhatIsInABatchIsEvictedBeforeAClientIsRefused) {
   const int count = FillUp();
-  const Race race(SyncPoint::kDemoteBuilt, [&] {
-    EXPECT_EQ(NewItem(&reclaimer_, false), Room::kNone);
-    EXPECT_FALSE(reclaimer_.MakeRoom(2));
-  });
+  const Race race(SyncPoint::kDemoteBuilt,
+                  [&] { EXPECT_EQ(NewItem(&reclaimer_, false), Room::kYes); });
   rig_.InDemoter().Drain(UINT64_MAX, [] { return false; });  // everything in one batch
   EXPECT_TRUE(race.Ran());
-  EXPECT_EQ(rig_.Stats().evictions, 0U);
-  EXPECT_EQ(rig_.Stats().curr_items, static_cast<uint64_t>(count));
+  EXPECT_EQ(rig_.Stats().evictions, 1U);
+  EXPECT_EQ(rig_.Stats().commands.flash_demotions_cancelled, 1U);
+  EXPECT_EQ(rig_.Stats().curr_items, static_cast<uint64_t>(count) - 1);
+  uint64_t missing = 0;
+  for (int i = 0; i < count; ++i) missing += rig_->Get("f" + std::to_string(i)) == Value() ? 0 : 1;
+  EXPECT_EQ(missing, 1U + rig_.Stats().commands.flash_index_collisions);
+}
+
+TEST_F(FlashReclaimerTest, WhatIsInABatchGoesAfterWhatIsNot) {
+  FillUp();
+  const Race race(SyncPoint::kDemoteBuilt,
+                  [&] { EXPECT_EQ(NewItem(&reclaimer_, false), Room::kYes); });
+  rig_.InDemoter().Step();  // an eighth of the class
+  EXPECT_TRUE(race.Ran());
+  EXPECT_EQ(rig_.Stats().evictions, 1U);
+  EXPECT_EQ(rig_.Stats().commands.flash_demotions_cancelled, 0U);
+}
+
+class TooLargeForFlashTest : public testing::Test {
+ protected:
+  static CacheOptions Options() {
+    CacheOptions options = RigOptions();
+    options.slabs.limit_bytes = 1U << 20;
+    options.slabs.slab_sizes = {128, 2'048, 512U << 10};
+    options.flash_item_max_bytes = 1'000;
+    return options;
+  }
+  AllocateResult Allocate(std::string_view key, size_t value_bytes) {
+    Draft draft;
+    return rig_.cache->Allocate(rig_->KeyOf(key), 0, 0, value_bytes, true, &draft);
+  }
+  void FillUp() {
+    for (int i = 0; i < 512; ++i) {
+      ASSERT_EQ(rig_->Set("f" + std::to_string(i), std::string(1'500, 'f')), Outcome::kStored);
+    }
+  }
+  CacheRig rig_{Options()};
+};
+
+TEST_F(TooLargeForFlashTest, NobodyWaitsForABatchThatCannotCome) {
+  FillUp();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(Allocate("new", 1'500), AllocateResult::kWait);  // nobody has looked yet
+    rig_.InDemoter().Step();
+  }
+  EXPECT_EQ(Allocate("new", 1'500), AllocateResult::kOk);
+  EXPECT_EQ(rig_.Stats().evictions, 1U);
+}
+
+TEST_F(TooLargeForFlashTest, OnceWhatFlashTakesHasComeItIsWaitedForAgain) {
+  FillUp();
+  for (int i = 0; i < 3; ++i) rig_.InDemoter().Step();
+  EXPECT_FALSE(rig_.InDemoter().BatchMayCome(2));
+  for (int i = 0; i < 1'000; ++i) {
+    ASSERT_EQ(rig_->Set("s" + std::to_string(i), std::string(900, 's')), Outcome::kStored);
+  }
+  rig_.InDemoter().Step();
+  EXPECT_TRUE(rig_.InDemoter().BatchMayCome(2));
+  EXPECT_GT(rig_.Stats().flash.demoted_items, 0U);
+}
+
+TEST_F(TooLargeForFlashTest, WhatCannotGoIsNotLookedAtForEver) {
+  FillUp();
+  for (int i = 0; i < 3; ++i) rig_.InDemoter().Step();
+  const uint64_t looked_at = rig_.Stats().flash.items_too_large;
+  for (int i = 0; i < 10; ++i) rig_.InDemoter().Step();
+  EXPECT_EQ(rig_.Stats().flash.items_too_large, looked_at);
+}
+
+TEST(ReclaimerBudgetTest, NobodyWaitsWhileTheWriteBudgetIsSpent) {
+  CacheOptions options = RigOptions();
+  options.slabs.limit_bytes = 1U << 20;
+  options.slabs.slab_sizes = {128, 2'048, 512U << 10};
+  options.flash_write_day_bytes = 1'000;
+  CacheRig rig(options);
+  for (int i = 0; i < 512; ++i) rig->Set("f" + std::to_string(i), std::string(1'500, 'f'));
+  rig.InDemoter().Step();  // one batch overdraws it
+  ASSERT_GT(rig.Stats().flash.batches_written, 0U);
+  for (int i = 0; i < 512; ++i) rig->Set("g" + std::to_string(i), std::string(1'500, 'g'));
+  rig.InDemoter().Step();
+  Draft draft;
+  EXPECT_EQ(rig.cache->Allocate(rig->KeyOf("new"), 0, 0, 1'500, true, &draft), AllocateResult::kOk);
 }
 
 }  // namespace
