@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tiering/demoter.h"
+
 namespace terraced::tiering {
 
 using storage::Item;
@@ -15,7 +17,10 @@ constexpr std::chrono::milliseconds kRestAfterMove{20};
 // memcached's: a class gives a page away without being asked where it could do without two and a
 // half.
 constexpr double kSparePages = 2.5;
-constexpr int kEvacuationRounds = 50;
+// So many rounds without a chunk becoming free, and the page stays where it is.
+constexpr int kIdleRoundsMax = 50;
+constexpr std::chrono::milliseconds kRoundRest{1};
+constexpr std::chrono::milliseconds kDemoterRest{5};
 
 }  // namespace
 
@@ -33,7 +38,8 @@ std::array<SlabMover::Need, storage::kSlabClassesMax> SlabMover::Look() {
     MutexLock lock(shard->mutex);
     for (SlabClass i = 1; i <= tiers_.arena->LargestClass(); ++i) {
       const ClassCounters& counters = shard->classes[i];
-      lost[i] += counters.evicted + counters.demoted + counters.direct_reclaims;
+      lost[i] +=
+          counters.evicted + counters.demoted + counters.direct_reclaims + counters.out_of_memory;
       const Position tail = shard->ram.List(i, storage::LruSegment::kCold).tail;
       if (tail == storage::kNoPosition) continue;
       const uint32_t last_s = tiers_.arena->ItemAt(tail)->last_access_s;
@@ -88,11 +94,21 @@ bool SlabMover::MovePage(SlabClass from, SlabClass to) {
   if (!tiers_.arena->BeginPageMove(from).ok()) return false;
   tiers_.counters.slab_move_running.store(true, std::memory_order_relaxed);
   bool moved = tiers_.arena->FinishPageMove(to);
-  for (int round = 0; round < kEvacuationRounds && !moved && !thread_.Stopping(); ++round) {
+  size_t least_left = SIZE_MAX;
+  for (int idle = 0; idle < kIdleRoundsMax && !moved && !thread_.Stopping(); ++idle) {
     const std::vector<Position> left = tiers_.arena->LeavingChunks();
-    for (const Position position : left) Evacuate(position);
+    if (left.size() < least_left) {
+      least_left = left.size();
+      idle = 0;
+    }
+    awaits_demoter_ = false;
+    // A stalled upload keeps its page: then nothing else of the page has to suffer.
+    if (!HoldsDraft(left)) {
+      for (const Position position : left) Evacuate(position);
+    }
     moved = tiers_.arena->FinishPageMove(to);
-    if (!moved) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (awaits_demoter_) demoter_.Wake();
+    if (!moved) std::this_thread::sleep_for(awaits_demoter_ ? kDemoterRest : kRoundRest);
   }
   if (moved) {
     tiers_.counters.slabs_moved.fetch_add(1, std::memory_order_relaxed);
@@ -101,6 +117,13 @@ bool SlabMover::MovePage(SlabClass from, SlabClass to) {
   }
   tiers_.counters.slab_move_running.store(false, std::memory_order_relaxed);
   return moved;
+}
+
+bool SlabMover::HoldsDraft(const std::vector<Position>& chunks) const {
+  return std::any_of(chunks.begin(), chunks.end(), [&](Position position) {
+    const uint32_t bits = tiers_.arena->ItemAt(position)->state.load(std::memory_order_acquire);
+    return (bits & storage::kItemAllocated) != 0 && (bits & storage::kItemLinked) == 0;
+  });
 }
 
 void SlabMover::Evacuate(Position position) {
@@ -133,7 +156,7 @@ void SlabMover::EvacuateItem(Shard& shard, Position position) {
                           ? tiers_.arena->Allocate(tiers_.arena->ClassOf(position))
                           : storage::kNoPosition;
   if (to == storage::kNoPosition) {
-    shard.Evict(item, hash, moment);
+    Drop(shard, item, hash, moment);
     return;
   }
   // An item that moves is no longer where its batch looks for it.
@@ -151,11 +174,24 @@ void SlabMover::EvacuateChunk(Shard& shard, Position position) {
   const Position to = tiers_.arena->Allocate(tiers_.arena->ClassOf(position));
   if (to == storage::kNoPosition) {
     const Moment moment{tiers_.clock.NowS(), tiers_.flush.Current()};
-    shard.Evict(item, tiers_.HashOf(item->Key()), moment);
+    Drop(shard, item, tiers_.HashOf(item->Key()), moment);
     return;
   }
   shard.ram.RelocateValueChunk(item, position, to);
   tiers_.counters.slab_rescues.fetch_add(1, std::memory_order_relaxed);
+}
+
+void SlabMover::Drop(Shard& shard, Item* item, uint64_t hash, const Moment& moment) {
+  if (!shard.IsLive(*item, moment)) {
+    shard.CountReclaimed(*item);
+    shard.Unlink(item, hash, moment);
+    return;
+  }
+  if (!shard.StandsOnFlash(*item, hash, moment) && demoter_.BatchMayCome(item->slab_class)) {
+    awaits_demoter_ = true;  // it demotes this item, or others whose chunks this one can have
+    return;
+  }
+  shard.Evict(item, hash, moment);
 }
 
 }  // namespace terraced::tiering

@@ -109,7 +109,7 @@ TwoTierCache::TwoTierCache(const CacheOptions& options, const Clock& clock,
   reclaimer_ = std::make_unique<Reclaimer>(*tiers_, *demoter_);
   maintainer_ = std::make_unique<LruMaintainer>(*tiers_);
   crawler_ = std::make_unique<Crawler>(*tiers_);
-  mover_ = std::make_unique<SlabMover>(*tiers_);
+  mover_ = std::make_unique<SlabMover>(*tiers_, *demoter_);
 }
 
 TwoTierCache::~TwoTierCache() {

@@ -285,9 +285,14 @@ void SlabArena::Free(Position position) {
 // --- Page mover --------------------------------------------------------------------------------
 
 // The page with the fewest used chunks among the next kPagesLookedAt; those never carved to the end
-// count as what they use.
+// count as what they use. After a cancelled move simply the next page: what held the last one (a stalled upload)
+// may hold it for long, and it may well be the emptiest.
 uint32_t SlabArena::ChooseLeavingPage(Class& from) {
   const uint32_t count = static_cast<uint32_t>(from.pages.size());
+  const auto stuck = std::find(from.pages.begin(), from.pages.end(), from.stuck_page);
+  if (stuck != from.pages.end()) {
+    return from.pages[static_cast<size_t>(stuck + 1 - from.pages.begin()) % count];
+  }
   const uint32_t looked_at = std::min(count, kPagesLookedAt);
   uint32_t best = 0;
   for (uint32_t i = 0; i < looked_at; ++i) {
@@ -352,6 +357,7 @@ bool SlabArena::FinishPageMove(SlabClass to_class) {
     MutexLock lock(from.mutex);
     if (pages_[page].used != 0) return false;
     from.pages.erase(std::find(from.pages.begin(), from.pages.end(), page));
+    from.stuck_page = 0;
     Bump(from.page_count, -1);
     pages_[page].slab_class.store(kNoSlabClass, std::memory_order_release);
     leaving_page_.store(0, std::memory_order_relaxed);
@@ -388,6 +394,7 @@ void SlabArena::CancelPageMove() {
   }
   if (pages_[page].carved < from.chunks_per_page) from.uncarved.push_back(page);
   Bump(from.free_chunks, from.chunks_per_page - pages_[page].used);
+  from.stuck_page = page;
   leaving_page_.store(0, std::memory_order_relaxed);
 }
 

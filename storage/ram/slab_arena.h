@@ -97,7 +97,8 @@ class SlabArena {
   std::vector<Position> LeavingChunks() const;
   // Gives the emptied page to `to` (kNoSlabClass: to the pool of free pages). False: chunks remain.
   bool FinishPageMove(SlabClass to);
-  void CancelPageMove();  // the page's free chunks go back to its class
+  // The page's free chunks go back to its class, whose next move takes another page.
+  void CancelPageMove();
 
   // --- Sizes and statistics
   // -------------------------------------------------------------------------
@@ -131,8 +132,9 @@ class SlabArena {
     Position free_head TERRACED_GUARDED_BY(mutex) = kNoPosition;  // linked both ways, see PopFree
     std::vector<uint32_t> pages TERRACED_GUARDED_BY(mutex);
     std::vector<uint32_t> uncarved
-        TERRACED_GUARDED_BY(mutex);                     // pages with chunks never handed out
-    uint32_t scan_from TERRACED_GUARDED_BY(mutex) = 0;  // where BeginPageMove looks next
+        TERRACED_GUARDED_BY(mutex);                      // pages with chunks never handed out
+    uint32_t scan_from TERRACED_GUARDED_BY(mutex) = 0;   // where BeginPageMove looks next
+    uint32_t stuck_page TERRACED_GUARDED_BY(mutex) = 0;  // its move was cancelled; 0: none since
   };
 
   SlabArena() = default;

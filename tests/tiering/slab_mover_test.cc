@@ -131,6 +131,58 @@ TEST_F(SlabMoverTest, ChunkedItemsAreMovedPieceByPiece) {
   EXPECT_GT(rig.Stats().slab_reassign_rescues, 0U);
 }
 
+TEST_F(SlabMoverTest, AClassWhoseItemsNeverFittedGetsPagesToo) {
+  CacheOptions options = RamOnly(16U << 20);
+  options.slabs.item_bytes_max = 8U << 20;
+  CacheRig rig(options);
+  for (int i = 0; i < 20'000; ++i) rig->Set(Name(i), std::string(1'000, 'a'));
+  const std::string large(3'000'000, 'b');  // six chunks of the largest class, which may have two
+  ASSERT_EQ(rig->Set("large", large), Outcome::kNoMemory);
+  EXPECT_GT(rig.Stats().classes[rig.InTiers().arena->LargestClass()].out_of_memory, 0U);
+  bool stored = false;
+  for (uint32_t i = 1; i < 20 && !stored; ++i) {
+    rig.clock.Set(kStartS + i);
+    rig.cache->MoverForTest().Round();
+    stored = rig->Set("large", large) == Outcome::kStored;
+  }
+  EXPECT_EQ(rig->Get("large"), large);
+}
+
+TEST_F(SlabMoverTest, AStalledUploadCostsNobodyElseAnything) {
+  CacheRig rig(RamOnly(4U << 20));
+  Draft stalled;  // in the first page of its class
+  ASSERT_EQ(rig.cache->Allocate(rig->KeyOf("stalled"), 0, 0, 1'000, false, &stalled),
+            AllocateResult::kOk);
+  for (int i = 0; rig.InTiers().counters.evictions.load() == 0; ++i) {
+    rig->Set(Name(i), std::string(1'000, 'a'));
+  }
+  const uint64_t evictions = rig.Stats().evictions;
+  const storage::SlabClass from = ClassOf(&rig, 1'000);
+  EXPECT_FALSE(rig.cache->MoverForTest().MovePage(from, ClassOf(&rig, 100)));
+  EXPECT_EQ(rig.Stats().evictions, evictions);
+  EXPECT_TRUE(rig.cache->MoverForTest().MovePage(from, ClassOf(&rig, 100)));  // another page
+}
+
+TEST_F(SlabMoverTest, WhatFlashMayStillTakeIsNotEvicted) {
+  CacheOptions options = RigOptions();
+  options.slabs.limit_bytes = 4U << 20;
+  options.flash_batch_bytes = 128U << 10;
+  CacheRig rig(options);
+  const storage::SlabClass from = ClassOf(&rig, 1'000);
+  int stored = 0;
+  do {
+    ASSERT_EQ(rig->Set(Name(stored++), std::string(1'000, 'a')), Outcome::kStored);
+  } while (rig.InTiers().arena->FreeChunks(from) > 0);
+  rig.InDemoter().Start();
+  EXPECT_TRUE(rig.cache->MoverForTest().MovePage(from, ClassOf(&rig, 100)));
+  rig.InDemoter().Join();
+  EXPECT_EQ(rig.Stats().evictions, 0U);
+  EXPECT_GT(rig.Stats().flash.demoted_items, 500U);
+  uint64_t missing = 0;
+  for (int i = 0; i < stored; ++i) missing += rig->Get(Name(i)) == std::string(1'000, 'a') ? 0 : 1;
+  EXPECT_EQ(missing, rig.Stats().commands.flash_index_collisions);
+}
+
 TEST_F(SlabMoverTest, Rule2AnItemThatMovesLeavesItsBatch) {
   CacheOptions options = RigOptions();
   CacheRig rig(options);
