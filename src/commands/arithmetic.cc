@@ -21,7 +21,7 @@ Step HandleArithmetic(const CommandContext& context, const Request& request,
       return Step::kDone;
     case tiering::Outcome::kTooLarge:
     case tiering::Outcome::kNoMemory:
-      sink.Answer(request, Reply::kNoMemoryToCount);
+      sink.Answer(request, Reply::kNoMemoryToChange);
       return Step::kDone;
     case tiering::Outcome::kFlashFailed:
       sink.Answer(request, Reply::kFlashFailed);

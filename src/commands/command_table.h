@@ -38,7 +38,7 @@ struct CommandContext {
 enum class Step : uint8_t {
   kDone,         // answered (or silent)
   kNeedsFlash,   // nothing answered: run again once evidence->need was read
-  kFlashFailed,  // gat: this key could not be read, the whole command must not look complete
+  kFlashFailed,  // gat: this key could not be brought up, the whole command must not look complete
   kClose,        // answer what is outstanding, then close
   kDemote,       // `debug demote`: answer OK when the cache says so
 };

@@ -32,6 +32,9 @@ Step HandleTouch(const CommandContext& context, const Request& request, tiering:
     case tiering::Outcome::kFlashFailed:
       sink.Answer(request, Reply::kFlashFailed);
       return Step::kDone;
+    case tiering::Outcome::kNoMemory:  // it is on flash, and RAM has no room to bring it up
+      sink.Answer(request, Reply::kNoMemoryToChange);
+      return Step::kDone;
     default:
       sink.Answer(request, Reply::kNotFound);
       return Step::kDone;

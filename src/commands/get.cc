@@ -19,6 +19,7 @@ Step HandleGetAndTouch(const CommandContext& context, const Request& request,
     case tiering::Outcome::kNeedsFlash:
       return Step::kNeedsFlash;
     case tiering::Outcome::kFlashFailed:
+    case tiering::Outcome::kNoMemory:  // it is on flash, and RAM has no room to bring it up
       return Step::kFlashFailed;
     default:
       return Step::kDone;

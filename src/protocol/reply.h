@@ -27,7 +27,7 @@ enum class Reply : uint8_t {
   kNonNumeric,  // incr or decr of something else than a number
   kTooLarge,
   kNoMemoryToStore,
-  kNoMemoryToCount,  // incr or decr needed a larger item
+  kNoMemoryToChange,  // incr, decr or touch needed room for the new item
   kFlashFailed,
   kFlushNotAllowed,
   kCount

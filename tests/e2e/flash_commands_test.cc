@@ -275,5 +275,27 @@ TEST_F(FlashCommandsTest, APromotedItemIsServedFromRam) {
   EXPECT_EQ(client_->Get("k"), "<miss>");
 }
 
+// touch and gat bring the item up to RAM. Where nothing may be evicted and nothing demoted there is no room for that:
+// an error, not a miss.
+TEST_F(FlashCommandsTest, TouchAndGatSayThatThereIsNoRoom) {
+  DaemonSpec spec = Spec(",flash_ttl_min=86400");
+  spec.arguments.push_back("-M");
+  ASSERT_NO_FATAL_FAILURE(StopCleanly());
+  Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(spec);
+  ASSERT_TRUE(daemon.ok()) << daemon.status().message();
+  daemon_ = std::move(daemon).value();
+  client_ = daemon_->Connect();
+  const std::string value = ValueOf("k", 300'000);
+  PutOnFlash("k", value);
+  std::string reply;
+  for (int i = 0; i < 1'000 && (i == 0 || reply == "STORED\r\n"); ++i) {
+    reply = client_->Set("full" + std::to_string(i), value, 0, 1'000);
+  }
+  ASSERT_EQ(reply, "SERVER_ERROR out of memory storing object\r\n");
+  EXPECT_EQ(Ask("touch k 0\r\n"), "SERVER_ERROR out of memory\r\n");
+  EXPECT_TRUE(Ask("gat 0 k\r\n").starts_with("SERVER_ERROR "));
+  EXPECT_EQ(client_->Get("k"), value);
+}
+
 }  // namespace
 }  // namespace terraced::support
