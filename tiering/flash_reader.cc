@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "storage/base/log.h"
 #include "storage/base/sync_point.h"
@@ -53,7 +54,7 @@ void FlashReader::Work() {
   while (true) {
     std::vector<std::shared_ptr<Fill>> fills = Take();
     if (fills.empty()) return;
-    Read(fills);
+    PutBack(&fills, Read(fills));
     SyncPoints::Pass(SyncPoint::kFillRead);
     Post(std::move(fills));
   }
@@ -74,23 +75,34 @@ std::vector<std::shared_ptr<Fill>> FlashReader::Take() {
   return fills;
 }
 
-void FlashReader::Read(const std::vector<std::shared_ptr<Fill>>& fills) {
-  std::vector<storage::BatchRead> reads;
-  for (const auto& fill : fills) {
-    for (const Fill::Try& one : fill->tries_) {
-      reads.push_back({.serial = one.serial, .key = fill->key_, .status = {}, .record = {}});
-    }
+size_t FlashReader::Read(const std::vector<std::shared_ptr<Fill>>& fills) {
+  size_t count = 0;
+  do {
+    ReadOne(fills[count++].get());
+  } while (count < fills.size() && bytes_.load(std::memory_order_relaxed) < bytes_max_);
+  return count;
+}
+
+// One record at a time: the encoded one is gone before the next is read.
+void FlashReader::ReadOne(Fill* fill) {
+  for (Fill::Try& one : fill->tries_) {
+    storage::BatchRead read{.serial = one.serial, .key = fill->key_, .status = {}, .record = {}};
+    store_.ReadMany({&read, 1});
+    Decode(read, fill, &one);
   }
-  store_.ReadMany(reads);
-  reads_.fetch_add(reads.size(), std::memory_order_relaxed);
-  size_t next = 0;
-  for (const auto& fill : fills) {
-    for (Fill::Try& one : fill->tries_) Decode(reads[next++], fill.get(), &one);
-    if (fill->charged_bytes_ > 0) {
-      fill->charged_ = this;
-      bytes_.fetch_add(fill->charged_bytes_, std::memory_order_relaxed);
-    }
-  }
+  reads_.fetch_add(fill->tries_.size(), std::memory_order_relaxed);
+  if (fill->charged_bytes_ == 0) return;
+  fill->charged_ = this;
+  bytes_.fetch_add(fill->charged_bytes_, std::memory_order_relaxed);
+}
+
+void FlashReader::PutBack(std::vector<std::shared_ptr<Fill>>* fills, size_t count) {
+  if (count == fills->size()) return;
+  MutexLock lock(mutex_);
+  const auto first = fills->begin() + static_cast<ptrdiff_t>(count);
+  queue_.insert(queue_.begin(), std::make_move_iterator(first),
+                std::make_move_iterator(fills->end()));
+  fills->erase(first, fills->end());
 }
 
 void FlashReader::Decode(const storage::BatchRead& read, Fill* fill, Fill::Try* one) {

@@ -4,8 +4,8 @@
 // Ownership: a fill in the queue or under way is held by shared_ptr; the store outlives the reader.
 // Errors: a failed read marks the fill failed; a record that fails its check counts as absent and
 // is counted.
-// Sizes: the records that are decoded and not yet consumed share one byte budget; readers pause at
-// its end.
+// Sizes: the values that are decoded and not yet consumed share one byte budget, booked fill by fill; readers pause at
+// its end, so it is passed by no more than one fill for each thread.
 #pragma once
 
 #include <atomic>
@@ -31,7 +31,7 @@ struct FlashReaderStats {
 class FlashReader {
  public:
   FlashReader(storage::BatchStore& store, uint32_t threads, uint64_t bytes_max);
-  ~FlashReader();  // stops; what is queued is answered as failed
+  ~FlashReader();  // stops when everything queued was read and answered
 
   void Submit(std::vector<std::shared_ptr<Fill>>* fills);
   void CountCoalesced() { coalesced_.fetch_add(1, std::memory_order_relaxed); }
@@ -43,7 +43,11 @@ class FlashReader {
   void Work();
   // Takes a fair share of the queue; empty means stop.
   std::vector<std::shared_ptr<Fill>> Take();
-  void Read(const std::vector<std::shared_ptr<Fill>>& fills);
+  // Reads the first of them, and more while the budget lasts; how many.
+  size_t Read(const std::vector<std::shared_ptr<Fill>>& fills);
+  void ReadOne(Fill* fill);
+  // What is behind the first `count` goes back to the head of the queue.
+  void PutBack(std::vector<std::shared_ptr<Fill>>* fills, size_t count);
   void Decode(const storage::BatchRead& read, Fill* fill, Fill::Try* one);
   static void Post(std::vector<std::shared_ptr<Fill>> fills);
 
