@@ -15,6 +15,8 @@ namespace {
 
 // A connection that yields to others sends its replies already if they are that many.
 constexpr uint64_t kYieldSendBytes = 64U << 10;
+// Reads of one connection in a row while its buffer is filled by each.
+constexpr uint32_t kReadsPerEvent = 4;
 // Flash reads that a new connection may have under way.
 constexpr uint64_t kFirstReads = 16;
 // Keys looked up together, so that their buckets are all on their way before the first is needed.
@@ -55,19 +57,8 @@ void Connection::OnReadable() {
   last_heard_s_ = context_.clock.NowS();
   // After a yield what is buffered comes first; a paused connection is not read at all.
   if (!yielded_ && wants_read_) {
-    switch (state_) {
-      case State::kCommands:
-        ReadCommands();
-        break;
-      case State::kValue:
-        ReadValue();
-        break;
-      case State::kSwallow:
-        ReadSwallow();
-        break;
-      case State::kDraining:
-        break;
-    }
+    reads_left_ = kReadsPerEvent - 1;
+    Read();
   }
   Advance();
 }
@@ -121,10 +112,18 @@ void Connection::Close() {
 void Connection::Advance() {
   // One that gave way goes on when its turn has come and not before, whatever wakes it.
   if (IsClosed() || yielded_) return;
+  uint32_t left = context_.options.requests_per_event;
   while (true) {
     host_.Replies().Bind(&replies_, fd_);
-    const bool paused = RunCommands();
+    const bool paused = RunCommands(&left);
     if (IsClosed()) return;
+    // A pipeline longer than the buffer: read on first, so that its replies go out together.
+    if (more_to_read_ && reads_left_ > 0 && !paused && !yielded_ && !MustPause()) {
+      --reads_left_;
+      Read();
+      if (IsClosed()) return;
+      continue;
+    }
     if (yielded_ && replies_.UnsentBytes() < kYieldSendBytes) break;
     if (!Flush()) {
       Close();

@@ -117,6 +117,7 @@ class Connection {
   };
 
   // Reading.
+  void Read();
   void ReadCommands();
   void ReadValue();
   void ReadSwallow();
@@ -126,7 +127,8 @@ class Connection {
 
   // Running.
   void Advance();
-  bool RunCommands();  // true: requests are left that have to wait, see MustPause()
+  // At most *left requests. True: requests are left that have to wait, see MustPause().
+  bool RunCommands(uint32_t* left);
   bool MustPause();
   uint64_t ReplyLimit();
   bool RepliesFull();
@@ -162,6 +164,8 @@ class Connection {
   State state_ = State::kCommands;
   bool wants_read_ = true;
   bool wants_write_ = false;
+  bool more_to_read_ = false;  // the last read filled all the room that it was given
+  uint32_t reads_left_ = 0;    // before others have their turn
   bool yielded_ = false;
   bool waits_for_room_ = false;
   bool write_waits_ = false;  // the next request changes something: earlier flash reads first

@@ -58,10 +58,30 @@ bool Connection::MakeRoom() {
   return true;
 }
 
+void Connection::Read() {
+  more_to_read_ = false;
+  switch (state_) {
+    case State::kCommands:
+      ReadCommands();
+      break;
+    case State::kValue:
+      ReadValue();
+      break;
+    case State::kSwallow:
+      ReadSwallow();
+      break;
+    case State::kDraining:
+      break;
+  }
+}
+
 void Connection::ReadCommands() {
   if (!MakeRoom()) return;
-  const ssize_t result = recv(fd_, buffer_.Data() + end_, buffer_.Capacity() - end_, 0);
-  if (ReadResult(result)) end_ += static_cast<size_t>(result);
+  const size_t room = buffer_.Capacity() - end_;
+  const ssize_t result = recv(fd_, buffer_.Data() + end_, room, 0);
+  if (!ReadResult(result)) return;
+  end_ += static_cast<size_t>(result);
+  more_to_read_ = static_cast<size_t>(result) == room;
 }
 
 // Straight into the item, then the two bytes after it, then what follows into the buffer: one system call.
@@ -80,6 +100,9 @@ void Connection::ReadValue() {
   const ssize_t result = readv(fd_, pieces.data(), static_cast<int>(count));
   if (!ReadResult(result)) return;
   auto left = static_cast<size_t>(result);
+  size_t room = 0;
+  for (size_t i = 0; i < count; ++i) room += pieces[i].iov_len;
+  more_to_read_ = left == room;
   while (left > 0 && value_next_ < value_.size()) {
     std::span<char>& piece = value_[value_next_];
     const size_t taken = std::min(left, piece.size());

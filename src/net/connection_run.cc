@@ -14,8 +14,7 @@ constexpr size_t kBatchRequestsMax = 64;  // gathered before the first is run
 
 }  // namespace
 
-bool Connection::RunCommands() {
-  uint32_t left = context_.options.requests_per_event;
+bool Connection::RunCommands(uint32_t* left) {
   while (!IsClosed()) {
     if (state_ == State::kSwallow) SwallowBuffered();
     if (state_ == State::kValue) {
@@ -28,7 +27,7 @@ bool Connection::RunCommands() {
       if (RepliesFull()) host_.Counters().reply_pauses.Add(1);
       return true;
     }
-    if (left == 0) {
+    if (*left == 0) {
       yielded_ = true;
       host_.Counters().conn_yields.Add(1);
       host_.RunSoon(*this);
@@ -37,7 +36,7 @@ bool Connection::RunCommands() {
     Request other;
     size_t other_bytes = 0;
     TextCodec before = codec_;
-    const bool more = GatherReads(&left, &other, &other_bytes, &before);
+    const bool more = GatherReads(left, &other, &other_bytes, &before);
     RunReads();
     if (other.command != nullptr) {
       if (other.command->Has(kWrites) && !suspended_.empty()) {
@@ -46,7 +45,7 @@ bool Connection::RunCommands() {
         write_waits_ = true;
         return true;
       }
-      --left;
+      --*left;
       RunOther(other, other_bytes);
     } else if (!more) {
       return false;
