@@ -24,12 +24,8 @@ TESTED_ELSEWHERE = {
     "src/net/buffer_pool.cc": ("tests/src/reply_queue_test.cc", "blocks taken, kept and given back"),
     "src/net/listener.cc": ("tests/src/server_test.cc", "accepting, -c and maxconns_fast over real sockets"),
     "src/net/port_holder.cc": ("tests/src/address_test.cc", "the holder that a taken port is refused with"),
-    "src/net/worker.cc": ("tests/src/server_test.cc", "connections, timers and the stop over real sockets"),
     "src/protocol/text_reply.cc": ("tests/src/connection_test.cc", "its bytes, copied and pinned values"),
     "tiering/tiers.cc": ("tests/tiering/collect_stats_test.cc", "the counters; every other test is wired by it"),
-    "src/net/connection_flash.cc": ("tests/src/connection_test.cc", "a part of the class in connection.cc"),
-    "src/net/connection_read.cc": ("tests/src/connection_test.cc", "a part of the class in connection.cc"),
-    "src/net/connection_run.cc": ("tests/src/connection_test.cc", "a part of the class in connection.cc"),
 }
 
 
