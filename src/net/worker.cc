@@ -203,9 +203,9 @@ void Worker::SetInterest(Connection& connection, bool read, bool write) {
 
 void Worker::Closed(Connection& connection) {
   event_free(std::exchange(connection.watch, nullptr));
-  std::replace(run_soon_.begin(), run_soon_.end(), &connection, static_cast<Connection*>(nullptr));
-  std::replace(turns_.begin(), turns_.end(), &connection, static_cast<Connection*>(nullptr));
-  std::erase(room_waiters_, &connection);
+  for (std::vector<Connection*>* list : {&run_soon_, &turns_, &room_waiters_, &retrying_}) {
+    std::replace(list->begin(), list->end(), &connection, static_cast<Connection*>(nullptr));
+  }
   for (Demotion* demotion : demotions_) {
     if (demotion->connection == &connection) demotion->connection = nullptr;
   }
@@ -310,13 +310,12 @@ void Worker::OnRoomTimer(int, short, void* worker) {
 }
 
 void Worker::RetryRooms() {
-  // Taken out one by one: a connection may wait again, or close and take itself out.
-  for (size_t count = room_waiters_.size(); count > 0 && !room_waiters_.empty(); --count) {
-    Connection* const connection = room_waiters_.front();
-    room_waiters_.erase(room_waiters_.begin());
-    connection->RetryRoom();
+  // Those that wait again arm the timer again.
+  retrying_.swap(room_waiters_);
+  for (size_t i = 0; i < retrying_.size(); ++i) {
+    if (retrying_[i] != nullptr) retrying_[i]->RetryRoom();
   }
-  if (!room_waiters_.empty()) event_add(room_timer_.get(), &kRoomRetry);
+  retrying_.clear();
 }
 
 // --- Flash ----------------------------------------------------------------------------------------

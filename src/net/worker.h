@@ -125,6 +125,7 @@ class Worker final : public Executor, private ConnectionHost {
   std::vector<Connection*> run_soon_;                // gave way and wait for their turn
   std::vector<Connection*> turns_;  // those whose turn it is; empty but in RunTurns
   std::vector<Connection*> room_waiters_;
+  std::vector<Connection*> retrying_;  // empty but in RetryRooms
   std::vector<Suspended*> completed_;
   std::vector<Demotion*> demotions_;
   bool round_end_active_ = false;

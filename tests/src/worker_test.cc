@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "tests/support/fake_cache.h"
 
@@ -38,6 +39,7 @@ class WorkerTest : public testing::Test {
   }
   static tiering::CacheOptions CacheOptions() {
     tiering::CacheOptions options;
+    options.demotion_wait_ms = 3'600'000;  // never over within a test
     options.slabs.limit_bytes = 32U << 20;
     return options;
   }
@@ -104,6 +106,23 @@ TEST_F(WorkerTest, ALongPipelineDoesNotKeepOthersFromBeingHeard) {
   EXPECT_EQ(heard, "VERSION 1.6.18\r\n");
   ::close(pump);
   ::close(other);
+}
+
+TEST_F(WorkerTest, EveryStoreThatWaitsForRoomIsTriedAgainAndOneThatVanishesIsForgotten) {
+  constexpr int kClients = 50;
+  cache_.LetAllocateWait(3 * kClients);
+  std::vector<int> clients;
+  for (int i = 0; i < kClients; ++i) {
+    clients.push_back(Connect());
+    Send(clients.back(), "set k" + std::to_string(i) + " 0 0 1\r\nv\r\n");
+  }
+  ::close(clients.back());
+  clients.pop_back();
+  worker_->Start();
+  for (const int client : clients) {
+    EXPECT_EQ(Read(client, 8), "STORED\r\n");
+    ::close(client);
+  }
 }
 
 }  // namespace
