@@ -53,6 +53,11 @@ void FakeCache::HoldDemotions() {
   hold_demotions_ = true;
 }
 
+void FakeCache::AwaitHeldDemotion() {
+  const MutexLock lock(mutex_);
+  while (demotions_.empty()) demotion_held_.Wait(mutex_);
+}
+
 void FakeCache::AnswerDemotions() {
   std::vector<std::pair<Executor*, Completion*>> demotions;
   {
@@ -300,6 +305,7 @@ void FakeCache::DemoteAll(Executor& executor, Completion* done) {
     const MutexLock lock(mutex_);
     if (hold_demotions_) {
       demotions_.emplace_back(&executor, done);
+      demotion_held_.NotifyAll();
       return;
     }
   }

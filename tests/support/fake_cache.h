@@ -33,6 +33,7 @@ class FakeCache final : public tiering::Cache {
   int Dropped() const;  // calls of DropRefused
   // With it, DemoteAll is not answered until AnswerDemotions.
   void HoldDemotions();
+  void AwaitHeldDemotion();  // blocks until there is one
   void AnswerDemotions();
 
   uint64_t HashOf(std::string_view key) const override;
@@ -88,6 +89,7 @@ class FakeCache final : public tiering::Cache {
   std::vector<std::string> calls_ TERRACED_GUARDED_BY(mutex_);
   std::vector<std::pair<Executor*, Completion*>> demotions_ TERRACED_GUARDED_BY(mutex_);
   bool hold_demotions_ TERRACED_GUARDED_BY(mutex_) = false;
+  CondVar demotion_held_;
   uint64_t cas_unique_ TERRACED_GUARDED_BY(mutex_) = 0;
   uint64_t flushed_at_ TERRACED_GUARDED_BY(mutex_) = kNeverFlushed;
   int waits_ TERRACED_GUARDED_BY(mutex_) = 0;
