@@ -499,6 +499,19 @@ TEST_F(ConnectionTest, AClientThatVanishesMidValueLeavesNothingBehind) {
     EXPECT_EQ(slab.used_chunks, 0U);
 }
 
+TEST_F(ConnectionTest, IsIdleBetweenRequestsAndInAStalledUploadButNotWhileItIsOwedAnAnswer) {
+  EXPECT_EQ(Ask("version\r\n"), "VERSION 1.6.18\r\n");
+  EXPECT_TRUE(connection_->IsIdle());
+  Send("set cold 0 0 4\r\nva");
+  EXPECT_TRUE(connection_->IsIdle());
+  EXPECT_EQ(Ask("lu\r\n"), "STORED\r\n");
+  host_.cache.PutOnFlash("cold");
+  Send("get cold\r\n");
+  EXPECT_FALSE(connection_->IsIdle());
+  host_.Answer(0);
+  EXPECT_TRUE(connection_->IsIdle());
+}
+
 TEST_F(ConnectionTest, AClientThatVanishesMidFillIsForgotten) {
   Send(Set("cold", "c"));
   Receive();
