@@ -156,7 +156,7 @@ void Demoter::Step() {
   AnswerRequests();
   if (grower_.GrowOne()) Wake();
   keeper_.SweepIfNeeded(tiers_.batches.UsedNumbers() + 256 >= storage::kBatchesMax);
-  keeper_.VerifyRemovals();
+  if (keeper_.VerifyRemovals()) Wake();
 }
 
 void Demoter::AnswerRequests() {
@@ -334,7 +334,8 @@ uint64_t Demoter::Drain(uint64_t deadline_us, const std::function<bool()>& hurry
     }
   }
   keeper_.DropFlushed();
-  keeper_.VerifyRemovals();
+  while (keeper_.VerifyRemovals()) {
+  }
   keeper_.SweepIfNeeded(true);
   return DirtyItems();
 }

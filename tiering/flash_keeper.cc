@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "storage/base/clock.h"
 #include "storage/base/log.h"
 #include "storage/base/sync_point.h"
 
@@ -21,6 +22,10 @@ constexpr size_t kDeadBatchesPerSweep = 32;
 constexpr uint32_t kNumbersReserve = 64;
 constexpr size_t kMergeBatchesMax = 256;
 constexpr uint32_t kOrphansRetryS = 10;
+// Of each of the demoter's rounds, so that demotion goes on; and how many removals of a batch between two looks
+// at the clock.
+constexpr uint64_t kVerifyUs = 10'000;
+constexpr size_t kRemovalsAtOnce = 4096;
 // Beside key and value: the record's header, serial, hash, RocksDB's framing; its footer and properties.
 constexpr uint64_t kRecordOverheadBytes = 72;
 constexpr uint64_t kFileOverheadBytes = 8U << 10;
@@ -152,7 +157,7 @@ void FlashKeeper::Gather(BatchNumber number, bool all, BatchBuilder* builder) {
 
 void FlashKeeper::Drop(const std::vector<BatchNumber>& numbers) {
   if (numbers.empty()) return;
-  VerifyRemovals();  // while the hash lists are still there
+  VerifyRemovalsOf(numbers);
   for (const BatchNumber number : numbers) {
     if (tiers_.batches.SerialOf(number) != storage::kNoSerial) DropOne(number);
   }
@@ -221,26 +226,64 @@ void FlashKeeper::SweepIfNeeded(bool now) {
   for (const BatchNumber number : dead) tiers_.batches.Free(number);
 }
 
-void FlashKeeper::VerifyRemovals() {
-  std::vector<Removal> removals = tiers_.removals.Take();
-  if (removals.empty()) return;
-  std::sort(removals.begin(), removals.end(), [](const Removal& a, const Removal& b) {
+bool FlashKeeper::VerifyRemovals() {
+  if (removals_.empty()) TakeRemovals();
+  if (!removals_sorted_) SortRemovals(&removals_);
+  removals_sorted_ = true;
+  const uint64_t until_us = MonotonicUs() + kVerifyUs;
+  while (!removals_.empty()) {
+    VerifySome(&removals_);
+    if (MonotonicUs() >= until_us) break;
+  }
+  return !removals_.empty();
+}
+
+void FlashKeeper::VerifyRemovalsOf(const std::vector<BatchNumber>& numbers) {
+  TakeRemovals();
+  if (removals_.empty()) return;
+  std::vector<uint64_t> serials;
+  for (const BatchNumber number : numbers) serials.push_back(tiers_.batches.Info(number).serial);
+  std::sort(serials.begin(), serials.end());
+  const auto going =
+      std::partition(removals_.begin(), removals_.end(), [&](const Removal& removal) {
+        return !std::binary_search(serials.begin(), serials.end(), removal.serial);
+      });
+  if (going == removals_.end()) return;
+  std::vector<Removal> last(going, removals_.end());
+  removals_.erase(going, removals_.end());
+  removals_sorted_ = false;
+  SortRemovals(&last);
+  while (!last.empty()) VerifySome(&last);
+}
+
+void FlashKeeper::TakeRemovals() {
+  const std::vector<Removal> taken = tiers_.removals.Take();
+  if (taken.empty()) return;
+  removals_.insert(removals_.end(), taken.begin(), taken.end());
+  removals_sorted_ = false;
+}
+
+void FlashKeeper::SortRemovals(std::vector<Removal>* removals) {
+  std::sort(removals->begin(), removals->end(), [](const Removal& a, const Removal& b) {
     return a.serial != b.serial ? a.serial < b.serial : a.hash < b.hash;
   });
-  uint64_t collisions = 0;
-  size_t unverified = 0;
-  for (const Removal& removal : removals) {
-    bool own = false;
-    const Status status = tiers_.store->Hashes(removal.serial, removal.hash, removal.hash,
-                                               [&](std::span<const uint64_t> hashes) {
-                                                 own = !hashes.empty();
-                                                 return false;
-                                               });
-    if (!status.ok()) ++unverified;
-    if (status.ok() && !own) ++collisions;
+}
+
+void FlashKeeper::VerifySome(std::vector<Removal>* sorted) {
+  const uint64_t serial = sorted->back().serial;
+  size_t begin = sorted->size();
+  while (begin > 0 && sorted->size() - begin < kRemovalsAtOnce &&
+         (*sorted)[begin - 1].serial == serial) {
+    --begin;
   }
-  tiers_.counters.collisions_verified.fetch_add(collisions, std::memory_order_relaxed);
-  tiers_.removals.Done(removals.size(), unverified);
+  std::vector<uint64_t> hashes;
+  for (size_t i = begin; i < sorted->size(); ++i) hashes.push_back((*sorted)[i].hash);
+  sorted->resize(begin);
+  const Result<uint64_t> missing = tiers_.store->CountMissing(serial, hashes);
+  if (missing.ok()) {
+    tiers_.counters.collisions_verified.fetch_add(missing.value(), std::memory_order_relaxed);
+  }
+  tiers_.removals.Done(hashes.size(), missing.ok() ? 0 : hashes.size());
 }
 
 Status FlashKeeper::RemoveOrphans() {

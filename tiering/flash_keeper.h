@@ -50,7 +50,8 @@ class FlashKeeper {
   // --- Index
   // --------------------------------------------------------------------------------------------
   void SweepIfNeeded(bool now);
-  void VerifyRemovals();
+  // Tells removed slots apart, for a few milliseconds; true: more are waiting.
+  bool VerifyRemovals();
   // Removes the files that no living batch owns, where there may be some: after a start, a failed batch
   // (LookForOrphans) or a drop whose file could not be removed. An error is tried again: at once where files are
   // known to be left, else after a few seconds.
@@ -65,11 +66,20 @@ class FlashKeeper {
 
  private:
   void DropOne(storage::BatchNumber number);
+  // Those of batches that are about to go, whose hash lists go with them.
+  void VerifyRemovalsOf(const std::vector<storage::BatchNumber>& numbers);
+  void TakeRemovals();
+  static void SortRemovals(std::vector<Removal>* removals);
+  // A bounded number of removals of the last serial, off the end.
+  void VerifySome(std::vector<Removal>* sorted);
   void Gather(storage::BatchNumber number, bool all, BatchBuilder* builder);
 
   Tiers& tiers_;
   const uint64_t batch_bytes_;
   const uint64_t quota_bytes_;
+  std::vector<Removal>
+      removals_;  // not yet told apart; bounded by the log's count of those pending
+  bool removals_sorted_ = true;
   bool orphans_ = true;  // there may be some
   bool files_left_ = false;
   std::optional<uint32_t> orphans_tried_s_;  // in vain

@@ -3,8 +3,8 @@
 // once in some ten thousand times, a colliding neighbour's, which is lost to clients and has to be
 // counted (flash_index_collisions). The demoter tells them apart later from the batch's list of key
 // hashes.
-// Threads: any; leaf lock. Sizes: 64 K entries of 16 bytes; beyond, removals are counted as not
-// verified.
+// Threads: any; leaf lock. Sizes: 64 K entries of 16 bytes, those that were taken and not yet told apart
+// included; beyond, removals are counted as not verified.
 #pragma once
 
 #include <atomic>
@@ -26,7 +26,7 @@ class RemovalLog {
 
   void Add(const Removal& removal) {
     MutexLock lock(mutex_);
-    if (entries_.size() >= kEntriesMax) {
+    if (entries_.size() + taken_ >= kEntriesMax) {
       ++lost_;
       return;
     }

@@ -65,6 +65,8 @@ class BatchStore {
   // stop.
   virtual Status Hashes(uint64_t serial, uint64_t first, uint64_t last,
                         const std::function<bool(std::span<const uint64_t>)>& visit) = 0;
+  // How many of `wanted` (ascending) are no key hashes of the batch.
+  virtual Result<uint64_t> CountMissing(uint64_t serial, std::span<const uint64_t> wanted) = 0;
   // Every record of the batch in key order (second chance); visit returns false to stop.
   virtual Status Records(
       uint64_t serial,

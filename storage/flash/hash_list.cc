@@ -21,6 +21,8 @@ constexpr uint32_t kMagic = 0x314c4854;  // "THL1": the digit is the format's ve
 constexpr size_t kSerialDigits = 16;
 // Blocks read at once while a range is visited: 64 KiB.
 constexpr uint64_t kWindowBlocksMax = 16;
+// Two wanted hashes so many blocks apart, or less, are worth reading what lies between.
+constexpr uint64_t kGapBlocksMax = 2;
 
 struct HashBlock {
   uint32_t magic;
@@ -55,6 +57,12 @@ class Reader {
   Status Load(uint64_t begin, uint64_t count);
   bool Has(uint64_t block) const { return block >= begin_ && block < begin_ + window_.size(); }
   const HashBlock& At(uint64_t block) const { return window_[block - begin_]; }
+  // Whether the window shows if `hash` is in the list: it lies between the window's first and last.
+  bool Covers(uint64_t hash) const {
+    return !window_.empty() && window_.front().Hashes().front() <= hash &&
+           hash <= window_.back().Hashes().back();
+  }
+  bool WindowHas(uint64_t hash) const;
   // The first block that can hold a hash of at least `first`; Blocks() if there is none.
   Result<uint64_t> Find(uint64_t first, uint64_t last);
 
@@ -98,6 +106,15 @@ Status Reader::Load(uint64_t begin, uint64_t count) {
   return status;
 }
 
+bool Reader::WindowHas(uint64_t hash) const {
+  const auto block = std::lower_bound(
+      window_.begin(), window_.end(), hash,
+      [](const HashBlock& candidate, uint64_t value) { return candidate.Hashes().back() < value; });
+  if (block == window_.end()) return false;
+  const std::span<const uint64_t> hashes = block->Hashes();
+  return std::binary_search(hashes.begin(), hashes.end(), hash);
+}
+
 Result<uint64_t> Reader::Find(uint64_t first, uint64_t last) {
   // The guess with one block before it, and as many as the range is expected to take: mostly the
   // only read.
@@ -118,6 +135,24 @@ Result<uint64_t> Reader::Find(uint64_t first, uint64_t last) {
     }
   }
   return low;
+}
+
+struct OpenList {
+  FileDescriptor fd;
+  uint64_t blocks = 0;
+};
+
+Result<OpenList> OpenHashList(int hashes_fd, uint64_t serial) {
+  const std::string name = HashListName(serial);
+  OpenList list;
+  TERRACED_ASSIGN_OR_RETURN(list.fd, OpenOwnFile(hashes_fd, name, O_RDONLY));
+  TERRACED_ASSIGN_OR_RETURN(const uint64_t bytes, FileBytes(list.fd.Get(), name));
+  if (bytes == 0 || bytes % kHashBlockBytes != 0) {
+    return Status(StatusCode::kCorruption,
+                  "hash list '" + name + "' is not a whole number of blocks");
+  }
+  list.blocks = bytes / kHashBlockBytes;
+  return list;
 }
 
 }  // namespace
@@ -200,14 +235,8 @@ Result<uint64_t> WriteHashList(int hashes_fd, uint64_t serial, std::span<const u
 Status VisitHashList(int hashes_fd, uint64_t serial, uint64_t first, uint64_t last,
                      const std::function<bool(std::span<const uint64_t>)>& visit) {
   if (first > last) return Status();
-  const std::string name = HashListName(serial);
-  TERRACED_ASSIGN_OR_RETURN(const FileDescriptor fd, OpenOwnFile(hashes_fd, name, O_RDONLY));
-  TERRACED_ASSIGN_OR_RETURN(const uint64_t bytes, FileBytes(fd.Get(), name));
-  if (bytes == 0 || bytes % kHashBlockBytes != 0) {
-    return Status(StatusCode::kCorruption,
-                  "hash list '" + name + "' is not a whole number of blocks");
-  }
-  Reader reader(fd.Get(), serial, bytes / kHashBlockBytes);
+  TERRACED_ASSIGN_OR_RETURN(const OpenList list, OpenHashList(hashes_fd, serial));
+  Reader reader(list.fd.Get(), serial, list.blocks);
   TERRACED_ASSIGN_OR_RETURN(const uint64_t begin, reader.Find(first, last));
   for (uint64_t block = begin; block < reader.Blocks(); ++block) {
     if (!reader.Has(block)) TERRACED_RETURN_IF_ERROR(reader.Load(block, kWindowBlocksMax));
@@ -218,6 +247,31 @@ Status VisitHashList(int hashes_fd, uint64_t serial, uint64_t first, uint64_t la
     if (to != all.end()) return Status();  // the next hash is past the range
   }
   return Status();
+}
+
+Result<uint64_t> CountMissingHashes(int hashes_fd, uint64_t serial,
+                                    std::span<const uint64_t> wanted) {
+  TERRACED_DCHECK(std::is_sorted(wanted.begin(), wanted.end()));
+  TERRACED_ASSIGN_OR_RETURN(const OpenList list, OpenHashList(hashes_fd, serial));
+  Reader reader(list.fd.Get(), serial, list.blocks);
+  uint64_t missing = 0;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (!reader.Covers(wanted[i])) {
+      // As far ahead as the next ones are worth a window.
+      size_t last = i;
+      while (last + 1 < wanted.size() &&
+             Scale(wanted[last + 1] - wanted[last], list.blocks) <= kGapBlocksMax &&
+             Scale(wanted[last + 1] - wanted[i], list.blocks) < kWindowBlocksMax) {
+        ++last;
+      }
+      TERRACED_ASSIGN_OR_RETURN(const uint64_t block, reader.Find(wanted[i], wanted[last]));
+      if (block < reader.Blocks() && !reader.Has(block)) {
+        TERRACED_RETURN_IF_ERROR(reader.Load(block, 1));
+      }
+    }
+    if (!reader.WindowHas(wanted[i])) ++missing;
+  }
+  return missing;
 }
 
 }  // namespace terraced::storage

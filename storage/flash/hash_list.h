@@ -14,6 +14,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "storage/base/status.h"
 
@@ -38,5 +39,10 @@ Result<uint64_t> WriteHashList(int hashes_fd, uint64_t serial, std::span<const u
 // stop.
 Status VisitHashList(int hashes_fd, uint64_t serial, uint64_t first, uint64_t last,
                      const std::function<bool(std::span<const uint64_t>)>& visit);
+
+// How many of `wanted` (ascending) the list does not have. One pass: where they lie close together, blocks are
+// read in a row and each once; where they lie far apart, one or two reads each.
+Result<uint64_t> CountMissingHashes(int hashes_fd, uint64_t serial,
+                                    std::span<const uint64_t> wanted);
 
 }  // namespace terraced::storage

@@ -22,6 +22,7 @@ class NullBatchStore final : public BatchStore {
                 const std::function<bool(std::span<const uint64_t>)>&) override {
     return Off();
   }
+  Result<uint64_t> CountMissing(uint64_t, std::span<const uint64_t>) override { return Off(); }
   Status Records(uint64_t,
                  const std::function<bool(std::string_view, std::string_view)>&) override {
     return Off();

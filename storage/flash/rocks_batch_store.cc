@@ -113,6 +113,7 @@ class RocksBatchStore final : public BatchStore {
   Status Drop(uint64_t serial) override;
   Status Hashes(uint64_t serial, uint64_t first, uint64_t last,
                 const std::function<bool(std::span<const uint64_t>)>& visit) override;
+  Result<uint64_t> CountMissing(uint64_t serial, std::span<const uint64_t> wanted) override;
   Status Records(
       uint64_t serial,
       const std::function<bool(std::string_view key, std::string_view record)>& visit) override;
@@ -470,6 +471,10 @@ Status RocksBatchStore::Drop(uint64_t serial) {
 Status RocksBatchStore::Hashes(uint64_t serial, uint64_t first, uint64_t last,
                                const std::function<bool(std::span<const uint64_t>)>& visit) {
   return VisitHashList(hashes_.Get(), serial, first, last, visit);
+}
+
+Result<uint64_t> RocksBatchStore::CountMissing(uint64_t serial, std::span<const uint64_t> wanted) {
+  return CountMissingHashes(hashes_.Get(), serial, wanted);
 }
 
 Status RocksBatchStore::Records(

@@ -85,6 +85,17 @@ Status MemoryBatchStore::Hashes(uint64_t serial, uint64_t first, uint64_t last,
   return Status();
 }
 
+Result<uint64_t> MemoryBatchStore::CountMissing(uint64_t serial, std::span<const uint64_t> wanted) {
+  const MutexLock lock(mutex_);
+  const auto batch = batches_.find(serial);
+  if (batch == batches_.end()) return NoBatch(serial);
+  TERRACED_RETURN_IF_ERROR(batch->second.hashes_status);
+  const std::vector<uint64_t>& hashes = batch->second.hashes;
+  return static_cast<uint64_t>(std::count_if(wanted.begin(), wanted.end(), [&](uint64_t hash) {
+    return !std::binary_search(hashes.begin(), hashes.end(), hash);
+  }));
+}
+
 Status MemoryBatchStore::Records(
     uint64_t serial, const std::function<bool(std::string_view, std::string_view)>& visit) {
   Batch copy;  // so that nothing is held while the visitor runs
@@ -206,6 +217,15 @@ Status FaultyBatchStore::Drop(uint64_t serial) {
 Status FaultyBatchStore::Hashes(uint64_t serial, uint64_t first, uint64_t last,
                                 const std::function<bool(std::span<const uint64_t>)>& visit) {
   return Run(BatchCall::kHashes, [&] { return inner_->Hashes(serial, first, last, visit); });
+}
+
+Result<uint64_t> FaultyBatchStore::CountMissing(uint64_t serial, std::span<const uint64_t> wanted) {
+  Result<uint64_t> missing = uint64_t{0};
+  TERRACED_RETURN_IF_ERROR(Run(BatchCall::kHashes, [&] {
+    missing = inner_->CountMissing(serial, wanted);
+    return missing.status();
+  }));
+  return missing;
 }
 
 Status FaultyBatchStore::Records(

@@ -34,6 +34,7 @@ class MemoryBatchStore final : public BatchStore {
   Status Drop(uint64_t serial) override;
   Status Hashes(uint64_t serial, uint64_t first, uint64_t last,
                 const std::function<bool(std::span<const uint64_t>)>& visit) override;
+  Result<uint64_t> CountMissing(uint64_t serial, std::span<const uint64_t> wanted) override;
   Status Records(
       uint64_t serial,
       const std::function<bool(std::string_view key, std::string_view record)>& visit) override;
@@ -95,6 +96,7 @@ class FaultyBatchStore final : public BatchStore {
   Status Drop(uint64_t serial) override;
   Status Hashes(uint64_t serial, uint64_t first, uint64_t last,
                 const std::function<bool(std::span<const uint64_t>)>& visit) override;
+  Result<uint64_t> CountMissing(uint64_t serial, std::span<const uint64_t> wanted) override;
   Status Records(
       uint64_t serial,
       const std::function<bool(std::string_view key, std::string_view record)>& visit) override;

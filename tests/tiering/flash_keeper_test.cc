@@ -507,6 +507,34 @@ TEST_F(CollisionTest, OverwritingOnesOwnRecordIsNone) {
   EXPECT_EQ(Collisions(), 0U);
 }
 
+TEST_F(CollisionTest, TheRemovalsOfABatchAreLookedUpInOnePass) {
+  for (int i = 0; i < 3'000; ++i) rig_->Set(Name(i), "old");
+  rig_.Demote();
+  const uint64_t batches = rig_.Stats().flash.batches;
+  const uint64_t before = rig_.store->Calls(BatchCall::kHashes);
+  for (int i = 0; i < 3'000; ++i) rig_->Set(Name(i), "new");
+  EXPECT_GT(rig_.Stats().flash.removals_unverified, 2'990U);
+  const uint64_t collisions = Collisions();
+  EXPECT_LE(rig_.store->Calls(BatchCall::kHashes), before + batches);
+  EXPECT_LT(collisions, 10U);
+}
+
+TEST_F(CollisionTest, RemovalsAreToldApartBeforeTheirBatchGoes) {
+  const auto [key, twin] = rig_.TwoOfOneIdentity();
+  rig_->Set(twin, "twin");
+  rig_->Set("left", "v");
+  rig_.Demote();
+  rig_->Set(key, "value");
+  rig_.Demote();
+  rig_->Set("left", "new");
+  const storage::BatchNumber first = rig_.InTiers().batches.Living().front();
+  FlashKeeper keeper(rig_.InTiers(), 1U << 20);
+  keeper.Drop({first});
+  EXPECT_EQ(rig_.Stats().flash.removals_unverified, 0U);
+  EXPECT_EQ(rig_.Stats().flash.removals_not_verified, 0U);
+  EXPECT_EQ(rig_.Stats().commands.flash_index_collisions, 1U);
+}
+
 TEST_F(CollisionTest, Rule1ASetTakesTheNeighboursSlotAndItIsCounted) {
   const auto [key, twin] = rig_.TwoOfOneIdentity();
   rig_->Set(twin, "twin");

@@ -134,6 +134,56 @@ TEST_F(HashListTest, StopsWhenTheVisitorHasEnough) {
   EXPECT_EQ(calls, 3);
 }
 
+TEST_F(HashListTest, CountsWhatIsMissingAsASearchWould) {
+  for (const size_t count : {size_t{1}, kHashesPerBlock, kHashesPerBlock + 1, size_t{40'000}}) {
+    const std::vector<uint64_t> hashes = RandomHashes(count, count);
+    ASSERT_TRUE(WriteHashList(fd_.Get(), count, hashes).ok());
+    for (const size_t asked : {size_t{0}, size_t{1}, size_t{7}, size_t{500}, size_t{60'000}}) {
+      // Every other one is there, and some are asked for twice; the ends of all hashes too.
+      std::mt19937_64 random(asked);
+      std::vector<uint64_t> wanted = {0, UINT64_MAX, hashes.front(), hashes.back()};
+      for (size_t i = 0; i < asked; ++i) {
+        wanted.push_back(i % 2 == 0 ? hashes[random() % count] : random());
+      }
+      std::sort(wanted.begin(), wanted.end());
+      const auto expected = std::count_if(wanted.begin(), wanted.end(), [&](uint64_t hash) {
+        return !std::binary_search(hashes.begin(), hashes.end(), hash);
+      });
+      const Result<uint64_t> missing = CountMissingHashes(fd_.Get(), count, wanted);
+      ASSERT_TRUE(missing.ok()) << missing.status().message();
+      EXPECT_EQ(missing.value(), static_cast<uint64_t>(expected)) << asked << " of " << count;
+    }
+  }
+}
+
+TEST_F(HashListTest, CountsNothingInADamagedOrMissingList) {
+  const std::vector<uint64_t> hashes = RandomHashes(2'000, 4);
+  ASSERT_TRUE(WriteHashList(fd_.Get(), kSerial, hashes).ok());
+  {
+    std::fstream file(PathOf(kSerial), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(kHashBlockBytes) + 100);
+    file.put('\x5a');
+  }
+  EXPECT_EQ(CountMissingHashes(fd_.Get(), kSerial, hashes).status().code(),
+            StatusCode::kCorruption);
+  EXPECT_EQ(CountMissingHashes(fd_.Get(), kSerial + 1, hashes).status().code(),
+            StatusCode::kNotFound);
+}
+
+TEST_F(HashListTest, FindsRunsOfWantedHashesInUnevenLists) {
+  std::vector<uint64_t> hashes(3 * kHashesPerBlock, 1'000);  // blocks of one hash
+  for (uint64_t i = 0; i < 10 * kHashesPerBlock; ++i) hashes.push_back(2'000 + 2 * i);
+  ASSERT_TRUE(WriteHashList(fd_.Get(), kSerial, hashes).ok());
+  std::vector<uint64_t> wanted;
+  for (uint64_t hash = 990; hash < 13'000; ++hash) wanted.push_back(hash);
+  const auto there = std::count_if(wanted.begin(), wanted.end(), [&](uint64_t hash) {
+    return std::binary_search(hashes.begin(), hashes.end(), hash);
+  });
+  const Result<uint64_t> missing = CountMissingHashes(fd_.Get(), kSerial, wanted);
+  ASSERT_TRUE(missing.ok());
+  EXPECT_EQ(missing.value(), wanted.size() - static_cast<size_t>(there));
+}
+
 TEST_F(HashListTest, AnEmptyRangeHasNothing) {
   ASSERT_TRUE(WriteHashList(fd_.Get(), kSerial, RandomHashes(10, 1)).ok());
   std::vector<uint64_t> found;
