@@ -116,13 +116,11 @@ void TwoTierCache::Promote(Shard& shard, const Key& key, const Moment& moment,
   ++shard.commands.flash_promotions;
 }
 
-Outcome TwoTierCache::GetOnce(const Key& key, const uint32_t* touch_exptime_s, Evidence* evidence,
-                              ValueSink& sink) {
-  const bool touch = touch_exptime_s != nullptr;
+Outcome TwoTierCache::Get(const Key& key, Evidence* evidence, ValueSink& sink) {
   const Fill::Try* tried = nullptr;
   Draft draft;
-  if (evidence->fill != nullptr && (touch || WantsPromotion(evidence))) {
-    draft = DraftFromFill(key, evidence, touch, &tried);
+  if (evidence->fill != nullptr && WantsPromotion(evidence)) {
+    draft = DraftFromFill(key, evidence, false, &tried);
   }
   Shard& shard = tiers_->ShardOf(key.hash);
   Shard::FlashAnswer answer;
@@ -132,51 +130,29 @@ Outcome TwoTierCache::GetOnce(const Key& key, const uint32_t* touch_exptime_s, E
     CommandCounters& counters = shard.commands;
     Death death = Death::kNone;
     if (Item* const item = shard.FindLive(key, moment, &death)) {
-      ++(touch ? counters.cmd_touch : counters.cmd_get);
-      ++(touch ? counters.touch_hits : counters.get_hits);
-      if (!touch) ++counters.get_hits_ram;
-      ClassCounters& of_class = shard.classes[item->slab_class];
-      ++(touch ? of_class.touch_hits : of_class.get_hits);
+      ++counters.cmd_get;
+      ++counters.get_hits;
+      ++counters.get_hits_ram;
+      ++shard.classes[item->slab_class].get_hits;
       DeliverRam(*item, sink);
       shard.NoteHit(item, moment.now_s);
-      if (touch) {
-        shard.RemoveSlots(key, moment, item, storage::kNoSerial);
-        Shard::MakeDirty(item);
-        item->exptime_s = *touch_exptime_s;
-      }
       return Outcome::kHit;
     }
     answer = shard.AskFlash(key, moment, evidence);
     if (answer.kind == Kind::kNeedsFlash) return Outcome::kNeedsFlash;
-    if (answer.kind == Kind::kFailed && touch) return Outcome::kFlashFailed;
-    if (answer.kind == Kind::kFound && touch) {
-      if (tried != answer.found) {
-        return Outcome::kNeedsFlash;  // another record counts by now: read that one
-      }
-      if (!draft) return Outcome::kNoMemory;
-      shard.RemoveSlots(key, moment, nullptr, answer.found->serial);
-      Item* const item = tiers_->arena->ItemAt(draft.position_);
-      item->exptime_s = *touch_exptime_s;
-      item->last_access_s = moment.now_s;
-      item->Set(storage::kItemFetched);
-      shard.Link(draft.Release(), key, moment, SegmentFor(*touch_exptime_s));
-      --counters.total_items;
-    }
-    ++(touch ? counters.cmd_touch : counters.cmd_get);
+    ++counters.cmd_get;
     if (answer.kind != Kind::kFound) {
-      ++(touch ? counters.touch_misses : counters.get_misses);
-      if (!touch && (death == Death::kExpired || answer.expired)) ++counters.get_expired;
-      if (!touch && death == Death::kFlushed) ++counters.get_flushed;
+      ++counters.get_misses;
+      if (death == Death::kExpired || answer.expired) ++counters.get_expired;
+      if (death == Death::kFlushed) ++counters.get_flushed;
       return Outcome::kMiss;
     }
-    ++(touch ? counters.touch_hits : counters.get_hits);
-    if (!touch) {
-      ++counters.get_hits_flash;
-      if (draft && tried == answer.found) {
-        Promote(shard, key, moment, answer, &draft);
-      } else {
-        tiers_->index.MarkHit(shard.Number(), key.hash, answer.found->serial);
-      }
+    ++counters.get_hits;
+    ++counters.get_hits_flash;
+    if (draft && tried == answer.found) {
+      Promote(shard, key, moment, answer, &draft);
+    } else {
+      tiers_->index.MarkHit(shard.Number(), key.hash, answer.found->serial);
     }
   }
   // Records are immutable and the fill holds this one: large values are copied without the mutex.
@@ -184,53 +160,70 @@ Outcome TwoTierCache::GetOnce(const Key& key, const uint32_t* touch_exptime_s, E
   return Outcome::kHit;
 }
 
-Outcome TwoTierCache::Get(const Key& key, Evidence* evidence, ValueSink& sink) {
-  return GetOnce(key, nullptr, evidence, sink);
-}
-
-Outcome TwoTierCache::GetAndTouch(const Key& key, uint32_t exptime_s, Evidence* evidence,
-                                  ValueSink& sink) {
-  return GetOnce(key, &exptime_s, evidence, sink);
-}
-
-Outcome TwoTierCache::Touch(const Key& key, uint32_t exptime_s, Evidence* evidence) {
+Outcome TwoTierCache::TouchOnce(const Key& key, uint32_t exptime_s, Evidence* evidence,
+                                ValueSink* sink) {
   const Fill::Try* tried = nullptr;
   Draft draft;
   if (evidence->fill != nullptr) draft = DraftFromFill(key, evidence, true, &tried);
   Shard& shard = tiers_->ShardOf(key.hash);
-  MutexLock lock(shard.mutex);
-  const Moment moment = Now();
-  CommandCounters& counters = shard.commands;
-  if (Item* const item = shard.FindLive(key, moment)) {
+  Shard::FlashAnswer answer;
+  {
+    MutexLock lock(shard.mutex);
+    const Moment moment = Now();
+    CommandCounters& counters = shard.commands;
+    if (Item* const item = shard.FindLive(key, moment)) {
+      ++counters.cmd_touch;
+      ++counters.touch_hits;
+      ++shard.classes[item->slab_class].touch_hits;
+      if (sink != nullptr) {
+        DeliverRam(*item, *sink);
+        shard.NoteHit(item, moment.now_s);
+      }
+      shard.RemoveSlots(key, moment, item, storage::kNoSerial);
+      Shard::MakeDirty(item);
+      item->exptime_s = exptime_s;
+      item->last_access_s = moment.now_s;
+      return Outcome::kHit;
+    }
+    answer = shard.AskFlash(key, moment, evidence);
+    if (answer.kind == Kind::kNeedsFlash) return Outcome::kNeedsFlash;
+    if (answer.kind == Kind::kFailed) return Outcome::kFlashFailed;
+    if (answer.kind == Kind::kAbsent) {
+      ++counters.cmd_touch;
+      ++counters.touch_misses;
+      return Outcome::kMiss;
+    }
+    if (tried != answer.found) return Outcome::kNeedsFlash;  // another record counts by now
+    if (!draft) return Outcome::kNoMemory;
     ++counters.cmd_touch;
     ++counters.touch_hits;
-    ++shard.classes[item->slab_class].touch_hits;
-    shard.RemoveSlots(key, moment, item, storage::kNoSerial);
-    Shard::MakeDirty(item);
+    shard.RemoveSlots(key, moment, nullptr, answer.found->serial);
+    Item* const item = tiers_->arena->ItemAt(draft.position_);
     item->exptime_s = exptime_s;
     item->last_access_s = moment.now_s;
-    return Outcome::kTouched;
+    // Read just now, or since its record was written (I4).
+    if (sink != nullptr || answer.slot.hit) item->Set(storage::kItemFetched);
+    shard.Link(draft.Release(), key, moment, SegmentFor(exptime_s));
+    --counters.total_items;
   }
-  const Shard::FlashAnswer answer = shard.AskFlash(key, moment, evidence);
-  if (answer.kind == Kind::kNeedsFlash) return Outcome::kNeedsFlash;
-  if (answer.kind == Kind::kFailed) return Outcome::kFlashFailed;
-  if (answer.kind == Kind::kAbsent) {
-    ++counters.cmd_touch;
-    ++counters.touch_misses;
-    return Outcome::kNotFound;
+  if (sink != nullptr) DeliverRecord(answer.found->record, answer.slot.hit, *sink);
+  return Outcome::kHit;
+}
+
+Outcome TwoTierCache::GetAndTouch(const Key& key, uint32_t exptime_s, Evidence* evidence,
+                                  ValueSink& sink) {
+  return TouchOnce(key, exptime_s, evidence, &sink);
+}
+
+Outcome TwoTierCache::Touch(const Key& key, uint32_t exptime_s, Evidence* evidence) {
+  switch (const Outcome outcome = TouchOnce(key, exptime_s, evidence, nullptr)) {
+    case Outcome::kHit:
+      return Outcome::kTouched;
+    case Outcome::kMiss:
+      return Outcome::kNotFound;
+    default:
+      return outcome;
   }
-  if (tried != answer.found) return Outcome::kNeedsFlash;
-  if (!draft) return Outcome::kNoMemory;
-  ++counters.cmd_touch;
-  ++counters.touch_hits;
-  shard.RemoveSlots(key, moment, nullptr, answer.found->serial);
-  Item* const item = tiers_->arena->ItemAt(draft.position_);
-  item->exptime_s = exptime_s;
-  item->last_access_s = moment.now_s;
-  if (answer.slot.hit) item->Set(storage::kItemFetched);  // read since its record was written (I4)
-  shard.Link(draft.Release(), key, moment, SegmentFor(exptime_s));
-  --counters.total_items;
-  return Outcome::kTouched;
 }
 
 Outcome TwoTierCache::Delete(const Key& key, Evidence* evidence) {

@@ -89,8 +89,8 @@ class TwoTierCache final : public Cache {
   void Promote(Shard& shard, const Key& key, const Moment& moment, const Shard::FlashAnswer& answer,
                Draft* draft) TERRACED_REQUIRES(shard.mutex);
   bool WantsPromotion(const Evidence* evidence) const;
-  Outcome GetOnce(const Key& key, const uint32_t* touch_exptime_s, Evidence* evidence,
-                  ValueSink& sink);
+  // touch and, with a sink for the value, gat: kHit or kMiss.
+  Outcome TouchOnce(const Key& key, uint32_t exptime_s, Evidence* evidence, ValueSink* sink);
   void DeliverRam(const storage::Item& item, ValueSink& sink) const;
   // `hit`: its slot's bit, what has been read since it was written.
   static void DeliverRecord(const storage::DecodedRecord& record, bool hit, ValueSink& sink);
