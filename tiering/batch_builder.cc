@@ -21,6 +21,13 @@ constexpr size_t kCacheLineBytes = 64;
 constexpr size_t kPrefetchBytes =
     4 * kCacheLineBytes;  // of an item: header, key, and where the value begins
 
+// An item that stays off flash is one event, however often its turn comes.
+void CountOnce(Item* item, std::atomic<uint64_t>* counter) {
+  if (item->Has(storage::kItemKeptOff)) return;
+  item->Set(storage::kItemKeptOff);
+  counter->fetch_add(1, std::memory_order_relaxed);
+}
+
 }  // namespace
 
 BatchBuilder::BatchBuilder(Tiers& tiers, AdmissionPolicy& admission, uint64_t serial,
@@ -94,12 +101,12 @@ bool BatchBuilder::Examine(Shard& shard, Item* item, const Moment& moment,
       static_cast<uint32_t>(serial_) - item->clean_serial <= rules.serials_tried;
   const bool too_large = item->value_bytes > rules.item_bytes_max;
   if (cancelled_here || too_large) {
-    if (too_large) tiers_.counters.items_too_large.fetch_add(1, std::memory_order_relaxed);
+    if (too_large) CountOnce(item, &tiers_.counters.items_too_large);
     shard.ram.MoveTo(item, LruSegment::kCold);
     return false;
   }
   if (!rules.everything && !admission_.Admits(*item, moment.now_s, rules.flash_full)) {
-    tiers_.counters.items_not_admitted.fetch_add(1, std::memory_order_relaxed);
+    CountOnce(item, &tiers_.counters.items_not_admitted);
     if (tiers_.options.evict_to_free && !item->IsPinned()) {
       shard.Evict(item, hash, moment);
     } else {

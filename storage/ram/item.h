@@ -46,6 +46,7 @@ enum ItemBits : uint32_t {
   kItemTokenSent = 1U << 10,  // meta protocol: a client was told to recache
   kItemSegmentShift = 11,     // two bits: LruSegment (a shift, not a mask)
   kItemBinaryKey = 1U << 13,  // meta protocol: the key was given in base64
+  kItemKeptOff = 1U << 14,    // too large for flash or not admitted; counted as that once
   kItemShardShift = 16,
   kItemEpochShift = 24,
 };

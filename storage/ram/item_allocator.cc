@@ -151,7 +151,6 @@ void ItemAllocator::CopyValue(const Item& item, char* to) const {
 uint64_t ItemAllocator::FootprintBytes(const Item& item) const {
   uint64_t bytes = arena_.ChunkBytes(arena_.ClassOf(arena_.PositionOf(&item)));
   if (!item.Has(kItemChunked)) return bytes;
-  // By arithmetic, not along the chain: the lists ask for it at every move.
   const uint32_t capacity_max = CapacityOf(arena_.LargestClass());
   bytes += uint64_t{item.value_bytes / capacity_max} * chunk_bytes_max_;
   const uint32_t rest = item.value_bytes % capacity_max;

@@ -179,7 +179,7 @@ void RamTier::PushHead(Item* item, LruSegment segment) {
   (list.head == kNoPosition ? list.tail : Arena().ItemAt(list.head)->prev) = position;
   list.head = position;
   ++list.count;
-  list.bytes += allocator_.FootprintBytes(*item);
+  list.bytes += ItemAllocator::RequestedBytes(*item);
 }
 
 void RamTier::RemoveFromList(Item* item) {
@@ -190,7 +190,7 @@ void RamTier::RemoveFromList(Item* item) {
   item->next = kNoPosition;
   item->prev = kNoPosition;
   --list.count;
-  list.bytes -= allocator_.FootprintBytes(*item);
+  list.bytes -= ItemAllocator::RequestedBytes(*item);
 }
 
 void RamTier::MoveTo(Item* item, LruSegment segment) {

@@ -20,7 +20,7 @@ struct LruList {
   Position head = kNoPosition;  // most recent
   Position tail = kNoPosition;
   uint32_t count = 0;
-  uint64_t bytes = 0;  // chunk bytes of its items (chains included)
+  uint64_t bytes = 0;  // of its items: header, client flags, key and value (`mem_requested`)
 };
 
 class RamTier {

@@ -48,6 +48,18 @@ TEST_F(CollectStatsTest, KeysInBothTiersCountOnce) {
   EXPECT_EQ(rig_.Stats().evictions, 0U);
 }
 
+// As memcached counts it: what was asked for, not what the chunks take.
+TEST_F(CollectStatsTest, MemRequestedIsHeaderFlagsKeyAndValue) {
+  rig_->Set("key", "value", 1);
+  rig_->Set("large", std::string(700'000, 'v'));
+  const storage::SlabClass small = rig_.ItemOf("key")->slab_class;
+  EXPECT_EQ(rig_.Stats().gauges[small].mem_requested, sizeof(storage::Item) + 4 + 8);
+  EXPECT_EQ(rig_.Stats().gauges[rig_.InTiers().arena->LargestClass()].mem_requested,
+            sizeof(storage::Item) + 5 + 700'000);
+  rig_->Delete("key");
+  EXPECT_EQ(rig_.Stats().gauges[small].mem_requested, 0U);
+}
+
 TEST_F(CollectStatsTest, BytesAreHeaderKeyAndValueInRam) {
   rig_->Set("key", "value");
   EXPECT_EQ(rig_.Stats().bytes, sizeof(storage::Item) + 8);

@@ -17,7 +17,7 @@ class ShardTest : public testing::Test {
   std::vector<std::string> KeysOf(uint32_t shard, size_t count) {
     std::vector<std::string> keys;
     for (int i = 0; keys.size() < count; ++i) {
-      std::string key = "k" + std::to_string(i);
+      std::string key = "k" + std::to_string(1'000'000 + i);  // of one length: shares are of bytes
       if (storage::PartitionOf(rig_->KeyOf(key).hash) == shard) keys.push_back(std::move(key));
     }
     return keys;

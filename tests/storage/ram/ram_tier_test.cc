@@ -75,7 +75,7 @@ class RamTierTest : public testing::Test {
       EXPECT_EQ(item.next, after);
       EXPECT_EQ(item.Segment(), segment);
       keys.emplace_back(item.Key());
-      bytes += allocator_.FootprintBytes(item);
+      bytes += ItemAllocator::RequestedBytes(item);
       after = at;
     }
     EXPECT_EQ(list.head, after);
@@ -107,8 +107,7 @@ TEST_F(RamTierTest, ALinkedItemIsFoundAndSaysWhereItBelongs) {
   EXPECT_TRUE(tier_.IsLinked(HashOf("key"), draft));
   EXPECT_EQ(tier_.ItemCount(), 1U);
   EXPECT_EQ(tier_.ItemBytes(), sizeof(Item) + 4 + 3 + 10);
-  EXPECT_EQ(tier_.List(item->slab_class, LruSegment::kCold).bytes,
-            arena_->ChunkBytes(item->slab_class));
+  EXPECT_EQ(tier_.List(item->slab_class, LruSegment::kCold).bytes, sizeof(Item) + 4 + 3 + 10);
   tier_.Unlink(item, HashOf("key"));
   EXPECT_EQ(tier_.Find(HashOf("key"), "key"), nullptr);
   EXPECT_FALSE(tier_.IsLinked(HashOf("key"), draft));
