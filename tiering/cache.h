@@ -109,7 +109,7 @@ class Cache {
   virtual ~Cache() = default;
 
   virtual uint64_t HashOf(std::string_view key) const = 0;
-  // Before a run of gets whose keys are known: hides the cache misses of their buckets.
+  // Before a run of gets whose keys are known: hides the cache misses of their shards' mutexes.
   virtual void Prefetch(const Key& key) const = 0;
 
   // get, gets.

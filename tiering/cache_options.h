@@ -1,6 +1,6 @@
 // CacheOptions: what the cache over both tiers can be told. Plain data with the defaults; the
-// options table of src/ points into it. "live" options may change while the cache runs
-// (Cache::Settings()).
+// options table of src/ points into it.
+// Threads: constant once the cache is made.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +25,9 @@ struct CacheOptions {
   bool lru_crawler = true;
   uint32_t lru_crawler_sleep_us = 100;
   bool slab_reassign = true;
-  uint32_t slab_automove = 1;  // 0 off, 1 slow and careful, 2 at every eviction
+  uint32_t slab_automove = 1;  // 0: off; 2 is taken as 1, which moves a page at any sign of need
   double slab_automove_ratio = 0.8;
-  uint32_t slab_automove_window_s = 30;
+  uint32_t slab_automove_window_s = 30;  // shown in `stats settings`; the mover keeps no window
 
   // Flash tier
   std::string flash_path;         // empty: RAM only
@@ -35,13 +35,13 @@ struct CacheOptions {
   uint32_t flash_read_threads = 4;
   uint32_t flash_batch_bytes = 0;     // 0: chosen from -m and flash_size
   uint64_t flash_item_max_bytes = 0;  // larger items stay in RAM; 0: half a batch
-  uint32_t flash_item_min_bytes = 0;  // admission floors (live)
+  uint32_t flash_item_min_bytes = 0;  // admission floors
   uint32_t flash_ttl_min_s = 0;
   bool flash_admit_unread = true;       // false: once flash is full, only items that were ever hit
-  uint64_t flash_write_rate_bytes = 0;  // per second; 0 = no limit (live)
-  uint64_t flash_write_day_bytes = 0;   // per 24 hours; 0 = no limit (live)
-  uint32_t promote_hits = 2;        // flash hits until an item moves back to RAM; 0 = never (live)
-  uint32_t second_chance_pct = 25;  // share of a dropped batch that may be rewritten (live)
+  uint64_t flash_write_rate_bytes = 0;  // per second; 0 = no limit
+  uint64_t flash_write_day_bytes = 0;   // per 24 hours; 0 = no limit
+  uint32_t promote_hits = 2;            // flash hits until an item moves back to RAM; 0 = never
+  uint32_t second_chance_pct = 25;      // share of a dropped batch that may be rewritten
   uint32_t demotion_wait_ms = 10;  // how long a storing connection may wait for demotion; 0 = never
   uint32_t flash_read_deadline_ms = 1'000;      // a get that waited longer is a counted miss
   uint32_t flash_wait_deadline_ms = 10'000;     // commands that must know: then SERVER_ERROR

@@ -1,5 +1,6 @@
 // CacheStats: what the cache has counted, as plain values. src/stats names the fields (memcached's
 // names where it has one). Counters grow until ResetStats(); gauges say what is now.
+// Threads: plain values, the reader's own copy. Ownership: none.
 #pragma once
 
 #include <array>

@@ -44,9 +44,9 @@ class alignas(64) Shard {
 
   Mutex mutex;
 
-  // --- Finding
-  // ---------------------------------------------------------------------------------------- The
-  // key's live RAM item. One that expired or was flushed is unlinked on the way.
+  // --- Finding ---
+
+  // The key's live RAM item. One that expired or was flushed is unlinked on the way.
   storage::Item* FindLive(const Key& key, const Moment& moment, Death* death = nullptr)
       TERRACED_REQUIRES(mutex);
   bool IsLive(const storage::Item& item, const Moment& moment) const {
@@ -65,11 +65,11 @@ class alignas(64) Shard {
   FlashAnswer AskFlash(const Key& key, const Moment& moment, Evidence* evidence)
       TERRACED_REQUIRES(mutex);
 
-  // --- Changing (I2: slots go first)
-  // --------------------------------------------------------------------- Rule 1, before any
-  // mutation: every slot of the identity goes, and a collision is counted. `item` is the key's
-  // linked RAM item if it has one; `own_serial` where its record is known to stand (kNoSerial:
-  // unknown).
+  // --- Changing (I2: slots go first) ---
+
+  // Rule 1, before any mutation: every slot of the identity goes, and a collision is counted.
+  // `item` is the key's linked RAM item if it has one; `own_serial` where its record is known to
+  // stand (kNoSerial: unknown).
   void RemoveSlots(const Key& key, const Moment& moment, storage::Item* item, uint64_t own_serial)
       TERRACED_REQUIRES(mutex);
   // Cancels demotion and clean hint of an item that is about to be changed in place.
@@ -88,9 +88,10 @@ class alignas(64) Shard {
   }
   void NoteHit(storage::Item* item, uint32_t now_s) TERRACED_REQUIRES(mutex);
 
-  // --- Room (LRU)
-  // ----------------------------------------------------------------------------------------- Moves
-  // what is over its share of HOT and WARM towards COLD, at most `moves` items; returns how many.
+  // --- Room (LRU) ---
+
+  // Moves what is over its share of HOT and WARM towards COLD, at most `moves` items; returns how
+  // many.
   uint32_t Juggle(storage::SlabClass slab_class, const Moment& moment, uint32_t moves)
       TERRACED_REQUIRES(mutex);
   Reclaimed Reclaim(storage::SlabClass slab_class, EvictPolicy policy, const Moment& moment)

@@ -31,7 +31,6 @@ class HashIndex {
   void Insert(uint64_t hash, Position position);  // the key must not be there
   bool Erase(uint64_t hash, Position position);
   bool Replace(uint64_t hash, Position old_position, Position new_position);  // one atomic store
-  void Prefetch(uint64_t hash) const { __builtin_prefetch(&buckets_.At(BucketOf(hash))); }
 
   uint64_t Count() const { return count_; }
   uint64_t MemoryBytes() const;

@@ -87,8 +87,9 @@ class SlabArena {
     return static_cast<Position>((static_cast<const char*>(at) - base_) >> unit_shift_);
   }
 
-  // --- Page mover: one page at a time, driven by tiering::SlabMover
-  // ------------------------------- Takes a page of `from` out of service: its free chunks leave
+  // --- Page mover: one page at a time, driven by tiering::SlabMover ---
+
+  // Takes a page of `from` out of service: its free chunks leave
   // the free list at once, chunks freed later do not return to it. kBusy: a page is already
   // leaving; kNotFound: `from` has none to spare (a class keeps its last page, as in memcached).
   // One mover at a time calls these four.
@@ -100,13 +101,13 @@ class SlabArena {
   // The page's free chunks go back to its class, whose next move takes another page.
   void CancelPageMove();
 
-  // --- Sizes and statistics
-  // -------------------------------------------------------------------------
+  // --- Sizes and statistics ---
+
   std::array<SlabClassStats, kSlabClassesMax> Stats() const;
   uint64_t MallocedBytes() const;  // pages handed to classes, `total_malloced` of `stats slabs`
   uint64_t FreePages() const;      // slab_global_page_pool plus what -m still allows
   uint64_t LimitBytes() const;
-  // cache_memlimit at run time; pages above a lowered limit are given back by the mover.
+  // For cache_memlimit at run time. Above a lowered limit no page is taken; those that classes have stay theirs.
   // kInvalidArgument below one page, and above the limit at Create: that much is mapped, and no
   // more.
   Status SetLimitBytes(uint64_t limit_bytes);

@@ -54,7 +54,6 @@ TEST_F(HashIndexTest, FindsWhatWasInsertedUntilErased) {
   const uint64_t hash = HashOf("key");
   EXPECT_EQ(index_.Find(hash, "key"), kNoPosition);
   index_.Insert(hash, position);
-  index_.Prefetch(hash);
   EXPECT_EQ(index_.Find(hash, "key"), position);
   EXPECT_TRUE(index_.Contains(hash, position));
   EXPECT_EQ(index_.Find(hash, "kez"), kNoPosition);
