@@ -32,6 +32,9 @@ class HashIndex {
   bool Erase(uint64_t hash, Position position);
   bool Replace(uint64_t hash, Position old_position, Position new_position);  // one atomic store
 
+  // A hint before a lookup of several; the shard mutex is held as for the lookup.
+  void Prefetch(uint64_t hash) const { __builtin_prefetch(&buckets_.At(BucketOf(hash))); }
+
   uint64_t Count() const { return count_; }
   uint64_t MemoryBytes() const;
   // A growth by a quarter is under way (`hash_is_expanding`).

@@ -29,6 +29,7 @@ class RamTier {
 
   Item* Find(uint64_t hash, std::string_view key) const;
   bool IsLinked(uint64_t hash, Position position) const { return index_.Contains(hash, position); }
+  void Prefetch(uint64_t hash) const { index_.Prefetch(hash); }
 
   // The draft becomes the item of its key, at the head of `segment`. Its state gets LINKED, the
   // shard, the segment and the epoch; cas_unique, exptime_s and last_access_s are already set.
