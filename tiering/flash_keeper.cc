@@ -22,6 +22,7 @@ constexpr size_t kDeadBatchesPerSweep = 32;
 constexpr uint32_t kNumbersReserve = 64;
 constexpr size_t kMergeBatchesMax = 256;
 constexpr uint32_t kOrphansRetryS = 10;
+constexpr uint64_t kIndexFileSlotBytes = 4;
 // Of each of the demoter's rounds, so that demotion goes on; and how many removals of a batch between two looks
 // at the clock.
 constexpr uint64_t kVerifyUs = 10'000;
@@ -35,13 +36,25 @@ constexpr uint64_t kFileOverheadBytes = 8U << 10;
 FlashKeeper::FlashKeeper(Tiers& tiers, uint64_t batch_bytes)
     : tiers_(tiers),
       batch_bytes_(batch_bytes),
-      // Victims go after the new batch has its slots, RocksDB's own files and the index file at
-      // stop take a little: one batch and a fiftieth stay free.
+      // Victims go after the new batch has its slots, RocksDB's own files take a little: one batch
+      // and a fiftieth stay free.
       quota_bytes_(tiers.options.flash_size_bytes - tiers.options.flash_size_bytes / 50 -
                    std::min(batch_bytes, tiers.options.flash_size_bytes / 8)) {}
 
+uint64_t FlashKeeper::Quota() const {
+  // It is written when no batch is, so the room of a batch is free for it.
+  const uint64_t size = tiers_.options.flash_size_bytes;
+  uint64_t slots = 0;
+  for (const auto& shard : tiers_.shards) {
+    MutexLock lock(shard->mutex);
+    slots += tiers_.index.SlotsTotal(shard->Number());
+  }
+  const uint64_t index_bytes = std::min(slots * kIndexFileSlotBytes, size / 2);
+  return std::min(quota_bytes_, size - size / 50 - index_bytes);
+}
+
 bool FlashKeeper::Full() const {
-  return tiers_.batches.LivingBytes() + batch_bytes_ > quota_bytes_;
+  return tiers_.batches.LivingBytes() + batch_bytes_ > Quota();
 }
 
 uint64_t FlashKeeper::FileBytesMax(const BatchBuilder& builder) {
@@ -55,7 +68,8 @@ uint64_t FlashKeeper::ItemBytesMax(uint64_t spare_from) const {
     const storage::BatchInfo& info = tiers_.batches.Info(number);
     if (info.serial >= spare_from) taken += info.file_bytes;
   }
-  return quota_bytes_ - std::min(quota_bytes_, taken);
+  const uint64_t quota = Quota();
+  return quota - std::min(quota, taken);
 }
 
 void FlashKeeper::MakeHeadroom(uint64_t bytes, Victims* victims) {
@@ -68,6 +82,7 @@ void FlashKeeper::MakeHeadroom(uint64_t bytes, Victims* victims) {
 
 FlashKeeper::Victims FlashKeeper::ChooseVictims(uint64_t bytes, uint64_t spare_from) {
   Victims victims;
+  const uint64_t quota = Quota();
   std::vector<BatchNumber> living = tiers_.batches.Living();
   std::erase_if(
       living, [&](BatchNumber number) { return tiers_.batches.Info(number).serial >= spare_from; });
@@ -76,7 +91,7 @@ FlashKeeper::Victims FlashKeeper::ChooseVictims(uint64_t bytes, uint64_t spare_f
     const uint64_t records = std::max<uint64_t>(tiers_.batches.Info(number).record_count, 1);
     return static_cast<double>(tiers_.batches.Live(number)) / static_cast<double>(records);
   };
-  while (used + bytes > quota_bytes_ && !living.empty()) {
+  while (used + bytes > quota && !living.empty()) {
     auto victim = std::min_element(living.begin(), living.end(), [&](BatchNumber a, BatchNumber b) {
       return live_share(a) < live_share(b);
     });
@@ -85,7 +100,7 @@ FlashKeeper::Victims FlashKeeper::ChooseVictims(uint64_t bytes, uint64_t spare_f
     victims.numbers.push_back(*victim);
     living.erase(victim);
   }
-  victims.enough = used + bytes <= quota_bytes_;
+  victims.enough = used + bytes <= quota;
   if (!victims.numbers.empty() || !victims.enough ||
       tiers_.batches.UsedNumbers() + kNumbersReserve < storage::kBatchesMax) {
     return victims;

@@ -62,9 +62,9 @@ class FlashKeeper {
   void NoteFilesLeft() { files_left_ = true; }
   void DropFile(uint64_t serial);
 
-  uint64_t QuotaBytes() const { return quota_bytes_; }
-
  private:
+  // What batches may take now: the index file of a clean stop has to fit beside them.
+  uint64_t Quota() const;
   void DropOne(storage::BatchNumber number);
   // Those of batches that are about to go, whose hash lists go with them.
   void VerifyRemovalsOf(const std::vector<storage::BatchNumber>& numbers);
@@ -76,7 +76,7 @@ class FlashKeeper {
 
   Tiers& tiers_;
   const uint64_t batch_bytes_;
-  const uint64_t quota_bytes_;
+  const uint64_t quota_bytes_;  // without regard to the index
   std::vector<Removal>
       removals_;  // not yet told apart; bounded by the log's count of those pending
   bool removals_sorted_ = true;

@@ -354,7 +354,10 @@ Status FlashDirectory::RemoveCleanMark() {
   const std::string context = "flash_path '" + path_ + "'";
   if (clean_run_id_ != 0) TERRACED_RETURN_IF_ERROR(Persist(state_, 0).WithContext(context));
   TERRACED_RETURN_IF_ERROR(RemoveFile(directory_.Get(), kCleanName).WithContext(context));
-  return SyncDirectory(directory_.Get(), path_);
+  TERRACED_RETURN_IF_ERROR(SyncDirectory(directory_.Get(), path_));
+  // Of no use without the mark, and a twentieth of the tier where values are small. Left behind it only takes room.
+  static_cast<void>(RemoveFile(directory_.Get(), kIndexName).ok());
+  return Status();
 }
 
 Status FlashDirectory::SaveClean(const FlashState& state, const BatchTable& batches,

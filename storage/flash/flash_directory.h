@@ -86,7 +86,8 @@ class FlashDirectory {
   bool WasClean(std::string* why_not) const;
   // Reads INDEX into table and index. Any damage is kCorruption and leaves both to be cleared.
   Status LoadIndex(BatchTable* batches, FlashIndex* index) const;
-  Status RemoveCleanMark();  // fsyncs; before anything on flash changes
+  // Before anything on flash changes: fsyncs, then removes INDEX too.
+  Status RemoveCleanMark();
   // Clean stop: INDEX, then STATE, then the clean mark, each fsynced before the next.
   Status SaveClean(const FlashState& state, const BatchTable& batches, const FlashIndex& index);
   // Deletes db/, hashes/, staging/ and INDEX; STATE stays.

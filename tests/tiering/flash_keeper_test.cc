@@ -62,6 +62,22 @@ TEST_F(FlashKeeperTest, TheOldestBatchesGoBeforeTheQuotaIsPassed) {
   EXPECT_EQ(rig.Stats().curr_items, 20'000U - Accounted(stats));
 }
 
+TEST_F(FlashKeeperTest, TheQuotaHasRoomForTheIndexFileOfACleanStop) {
+  CacheOptions options = SmallQuota();
+  options.flash_batch_bytes = 16U << 10;
+  options.second_chance_pct = 0;
+  CacheRig rig(options);
+  for (int i = 0; i < 20'000; ++i) {
+    ASSERT_EQ(rig->Set(Name(i), "v"), Outcome::kStored);
+    if (i % 500 != 499) continue;
+    rig.Demote();
+    const CacheStats stats = rig.Stats();
+    ASSERT_LE(stats.flash.bytes_used + stats.flash.index_slots * 4, options.flash_size_bytes) << i;
+  }
+  EXPECT_GT(rig.Stats().flash.batches_dropped, 10U);
+  EXPECT_GT(rig.Stats().flash.index_slots * 4, 64U << 10);
+}
+
 TEST_F(FlashKeeperTest, ABatchThatIsMostlyDeadGoesBeforeTheOldest) {
   CacheOptions options = SmallQuota();
   options.second_chance_pct = 0;

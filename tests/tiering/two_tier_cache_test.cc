@@ -253,6 +253,19 @@ TEST_F(TwoTierCacheTest, I5AStopInAHurryIsAnUncleanOne) {
   EXPECT_FALSE(client_->Get("k").Hit());
 }
 
+TEST_F(TwoTierCacheTest, TheIndexFileTakesRoomOnlyWhileItIsDown) {
+  const std::string index = options_.flash_path + "/INDEX";
+  Start();
+  client_->Set("k", "v");
+  Stop();
+  EXPECT_TRUE(std::filesystem::exists(index));
+  Start();
+  EXPECT_FALSE(std::filesystem::exists(index));
+  EXPECT_EQ(client_->Get("k"), "v");
+  Restart();
+  EXPECT_EQ(client_->Get("k"), "v");
+}
+
 TEST_F(TwoTierCacheTest, Rule9ADamagedIndexEmptiesTheTier) {
   Start();
   for (int i = 0; i < 100; ++i) client_->Set(Name(i), "v");
