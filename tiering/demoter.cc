@@ -258,13 +258,35 @@ Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims
 }
 
 void Demoter::CollectPressed(BatchBuilder* builder, const CollectRules& rules) {
-  for (SlabClass slab_class = 1; slab_class <= tiers_.arena->LargestClass(); ++slab_class) {
+  const SlabClass largest = tiers_.arena->LargestClass();
+  for (SlabClass slab_class = 1; slab_class <= largest; ++slab_class) {
     if (builder->Full()) return;  // what was not looked at is no worse for it
-    if (IsPressed(slab_class) && !CollectClass(builder, slab_class, rules)) return;
+    if (!IsPressed(slab_class)) continue;
+    Turn turn = CollectClass(builder, slab_class, rules);
+    if (turn.items == 0 && slab_class != largest && HoldsParts(slab_class)) {
+      turn.items = CollectClass(builder, largest, rules).items;
+    }
+    if (builder->Flushed()) return;
+    const bool still_short = tiers_.arena->FreeChunks(slab_class) < ReserveChunks(slab_class);
+    if (turn.items > 0 || (turn.whole && still_short)) {
+      outlook_.NoteTurn(slab_class, turn.items > 0, turn.looks);
+    }
   }
 }
 
-bool Demoter::CollectClass(BatchBuilder* builder, SlabClass slab_class, const CollectRules& rules) {
+bool Demoter::HoldsParts(SlabClass slab_class) {
+  uint64_t listed = 0;
+  for (const auto& shard : tiers_.shards) {
+    MutexLock lock(shard->mutex);
+    for (size_t i = 0; i < storage::kLruSegments; ++i) {
+      listed += shard->ram.List(slab_class, static_cast<LruSegment>(i)).count;
+    }
+  }
+  return listed < tiers_.arena->TotalChunks(slab_class) / 2;
+}
+
+Demoter::Turn Demoter::CollectClass(BatchBuilder* builder, SlabClass slab_class,
+                                    const CollectRules& rules) {
   const storage::SlabArena& arena = *tiers_.arena;
   const uint64_t reserve = ReserveChunks(slab_class);
   const uint64_t free = arena.FreeChunks(slab_class);
@@ -275,8 +297,9 @@ bool Demoter::CollectClass(BatchBuilder* builder, SlabClass slab_class, const Co
       std::min(reserve - std::min(reserve, free) + ReserveAt(slab_class, batch_bytes_), most);
   // A chunked item is listed in the largest class and takes many of its chunks: one at a time.
   const uint32_t hold = slab_class == arena.LargestClass() ? 1 : kItemsPerHold;
+  Turn turn;
+  turn.looks = uint64_t{hold} * storage::kPartitions;
   uint64_t taken = 0;  // chunks: those of collected items, and those that the looks set free
-  uint64_t items = 0;
   uint32_t idle = 0;
   uint32_t& at = next_shard_[slab_class];
   while (idle < storage::kPartitions && taken < wanted && !builder->Full()) {
@@ -285,20 +308,16 @@ bool Demoter::CollectClass(BatchBuilder* builder, SlabClass slab_class, const Co
     const uint64_t free_before = arena.FreeChunks(slab_class);
     const auto items_max = static_cast<uint32_t>(std::min<uint64_t>(wanted - taken, hold));
     const uint32_t got = builder->Collect(shard, slab_class, LruSegment::kCold, items_max, rules);
-    if (builder->Flushed()) return false;
+    if (builder->Flushed()) return turn;
     const uint64_t freed = arena.FreeChunks(slab_class);
     taken += std::max<uint64_t>(
         got, (builder->RamBytes() - bytes_before) / arena.ChunkBytes(slab_class));
     taken += freed - std::min(freed, free_before);
-    items += got;
+    turn.items += got;
     idle = got == 0 ? idle + 1 : 0;
   }
-  const bool fruitless =
-      items == 0 && idle == storage::kPartitions && arena.FreeChunks(slab_class) < reserve;
-  if (items > 0 || fruitless) {
-    outlook_.NoteTurn(slab_class, items > 0, uint64_t{hold} * storage::kPartitions);
-  }
-  return true;
+  turn.whole = idle == storage::kPartitions;
+  return turn;
 }
 
 void Demoter::CollectAll(BatchBuilder* builder, const CollectRules& rules) {

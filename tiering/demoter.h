@@ -81,9 +81,17 @@ class Demoter {
   Wrote WriteBatch(const CollectRules& rules, bool keep_hit_items,
                    uint64_t spare_from = UINT64_MAX);
   void CollectPressed(BatchBuilder* builder, const CollectRules& rules);
-  // A turn through the shards for one class; false when the epoch is gone.
-  bool CollectClass(BatchBuilder* builder, storage::SlabClass slab_class,
+  // A turn through the shards for one class.
+  struct Turn {
+    uint64_t items = 0;  // collected
+    uint64_t looks = 0;  // at most
+    bool whole = false;  // every shard's tail was looked at
+  };
+  Turn CollectClass(BatchBuilder* builder, storage::SlabClass slab_class,
                     const CollectRules& rules);
+  // Whether most of a class are heads and last parts of chunked items, which are listed in the
+  // largest class: then it is those that have to go.
+  bool HoldsParts(storage::SlabClass slab_class);
   bool IsPressed(storage::SlabClass slab_class) const;
   void CollectAll(BatchBuilder* builder, const CollectRules& rules);
   bool UnderPressure() const;

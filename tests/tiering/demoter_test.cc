@@ -168,6 +168,25 @@ TEST_F(DemoterTest, ABatchTakesNoMoreThanAnEighthOfAClass) {
   EXPECT_LE(rig.Stats().flash.demoted_items, rig.InTiers().arena->TotalChunks(slab_class) / 8);
 }
 
+// Their last parts lie in a small class of one page, which runs short long before the largest does.
+TEST_F(DemoterTest, AClassThatHoldsPartsOfChunkedItemsIsRelievedOfThem) {
+  CacheOptions options = RigOptions();
+  options.slabs.limit_bytes = 16U << 20;
+  options.slabs.slab_sizes = {128, 128U << 10, 512U << 10};
+  options.flash_batch_bytes = 2U << 20;
+  CacheRig rig(options);
+  for (int i = 0; i < 30; ++i) rig->Set("page" + std::to_string(i), std::string(500'000, 'p'));
+  for (int i = 0; i < 30; ++i) rig->Delete("page" + std::to_string(i));
+  ASSERT_EQ(rig.Stats().evictions, 0U);
+  for (int i = 0; i < 40; ++i) {
+    const std::string value(600'000, static_cast<char>('a' + i % 26));
+    ASSERT_EQ(rig->Set(Name(i), value), Outcome::kStored) << i;
+    rig.InDemoter().Step();
+  }
+  EXPECT_EQ(rig.Stats().evictions, 0U);
+  for (int i = 0; i < 40; ++i) EXPECT_TRUE(rig->Get(Name(i)).Hit()) << i;
+}
+
 TEST_F(DemoterTest, TheWriteBudgetIsKept) {
   CacheOptions options = Small();
   options.flash_write_day_bytes = 512U << 10;
