@@ -1,7 +1,6 @@
-// Quota, second chances, growth, sweep and the telling apart of collisions, cranked through the demoter's rounds.
+// Quota, second chances, sweep and the telling apart of collisions, cranked through the demoter's rounds.
 #include "tiering/flash_keeper.h"
 
-#include <set>
 #include <vector>
 
 #include "tests/tiering/cache_rig.h"
@@ -410,97 +409,6 @@ TEST_F(NoSecondChanceTest, NoneIsGiven) {
   DropTheFirst();
   EXPECT_EQ(rig_.Stats().flash.second_chances, 0U);
   EXPECT_EQ(Missing(&rig_, 0, 250), 250U);
-}
-
-// --- Growth -------------------------------------------------------------------------------------------------------------
-
-class GrowthTest : public FlashKeeperTest, public testing::WithParamInterface<SyncPoint> {
- protected:
-  static constexpr int kItems = 30'000;
-};
-
-TEST_F(GrowthTest, TheIndexGrowsByItselfAndLosesNothing) {
-  CacheRig rig;
-  Fill(&rig, 0, kItems);
-  const CacheStats stats = rig.Stats();
-  EXPECT_GT(stats.flash.index_growths, 255U);
-  EXPECT_EQ(stats.evictions, 0U);
-  EXPECT_EQ(Missing(&rig, 0, kItems), stats.commands.flash_index_collisions);
-  EXPECT_LT(stats.commands.flash_index_collisions, 30U);
-  EXPECT_EQ(stats.curr_items, kItems - stats.commands.flash_index_collisions);
-  EXPECT_GT(stats.flash.index_slots, stats.flash.items);
-}
-
-TEST_P(GrowthTest, Rule7MutationsWhileAPartitionGrowsAreKept) {
-  CacheRig rig;
-  CacheClient other(*rig.cache);
-  Fill(&rig, 0, 8'000);
-  int next = 0;
-  std::set<int> deleted;
-  std::set<int> changed;
-  SyncPoints::Attach(GetParam(), [&] {
-    for (int i = 0; i < 300 && next + 3 < 8'000; ++i, next += 3) {
-      if (other.Delete(Name(next)) == Outcome::kDeleted) deleted.insert(next);
-      if (other.Set(Name(next + 1), "new") == Outcome::kStored) changed.insert(next + 1);
-    }
-  });
-  Fill(&rig, 10'000, 10'000 + kItems);
-  SyncPoints::Attach(GetParam(), nullptr);
-  rig.InDemoter().Step();
-  ASSERT_GT(deleted.size(), 1'000U);
-  uint64_t missing = Missing(&rig, 10'000, 10'000 + kItems);
-  for (int i = 0; i < 8'000; ++i) {
-    const Got got = rig->Get(Name(i));
-    if (deleted.contains(i)) {
-      ASSERT_FALSE(got.Hit()) << i;
-    } else if (!got.Hit()) {
-      ++missing;
-    } else {
-      ASSERT_EQ(got, changed.contains(i) ? std::string("new")
-                                         : std::string(150, static_cast<char>('a' + i % 26)));
-    }
-  }
-  EXPECT_EQ(rig.Stats().evictions, 0U);
-  // A key that was lost and stored again counts there, and is not missing.
-  EXPECT_LE(missing, rig.Stats().commands.flash_index_collisions);
-  EXPECT_LT(rig.Stats().commands.flash_index_collisions, 30U);
-}
-INSTANTIATE_TEST_SUITE_P(Points, GrowthTest,
-                         testing::Values(SyncPoint::kGrowBegin, SyncPoint::kGrowSwitch),
-                         [](const auto& info) {
-                           return std::string(kSyncPointNames[static_cast<size_t>(info.param)]);
-                         });
-
-TEST_F(GrowthTest, AGrowthWhoseListsCannotBeReadIsGivenUpAndCostsNothing) {
-  constexpr int kFewer = 20'000;
-  CacheRig rig;
-  Fill(&rig, 0, 8'000);
-  rig.store->FailNth(BatchCall::kHashes, 1, Status(StatusCode::kIoError, "EIO"),
-                     FaultyBatchStore::When::kBefore, UINT32_MAX);
-  for (int i = 8'000; i < kFewer; ++i) rig->Set(Name(i), "v");
-  rig.Demote();
-  EXPECT_GT(rig.Stats().flash.index_full, 0U);
-  const uint64_t missing = Missing(&rig, 0, kFewer);
-  EXPECT_LE(missing,
-            rig.Stats().flash.removals_not_verified);  // nor could collisions be told apart
-  EXPECT_LT(missing, 10U);
-  rig.store->Heal();
-  rig.Demote();
-  EXPECT_EQ(rig.Stats().ram_items, 0U);
-  EXPECT_EQ(Missing(&rig, 0, kFewer), missing + rig.Stats().commands.flash_index_collisions);
-}
-
-TEST_F(GrowthTest, Rule3AFillSurvivesAGrowthDuringItsRead) {
-  CacheRig rig;
-  rig->Set("k", "value");
-  rig.Demote();
-  CacheClient other(*rig.cache);
-  const Race race(SyncPoint::kFillRead, [&] {
-    for (int i = 0; i < kItems; ++i) other.Set(Name(i), "v");
-    rig.Demote();
-  });
-  EXPECT_EQ(rig->Get("k"), "value");
-  EXPECT_GT(rig.Stats().flash.index_growths, 255U);
 }
 
 // --- Collisions -----------------------------------------------------------------------------------------------------------
