@@ -81,15 +81,16 @@ bool Crawler::Pause() {
 bool Crawler::WalkStep(Shard& shard, uint64_t* cursor) {
   std::vector<storage::Item*> dead;
   MutexLock lock(shard.mutex);
+  ClassCounters* const classes = shard.classes.data();
   const Moment moment{tiers_.clock.NowS(), tiers_.flush.Current()};
   const bool more =
       shard.ram.Index().Walk(cursor, kBucketsPerHold, [&](storage::Position position) {
         storage::Item* const item = tiers_.arena->ItemAt(position);
-        ++shard.classes[item->slab_class].crawler_items_checked;
+        ++classes[item->slab_class].crawler_items_checked;
         if (!shard.IsLive(*item, moment)) dead.push_back(item);
       });
   for (storage::Item* const item : dead) {
-    ClassCounters& counters = shard.classes[item->slab_class];
+    ClassCounters& counters = classes[item->slab_class];
     ++counters.crawler_reclaimed;
     if (!item->Has(storage::kItemFetched)) ++counters.expired_unfetched;
     shard.Unlink(item, tiers_.HashOf(item->Key()), moment);
