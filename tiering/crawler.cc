@@ -58,7 +58,9 @@ void Crawler::Walk() {
   bool complete = true;
   for (size_t i = 0; i < tiers_.shards.size() && complete; ++i) {
     uint64_t cursor = 0;
-    while (complete && WalkStep(*tiers_.shards[i], &cursor)) complete = Pause();
+    for (bool more = true; more && complete; complete = Pause()) {
+      more = WalkStep(*tiers_.shards[i], &cursor);
+    }
   }
   if (complete) tiers_.flush.Swept(epoch);
   tiers_.counters.crawler_running.store(false, std::memory_order_relaxed);
