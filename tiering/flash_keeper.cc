@@ -257,6 +257,7 @@ void FlashKeeper::VerifyRemovalsOf(const std::vector<BatchNumber>& numbers) {
   TakeRemovals();
   if (removals_.empty()) return;
   std::vector<uint64_t> serials;
+  serials.reserve(numbers.size());
   for (const BatchNumber number : numbers) serials.push_back(tiers_.batches.Info(number).serial);
   std::sort(serials.begin(), serials.end());
   const auto going =
@@ -310,7 +311,7 @@ Status FlashKeeper::RemoveOrphans() {
     serials.push_back(tiers_.batches.Info(number).serial);
   }
   std::sort(serials.begin(), serials.end());
-  const Status status = tiers_.store->Retain(
+  Status status = tiers_.store->Retain(
       [&](uint64_t serial) { return std::binary_search(serials.begin(), serials.end(), serial); });
   if (!status.ok()) {
     orphans_tried_s_ = now_s;

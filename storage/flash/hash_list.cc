@@ -249,6 +249,22 @@ Status VisitHashList(int hashes_fd, uint64_t serial, uint64_t first, uint64_t la
   return Status();
 }
 
+namespace {
+
+// Loads a window for the first of `wanted`, as far ahead as the next ones are worth it.
+Status LoadFor(std::span<const uint64_t> wanted, uint64_t blocks, Reader* reader) {
+  size_t last = 0;
+  while (last + 1 < wanted.size() &&
+         Scale(wanted[last + 1] - wanted[last], blocks) <= kGapBlocksMax &&
+         Scale(wanted[last + 1] - wanted.front(), blocks) < kWindowBlocksMax) {
+    ++last;
+  }
+  TERRACED_ASSIGN_OR_RETURN(const uint64_t block, reader->Find(wanted.front(), wanted[last]));
+  return block < blocks && !reader->Has(block) ? reader->Load(block, 1) : Status();
+}
+
+}  // namespace
+
 Result<uint64_t> CountMissingHashes(int hashes_fd, uint64_t serial,
                                     std::span<const uint64_t> wanted) {
   TERRACED_DCHECK(std::is_sorted(wanted.begin(), wanted.end()));
@@ -257,17 +273,7 @@ Result<uint64_t> CountMissingHashes(int hashes_fd, uint64_t serial,
   uint64_t missing = 0;
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (!reader.Covers(wanted[i])) {
-      // As far ahead as the next ones are worth a window.
-      size_t last = i;
-      while (last + 1 < wanted.size() &&
-             Scale(wanted[last + 1] - wanted[last], list.blocks) <= kGapBlocksMax &&
-             Scale(wanted[last + 1] - wanted[i], list.blocks) < kWindowBlocksMax) {
-        ++last;
-      }
-      TERRACED_ASSIGN_OR_RETURN(const uint64_t block, reader.Find(wanted[i], wanted[last]));
-      if (block < reader.Blocks() && !reader.Has(block)) {
-        TERRACED_RETURN_IF_ERROR(reader.Load(block, 1));
-      }
+      TERRACED_RETURN_IF_ERROR(LoadFor(wanted.subspan(i), list.blocks, &reader));
     }
     if (!reader.WindowHas(wanted[i])) ++missing;
   }

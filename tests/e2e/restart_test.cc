@@ -34,6 +34,17 @@ class RestartTest : public FlashFixture {
         ASSERT_NO_FATAL_FAILURE(DemoteAll());
       }
     }
+    ASSERT_NO_FATAL_FAILURE(ForgetCollided());
+  }
+  // A set takes along the flash record of a key that shares its identity in the index. With thousands of keys in
+  // small tables that happens in one of some fifteen runs; each is counted, and is none of a restart's doing.
+  void ForgetCollided() {
+    const uint64_t collisions =
+        client_->Stat(kStatIndexCollisions) + client_->Stat(kStatRemovalsUnverified);
+    if (collisions == 0) return;
+    const size_t lost = std::erase_if(
+        items_, [this](const auto& one) { return client_->Gets(one.first).key.empty(); });
+    ASSERT_LE(lost, collisions);
   }
   void ExpectItems() {
     for (const auto& [key, item] : items_) {
