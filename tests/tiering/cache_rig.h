@@ -70,6 +70,21 @@ class CacheRig {
     executor.Run();
     EXPECT_TRUE(done.raised);
   }
+  // Numbered items for tests that need many, in batches of about 250; what LZ4 could do to them it does not try.
+  static std::string NameOf(int i) { return "key" + std::to_string(i); }
+  void Fill(int first, int last) {
+    for (int i = first; i < last; ++i) {
+      ASSERT_EQ(client->Set(NameOf(i), std::string(150, static_cast<char>('a' + i % 26))),
+                Outcome::kStored);
+      if (i % 250 == 249) Demote();
+    }
+    Demote();
+  }
+  uint64_t Missing(int first, int last) {
+    uint64_t missing = 0;
+    for (int i = first; i < last; ++i) missing += client->Get(NameOf(i)).Hit() ? 0 : 1;
+    return missing;
+  }
   CacheStats Stats() const { return cache->Stats(); }
   Moment Now() { return {clock.NowS(), InTiers().flush.Current()}; }
 

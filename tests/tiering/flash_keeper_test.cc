@@ -20,20 +20,6 @@ class FlashKeeperTest : public testing::Test {
     options.flash_size_bytes = 1U << 20;
     return options;
   }
-  // Batches of about 250 items each; what LZ4 could do to them it does not try.
-  static void Fill(CacheRig* rig, int first, int last) {
-    for (int i = first; i < last; ++i) {
-      ASSERT_EQ((*rig)->Set(Name(i), std::string(150, static_cast<char>('a' + i % 26))),
-                Outcome::kStored);
-      if (i % 250 == 249) rig->Demote();
-    }
-    rig->Demote();
-  }
-  static uint64_t Missing(CacheRig* rig, int first, int last) {
-    uint64_t missing = 0;
-    for (int i = first; i < last; ++i) missing += (*rig)->Get(Name(i)).Hit() ? 0 : 1;
-    return missing;
-  }
   static uint64_t Accounted(const CacheStats& stats) {
     return stats.evictions + stats.commands.flash_index_collisions;
   }
@@ -47,17 +33,17 @@ TEST_F(FlashKeeperTest, TheOldestBatchesGoBeforeTheQuotaIsPassed) {
   CacheRig rig(options);
   uint64_t peak = 0;
   for (int i = 0; i < 20'000; i += 250) {
-    Fill(&rig, i, i + 250);
+    rig.Fill(i, i + 250);
     peak = std::max(peak, rig.Stats().flash.bytes_used);
   }
   EXPECT_LE(peak, options.flash_size_bytes);
   const CacheStats stats = rig.Stats();
   EXPECT_GT(stats.flash.batches_dropped, 30U);
   EXPECT_GT(stats.flash.records_evicted, 10'000U);
-  EXPECT_LE(Missing(&rig, 20'000 - 3'500, 20'000),
+  EXPECT_LE(rig.Missing(20'000 - 3'500, 20'000),
             stats.commands.flash_index_collisions);  // 0.7 of the quota
-  EXPECT_EQ(Missing(&rig, 0, 10'000), 10'000U);
-  EXPECT_EQ(Missing(&rig, 0, 20'000), Accounted(stats));  // exactly
+  EXPECT_EQ(rig.Missing(0, 10'000), 10'000U);
+  EXPECT_EQ(rig.Missing(0, 20'000), Accounted(stats));  // exactly
   EXPECT_EQ(rig.Stats().curr_items, 20'000U - Accounted(stats));
 }
 
@@ -81,15 +67,15 @@ TEST_F(FlashKeeperTest, ABatchThatIsMostlyDeadGoesBeforeTheOldest) {
   CacheOptions options = SmallQuota();
   options.second_chance_pct = 0;
   CacheRig rig(options);
-  Fill(&rig, 0, 500);
+  rig.Fill(0, 500);
   for (int i = 250; i < 490; ++i) ASSERT_EQ(rig->Delete(Name(i)), Outcome::kDeleted);
   int i = 1'000;
   while (rig.Stats().flash.batches_dropped == 0) {
-    Fill(&rig, i, i + 250);
+    rig.Fill(i, i + 250);
     i += 250;
   }
-  EXPECT_EQ(Missing(&rig, 0, 250), 0U);
-  EXPECT_EQ(Missing(&rig, 490, 500), 10U);
+  EXPECT_EQ(rig.Missing(0, 250), 0U);
+  EXPECT_EQ(rig.Missing(490, 500), 10U);
   EXPECT_EQ(rig.Stats().evictions, 10U);
 }
 
@@ -97,7 +83,7 @@ TEST_F(FlashKeeperTest, WhatIsInRamTooIsNotLostWithItsBatch) {
   CacheOptions options = SmallQuota();
   options.second_chance_pct = 0;
   CacheRig rig(options);
-  Fill(&rig, 0, 250);
+  rig.Fill(0, 250);
   for (int i = 0; i < 10; ++i) {
     rig->Get(Name(i));
     rig->Get(Name(i));
@@ -117,7 +103,7 @@ TEST_F(FlashKeeperTest, WhatIsInRamTooIsNotLostWithItsBatch) {
 
 TEST_F(FlashKeeperTest, FlushedBatchesGoWithTheNextStepAndAreNoEvictions) {
   CacheRig rig;
-  Fill(&rig, 0, 500);
+  rig.Fill(0, 500);
   ASSERT_GT(rig.memory->Serials().size(), 0U);
   rig.cache->FlushAll(0);
   rig.InDemoter().Step();
@@ -210,7 +196,7 @@ TEST_F(FlashKeeperTest, SmallBatchesAreMergedWhenTheirNumbersRunOut) {
   EXPECT_LT(rig.InTiers().batches.UsedNumbers(), storage::kBatchesMax);
   EXPECT_GT(rig.Stats().flash.second_chances, 200U);
   EXPECT_EQ(rig.Stats().evictions, 0U);
-  EXPECT_EQ(Missing(&rig, 0, kItems), rig.Stats().commands.flash_index_collisions);
+  EXPECT_EQ(rig.Missing(0, kItems), rig.Stats().commands.flash_index_collisions);
 }
 
 // --- Drops and their races ------------------------------------------------------------------------------------------
@@ -288,37 +274,37 @@ class SecondChanceTest : public FlashKeeperTest {
     const storage::BatchNumber first = rig_.InTiers().batches.Living().front();
     const uint64_t serial = rig_.InTiers().batches.SerialOf(first);
     for (int i = 10'000; rig_.InTiers().batches.SerialOf(first) == serial; i += 250)
-      Fill(&rig_, i, i + 250);
+      rig_.Fill(i, i + 250);
   }
   CacheRig rig_;
 };
 
 TEST_F(SecondChanceTest, RecordsThatWereHitOutliveTheirBatch) {
-  Fill(&rig_, 0, 250);
+  rig_.Fill(0, 250);
   for (int i = 0; i < 20; ++i) rig_->Get(Name(i));
   const uint64_t serial = rig_.SlotsOf(Name(0)).slots[0].serial;
   DropTheFirst();
-  EXPECT_EQ(Missing(&rig_, 0, 20), 0U);
-  EXPECT_EQ(Missing(&rig_, 20, 250), 230U);
+  EXPECT_EQ(rig_.Missing(0, 20), 0U);
+  EXPECT_EQ(rig_.Missing(20, 250), 230U);
   EXPECT_GT(rig_.SlotsOf(Name(0)).slots[0].serial, serial);
   EXPECT_EQ(rig_.Stats().flash.second_chances, 20U);
   EXPECT_EQ(rig_.Stats().evictions, 230U);
 }
 
 TEST_F(SecondChanceTest, OnlyUpToItsShareOfTheBatch) {
-  Fill(&rig_, 0, 250);
+  rig_.Fill(0, 250);
   for (int i = 0; i < 250; ++i) rig_->Get(Name(i));
   DropTheFirst();
   const uint64_t kept = rig_.Stats().flash.second_chances;
   EXPECT_GT(kept, 50U);
   EXPECT_LT(kept, 70U);
-  EXPECT_EQ(Missing(&rig_, 0, 250), 250U - kept);
+  EXPECT_EQ(rig_.Missing(0, 250), 250U - kept);
   EXPECT_EQ(rig_.Stats().evictions, 250U - kept);
 }
 
 TEST_F(SecondChanceTest, ExpiredRecordsGetNone) {
   rig_->Set("k", std::string(150, 'k'), 0, kStartS + 10);
-  Fill(&rig_, 0, 200);
+  rig_.Fill(0, 200);
   rig_->Get("k");
   rig_.clock.Set(kStartS + 10);
   DropTheFirst();
@@ -328,7 +314,7 @@ TEST_F(SecondChanceTest, ExpiredRecordsGetNone) {
 TEST_F(SecondChanceTest, I4ARewrittenRecordKeepsItsMeta) {
   rig_->Set("k", std::string(150, 'k'), 77, kStartS + 10'000);
   const uint64_t cas_unique = rig_->cas_unique;
-  Fill(&rig_, 0, 200);
+  rig_.Fill(0, 200);
   rig_->Get("k");
   DropTheFirst();
   const Got got = rig_->Get("k");
@@ -340,7 +326,7 @@ TEST_F(SecondChanceTest, I4ARewrittenRecordKeepsItsMeta) {
 }
 
 TEST_F(SecondChanceTest, Rule6ASetBetweenReadAndSlotWins) {
-  Fill(&rig_, 0, 250);
+  rig_.Fill(0, 250);
   rig_->Get(Name(3));
   const Race race(SyncPoint::kSecondChanceRead, [&] { rig_->Set(Name(3), "new"); });
   DropTheFirst();
@@ -350,7 +336,7 @@ TEST_F(SecondChanceTest, Rule6ASetBetweenReadAndSlotWins) {
 }
 
 TEST_F(SecondChanceTest, Rule6ADeleteBetweenReadAndSlotStays) {
-  Fill(&rig_, 0, 250);
+  rig_.Fill(0, 250);
   rig_->Get(Name(3));
   const Race race(SyncPoint::kSecondChanceRead,
                   [&] { EXPECT_EQ(rig_->Delete(Name(3)), Outcome::kDeleted); });
@@ -359,7 +345,7 @@ TEST_F(SecondChanceTest, Rule6ADeleteBetweenReadAndSlotStays) {
 }
 
 TEST_F(SecondChanceTest, Rule6AFlushBetweenReadAndSlotStays) {
-  Fill(&rig_, 0, 250);
+  rig_.Fill(0, 250);
   rig_->Get(Name(3));
   const Race race(SyncPoint::kSecondChanceRead, [&] { rig_.cache->FlushAll(0); });
   DropTheFirst();
@@ -367,7 +353,7 @@ TEST_F(SecondChanceTest, Rule6AFlushBetweenReadAndSlotStays) {
 }
 
 TEST_F(SecondChanceTest, Rule6AMutationWhileTheNewBatchIsIngestedStays) {
-  Fill(&rig_, 0, 250);
+  rig_.Fill(0, 250);
   rig_->Get(Name(3));
   rig_->Get(Name(4));
   SyncPoints::Attach(SyncPoint::kSecondChanceRead, [&] {
@@ -384,13 +370,13 @@ TEST_F(SecondChanceTest, Rule6AMutationWhileTheNewBatchIsIngestedStays) {
 }
 
 TEST_F(SecondChanceTest, Rule6ASourceOutlivesAFailedRewrite) {
-  Fill(&rig_, 0, 250);
+  rig_.Fill(0, 250);
   rig_->Get(Name(3));
   {
     const Race race(SyncPoint::kSecondChanceRead, [&] {
       rig_.store->FailNth(BatchCall::kWrite, 1, Status(StatusCode::kNoSpace, "full"));
     });
-    for (int i = 20'000; !race.Ran(); i += 250) Fill(&rig_, i, i + 250);
+    for (int i = 20'000; !race.Ran(); i += 250) rig_.Fill(i, i + 250);
   }
   EXPECT_EQ(rig_->Get(Name(3)), std::string(150, 'd'));
   EXPECT_GE(rig_.Stats().flash.batches_failed, 1U);
@@ -404,11 +390,11 @@ class NoSecondChanceTest : public SecondChanceTest {
   NoSecondChanceTest() : SecondChanceTest(0) {}
 };
 TEST_F(NoSecondChanceTest, NoneIsGiven) {
-  Fill(&rig_, 0, 250);
+  rig_.Fill(0, 250);
   for (int i = 0; i < 20; ++i) rig_->Get(Name(i));
   DropTheFirst();
   EXPECT_EQ(rig_.Stats().flash.second_chances, 0U);
-  EXPECT_EQ(Missing(&rig_, 0, 250), 250U);
+  EXPECT_EQ(rig_.Missing(0, 250), 250U);
 }
 
 // --- Collisions -----------------------------------------------------------------------------------------------------------

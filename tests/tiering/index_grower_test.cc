@@ -111,29 +111,15 @@ TEST_F(IndexGrowerTest, ABatchWhoseOwnListIsDamagedIsGivenUpAndItsItemsStay) {
 class GrowthTest : public testing::TestWithParam<SyncPoint> {
  protected:
   static constexpr int kItems = 30'000;
-  // Batches of about 250 items each; what LZ4 could do to them it does not try.
-  static void Fill(CacheRig* rig, int first, int last) {
-    for (int i = first; i < last; ++i) {
-      ASSERT_EQ((*rig)->Set(Name(i), std::string(150, static_cast<char>('a' + i % 26))),
-                Outcome::kStored);
-      if (i % 250 == 249) rig->Demote();
-    }
-    rig->Demote();
-  }
-  static uint64_t Missing(CacheRig* rig, int first, int last) {
-    uint64_t missing = 0;
-    for (int i = first; i < last; ++i) missing += (*rig)->Get(Name(i)).Hit() ? 0 : 1;
-    return missing;
-  }
 };
 
 TEST_F(GrowthTest, TheIndexGrowsByItselfAndLosesNothing) {
   CacheRig rig;
-  Fill(&rig, 0, kItems);
+  rig.Fill(0, kItems);
   const CacheStats stats = rig.Stats();
   EXPECT_GT(stats.flash.index_growths, 255U);
   EXPECT_EQ(stats.evictions, 0U);
-  EXPECT_EQ(Missing(&rig, 0, kItems), stats.commands.flash_index_collisions);
+  EXPECT_EQ(rig.Missing(0, kItems), stats.commands.flash_index_collisions);
   EXPECT_LT(stats.commands.flash_index_collisions, 30U);
   EXPECT_EQ(stats.curr_items, kItems - stats.commands.flash_index_collisions);
   EXPECT_GT(stats.flash.index_slots, stats.flash.items);
@@ -142,7 +128,7 @@ TEST_F(GrowthTest, TheIndexGrowsByItselfAndLosesNothing) {
 TEST_P(GrowthTest, Rule7MutationsWhileAPartitionGrowsAreKept) {
   CacheRig rig;
   CacheClient other(*rig.cache);
-  Fill(&rig, 0, 8'000);
+  rig.Fill(0, 8'000);
   int next = 0;
   std::set<int> deleted;
   std::set<int> changed;
@@ -152,11 +138,11 @@ TEST_P(GrowthTest, Rule7MutationsWhileAPartitionGrowsAreKept) {
       if (other.Set(Name(next + 1), "new") == Outcome::kStored) changed.insert(next + 1);
     }
   });
-  Fill(&rig, 10'000, 10'000 + kItems);
+  rig.Fill(10'000, 10'000 + kItems);
   SyncPoints::Attach(GetParam(), nullptr);
   rig.InDemoter().Step();
   ASSERT_GT(deleted.size(), 1'000U);
-  uint64_t missing = Missing(&rig, 10'000, 10'000 + kItems);
+  uint64_t missing = rig.Missing(10'000, 10'000 + kItems);
   for (int i = 0; i < 8'000; ++i) {
     const Got got = rig->Get(Name(i));
     if (deleted.contains(i)) {
@@ -182,20 +168,20 @@ INSTANTIATE_TEST_SUITE_P(Points, GrowthTest,
 TEST_F(GrowthTest, AGrowthWhoseListsCannotBeReadIsGivenUpAndCostsNothing) {
   constexpr int kFewer = 20'000;
   CacheRig rig;
-  Fill(&rig, 0, 8'000);
+  rig.Fill(0, 8'000);
   rig.store->FailNth(BatchCall::kHashes, 1, Status(StatusCode::kIoError, "EIO"),
                      FaultyBatchStore::When::kBefore, UINT32_MAX);
   for (int i = 8'000; i < kFewer; ++i) rig->Set(Name(i), "v");
   rig.Demote();
   EXPECT_GT(rig.Stats().flash.index_full, 0U);
-  const uint64_t missing = Missing(&rig, 0, kFewer);
+  const uint64_t missing = rig.Missing(0, kFewer);
   EXPECT_LE(missing,
             rig.Stats().flash.removals_not_verified);  // nor could collisions be told apart
   EXPECT_LT(missing, 10U);
   rig.store->Heal();
   rig.Demote();
   EXPECT_EQ(rig.Stats().ram_items, 0U);
-  EXPECT_EQ(Missing(&rig, 0, kFewer), missing + rig.Stats().commands.flash_index_collisions);
+  EXPECT_EQ(rig.Missing(0, kFewer), missing + rig.Stats().commands.flash_index_collisions);
 }
 
 TEST_F(GrowthTest, Rule3AFillSurvivesAGrowthDuringItsRead) {
