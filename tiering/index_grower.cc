@@ -94,10 +94,8 @@ bool IndexGrower::Grow(Partition partition, const PartitionCounts& additions) {
   const bool all_read = CarryOverAll(&group, &lost);
   SyncPoints::Pass(SyncPoint::kGrowSwitch);
   for (Partition member = group.first; member <= group.last; ++member) {
-    if (!group.members[member]) continue;
     // A list that cannot be read would lose its batch's slots.
-    if (!all_read) Abandon(member);
-    if (!all_read || !Finish(member)) group.members[member] = false;
+    if (group.members[member]) group.members[member] = Finish(member, all_read);
   }
   DropLost(lost);
   return group.members[partition] || !lost.empty();
@@ -170,21 +168,15 @@ Status IndexGrower::CarryOverBatch(Group* group, uint64_t serial) {
   return tiers_.store->Hashes(serial, first, last, visit);
 }
 
-bool IndexGrower::Finish(Partition partition) {
+bool IndexGrower::Finish(Partition partition, bool complete) {
   Shard& shard = *tiers_.shards[partition];
   MutexLock lock(shard.mutex);
-  if (!tiers_.index.FinishGrowth(partition)) {
+  if (!complete || !tiers_.index.FinishGrowth(partition)) {
     tiers_.index.AbandonGrowth(partition);
     return false;
   }
   tiers_.counters.index_growths.fetch_add(1, std::memory_order_relaxed);
   return true;
-}
-
-void IndexGrower::Abandon(Partition partition) {
-  Shard& shard = *tiers_.shards[partition];
-  MutexLock lock(shard.mutex);
-  tiers_.index.AbandonGrowth(partition);
 }
 
 }  // namespace terraced::tiering

@@ -44,8 +44,8 @@ class IndexGrower {
   bool CarryOverAll(Group* group, std::vector<storage::BatchNumber>* lost);
   Status CarryOverBatch(Group* group, uint64_t serial);
   void DropLost(const std::vector<storage::BatchNumber>& lost);
-  bool Finish(storage::Partition partition);
-  void Abandon(storage::Partition partition);
+  // The larger table takes over, or is given up: not every batch was carried over to it (`complete`).
+  bool Finish(storage::Partition partition, bool complete);
 
   Tiers& tiers_;
   FlashKeeper& keeper_;

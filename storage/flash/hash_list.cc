@@ -155,6 +155,18 @@ Result<OpenList> OpenHashList(int hashes_fd, uint64_t serial) {
   return list;
 }
 
+// Loads a window for the first of `wanted`, as far ahead as the next ones are worth it.
+Status LoadFor(std::span<const uint64_t> wanted, uint64_t blocks, Reader* reader) {
+  size_t last = 0;
+  while (last + 1 < wanted.size() &&
+         Scale(wanted[last + 1] - wanted[last], blocks) <= kGapBlocksMax &&
+         Scale(wanted[last + 1] - wanted.front(), blocks) < kWindowBlocksMax) {
+    ++last;
+  }
+  TERRACED_ASSIGN_OR_RETURN(const uint64_t block, reader->Find(wanted.front(), wanted[last]));
+  return block < blocks && !reader->Has(block) ? reader->Load(block, 1) : Status();
+}
+
 }  // namespace
 
 std::string HashListName(uint64_t serial) {
@@ -248,22 +260,6 @@ Status VisitHashList(int hashes_fd, uint64_t serial, uint64_t first, uint64_t la
   }
   return Status();
 }
-
-namespace {
-
-// Loads a window for the first of `wanted`, as far ahead as the next ones are worth it.
-Status LoadFor(std::span<const uint64_t> wanted, uint64_t blocks, Reader* reader) {
-  size_t last = 0;
-  while (last + 1 < wanted.size() &&
-         Scale(wanted[last + 1] - wanted[last], blocks) <= kGapBlocksMax &&
-         Scale(wanted[last + 1] - wanted.front(), blocks) < kWindowBlocksMax) {
-    ++last;
-  }
-  TERRACED_ASSIGN_OR_RETURN(const uint64_t block, reader->Find(wanted.front(), wanted[last]));
-  return block < blocks && !reader->Has(block) ? reader->Load(block, 1) : Status();
-}
-
-}  // namespace
 
 Result<uint64_t> CountMissingHashes(int hashes_fd, uint64_t serial,
                                     std::span<const uint64_t> wanted) {
