@@ -17,6 +17,8 @@ constexpr uint32_t kUnitShiftMax = 8;  // positions of 256 bytes: 1 TB
 // Looking for the emptiest page of a class costs a memory access a page; a mover call looks at no
 // more.
 constexpr uint32_t kPagesLookedAt = 1024;
+// More than a core stores between two rounds of the LRU maintainer.
+constexpr uint32_t kPagesAhead = 4;
 
 uint64_t RoundUp(uint64_t value, uint64_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -135,8 +137,9 @@ Status SlabArena::Map(const SlabOptions& options) {
         "mapping " + std::to_string(mapped_bytes_ >> 20) + " MiB of item memory", errno);
   }
   base_ = static_cast<char*>(at);
-  // Neither is worth refusing to start for: without them the cache is only slower.
-  if (options.preallocate && madvise(base_, mapped_bytes_, MADV_HUGEPAGE) != 0) {
+  // Neither is worth refusing to start for: without them the cache is only slower. Items are reached in random order,
+  // so each would cost a walk of the page tables too: large pages are asked for in any case, -L wants to know.
+  if (madvise(base_, mapped_bytes_, MADV_HUGEPAGE) != 0 && options.preallocate) {
     Log::Write(LogLevel::kNotice, "huge pages for item memory: %s", std::strerror(errno));
   }
   if (options.lock_memory && mlock2(base_, mapped_bytes_, MLOCK_ONFAULT) != 0) {
@@ -240,6 +243,22 @@ uint32_t SlabArena::TakePage(bool first_of_class) {
   }
   taken_pages_.store(taken + 1, std::memory_order_relaxed);
   return page;
+}
+
+// Content is left alone (MADV_POPULATE_WRITE), so a page that somebody takes meanwhile is none the worse.
+void SlabArena::PopulateAhead() {
+  uint32_t end = 0;
+  {
+    MutexLock lock(mutex_);
+    const uint64_t limit_pages = limit_bytes_.load(std::memory_order_relaxed) / kSlabPageBytes;
+    end =
+        static_cast<uint32_t>(std::min<uint64_t>(next_fresh_page_ + kPagesAhead, limit_pages + 1));
+  }
+  const uint32_t begin = populated_end_.load(std::memory_order_relaxed);
+  if (begin >= end) return;
+  // Where the kernel cannot or will not, pages are had when they are touched, as ever.
+  (void)madvise(PageStart(begin), uint64_t{end - begin} * kSlabPageBytes, MADV_POPULATE_WRITE);
+  populated_end_.store(end, std::memory_order_relaxed);
 }
 
 Position SlabArena::Allocate(SlabClass slab_class) {

@@ -36,7 +36,7 @@ struct SlabOptions {
   uint32_t slab_chunk_bytes_max = 512U << 10;  // -o slab_chunk_max
   std::vector<uint32_t> slab_sizes;  // -o slab_sizes: explicit chunk sizes; empty = by factor
   bool lock_memory = false;          // -k: mlock what is touched; a refusal is a warning
-  bool preallocate = false;          // -L: huge pages where the kernel gives them
+  bool preallocate = false;          // -L: say so where the kernel has no huge pages
 };
 
 struct SlabClassStats {
@@ -63,6 +63,9 @@ class SlabArena {
   // Each class may take its first page even where -m is used up (memcached does), so that a small
   // -m cannot lock a size out for ever.
   Position Allocate(SlabClass slab_class);
+  // Has the kernel give the memory of the pages that will be taken next, so that no command waits for it to be cleared
+  // (2 MiB at a time where it uses huge pages). One thread at a time, called every few milliseconds.
+  void PopulateAhead();
   void Free(Position position);  // back to its class's free list (or to a page that is leaving)
 
   // The class that the chunk was cut for (an Item's own slab_class names its LRU lists instead).
@@ -170,8 +173,9 @@ class SlabArena {
 
   // Self-synchronised.
   std::atomic<uint64_t> limit_bytes_{0};
-  std::atomic<uint32_t> taken_pages_{0};   // written under mutex_
-  std::atomic<uint32_t> leaving_page_{0};  // 0: none; written under the mutex of the page's class
+  std::atomic<uint32_t> taken_pages_{0};    // written under mutex_
+  std::atomic<uint32_t> populated_end_{1};  // pages before it were asked for by PopulateAhead
+  std::atomic<uint32_t> leaving_page_{0};   // 0: none; written under the mutex of the page's class
 
   // Guarded. After a class's mutex in the lock order.
   mutable Mutex mutex_;
