@@ -17,16 +17,26 @@ bool IsBlank(char byte) {
 }
 
 std::string_view SkipSpaces(std::string_view text) {
-  const size_t at = text.find_first_not_of(' ');
-  return at == std::string_view::npos ? std::string_view() : text.substr(at);
+  size_t at = 0;
+  while (at < text.size() && text[at] == ' ') ++at;
+  return text.substr(at);
+}
+
+// Most words are short: looking at each byte costs less than calling memchr. Keys may be long.
+size_t TokenLength(std::string_view text) {
+  constexpr size_t kShort = 8;
+  size_t length = 0;
+  for (; length < std::min(text.size(), kShort); ++length) {
+    if (text[length] == ' ') return length;
+  }
+  return std::min(text.find(' ', length), text.size());
 }
 
 // The next token, removed from *text; empty at the end.
 std::string_view TakeToken(std::string_view* text) {
   *text = SkipSpaces(*text);
-  const size_t length = std::min(text->find(' '), text->size());
-  const std::string_view token = text->substr(0, length);
-  text->remove_prefix(length);
+  const std::string_view token = text->substr(0, TokenLength(*text));
+  text->remove_prefix(token.size());
   return token;
 }
 
