@@ -230,7 +230,7 @@ Item* BatchBuilder::ValidItem(Shard& shard, const Entry& entry) const {
 void BatchBuilder::PrefetchEntry(Shard& shard, const Entry& entry) const {
   tiers_.index.Prefetch(shard.Number(), entry.hash);
   if (entry.source != storage::kNoSerial) return;
-  shard.ram.Prefetch(entry.hash);
+  shard.ram.PrefetchBucket(entry.hash);
   __builtin_prefetch(tiers_.arena->ItemAt(entry.position));
 }
 

@@ -109,8 +109,11 @@ class Cache {
   virtual ~Cache() = default;
 
   virtual uint64_t HashOf(std::string_view key) const = 0;
-  // Before a run of gets whose keys are known: hides the cache misses of their shards' mutexes.
-  virtual void Prefetch(const Key& key) const = 0;
+  // Before a run of commands whose keys are known (and hashed): brings mutexes, buckets and items on their way, so
+  // that the misses of all keys pass at once instead of one after the other.
+  virtual void Prefetch(std::span<const Key> keys) const = 0;
+  // After that, for a key that will be stored or deleted: what changes along with its item.
+  virtual void PrefetchChange(const Key& key) const = 0;
 
   // get, gets.
   virtual Outcome Get(const Key& key, Evidence* evidence, ValueSink& sink) = 0;

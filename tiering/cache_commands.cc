@@ -11,9 +11,17 @@ using storage::Item;
 using storage::LruSegment;
 using Kind = Shard::FlashAnswer::Kind;
 
-void TwoTierCache::Prefetch(const Key& key) const {
-  // Only what never moves: buckets may be replaced by growth while nobody here holds the mutex.
-  __builtin_prefetch(&tiers_->ShardOf(key.hash));
+void TwoTierCache::Prefetch(std::span<const Key> keys) const {
+  for (const Key& key : keys) {
+    const Shard& shard = tiers_->ShardOf(key.hash);
+    shard.PrefetchBucket(key.hash);
+    if (tiers_->HasFlash()) tiers_->index.Prefetch(shard.Number(), key.hash);
+  }
+  for (const Key& key : keys) tiers_->ShardOf(key.hash).PrefetchItem(key.hash);
+}
+
+void TwoTierCache::PrefetchChange(const Key& key) const {
+  tiers_->ShardOf(key.hash).PrefetchNeighbours(key.hash);
 }
 
 LruSegment TwoTierCache::SegmentFor(uint32_t exptime_s) const {
@@ -110,7 +118,7 @@ void TwoTierCache::Promote(Shard& shard, const Key& key, const Moment& moment,
   item->Set(storage::kItemClean | storage::kItemFetched);
   item->last_access_s = moment.now_s;
   const Moment stored{moment.now_s, answer.found->record.meta.epoch};
-  shard.Link(draft->Release(), key, stored, LruSegment::kWarm);
+  shard.Link(draft->Release(), nullptr, key, stored, LruSegment::kWarm);
   --shard.commands.total_items;  // moved, not stored
   tiers_->batches.AddClean(answer.slot.number, 1);
   ++shard.commands.flash_promotions;
@@ -203,7 +211,7 @@ Outcome TwoTierCache::TouchOnce(const Key& key, uint32_t exptime_s, Evidence* ev
     item->last_access_s = moment.now_s;
     // Read just now, or since its record was written (I4).
     if (sink != nullptr || answer.slot.hit) item->Set(storage::kItemFetched);
-    shard.Link(draft.Release(), key, moment, SegmentFor(exptime_s));
+    shard.Link(draft.Release(), nullptr, key, moment, SegmentFor(exptime_s));
     --counters.total_items;
   }
   if (sink != nullptr) DeliverRecord(answer.found->record, answer.slot.hit, *sink);

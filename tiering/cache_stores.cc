@@ -192,7 +192,7 @@ Outcome TwoTierCache::StoreOnce(const StoreJob& job, DerivedRoom* room) {
   fresh->cas_unique = tiers_->NextCas();
   fresh->last_access_s = moment.now_s;
   *job.cas_unique = fresh->cas_unique;
-  shard.Link(stored->Release(), job.key, moment, SegmentFor(fresh->exptime_s));
+  shard.Link(stored->Release(), item, job.key, moment, SegmentFor(fresh->exptime_s));
   return Outcome::kStored;
 }
 
@@ -248,7 +248,7 @@ Outcome TwoTierCache::CountOnce(const CountJob& job, DerivedRoom* room) {
   ++(up ? of_class.incr_hits : of_class.decr_hits);
   shard.RemoveSlots(job.key, moment, item,
                     item == nullptr ? answer.found->serial : storage::kNoSerial);
-  shard.Link(draft.Release(), job.key, moment, SegmentFor(fresh->exptime_s));
+  shard.Link(draft.Release(), item, job.key, moment, SegmentFor(fresh->exptime_s));
   --counters.total_items;
   *job.value = number;
   return Outcome::kStored;

@@ -5,6 +5,8 @@
 
 namespace terraced::tiering {
 
+using storage::Item;
+
 Draft::Draft(Draft&& other) noexcept
     : allocator_(std::exchange(other.allocator_, nullptr)),
       position_(std::exchange(other.position_, storage::kNoPosition)) {}
@@ -32,6 +34,16 @@ void Draft::ValuePieces(std::vector<std::span<char>>* pieces) const {
 }
 
 void Draft::FillValue(std::initializer_list<std::string_view> parts) {
+  Item* const item = allocator_->Arena().ItemAt(position_);
+  if (!item->Has(storage::kItemChunked)) {
+    char* to = item->AfterKey();
+    for (const std::string_view part : parts) {
+      std::memcpy(to, part.data(), part.size());
+      to += part.size();
+    }
+    TERRACED_CHECK(to == item->AfterKey() + item->value_bytes);
+    return;
+  }
   std::vector<std::span<char>> pieces;
   ValuePieces(&pieces);
   size_t piece = 0;

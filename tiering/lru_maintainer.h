@@ -16,6 +16,9 @@ class LruMaintainer {
   uint64_t Pass();
 
  private:
+  // A few moves of that class in every shard; how many there were.
+  uint64_t Round(storage::SlabClass slab_class);
+
   Tiers& tiers_;
   BackgroundThread thread_;
 };

@@ -109,9 +109,10 @@ void Shard::MakeDirty(Item* item) {
   item->Clear(storage::kItemClean | storage::kItemInBatch);
 }
 
-void Shard::Link(Position draft, const Key& key, const Moment& moment, LruSegment segment) {
+void Shard::Link(Position draft, Item* old, const Key& key, const Moment& moment,
+                 LruSegment segment) {
   const uint8_t epoch = FlushEpoch::Short(moment.epoch);
-  Item* const old = ram.Find(key.hash, key.bytes);
+  TERRACED_DCHECK(ram.Find(key.hash, key.bytes) == old);
   if (old != nullptr) {
     if (old->Epoch() == FlushEpoch::Short(counted_epoch_)) --live_items_;
     ram.ReplaceItem(old, draft, key.hash, segment, epoch);
@@ -176,9 +177,10 @@ bool Shard::MoveOverflow(SlabClass slab_class, const Share& share, const Moment&
   const uint64_t total = ram.List(slab_class, LruSegment::kHot).bytes +
                          ram.List(slab_class, LruSegment::kWarm).bytes + cold.bytes;
   const bool too_large = from.bytes > total * share.pct / 100;
-  const bool too_old =
-      cold.count > 0 && TailAge(from, moment) > TailAge(cold, moment) * share.age_factor + 1;
-  if (!too_large && !too_old) return false;
+  const auto too_old = [&] {
+    return cold.count > 0 && TailAge(from, moment) > TailAge(cold, moment) * share.age_factor + 1;
+  };
+  if (!too_large && !too_old()) return false;
   Item* const item = tiers_.arena->ItemAt(from.tail);
   ClassCounters& counters = classes[slab_class];
   if (!item->Has(storage::kItemActive)) {

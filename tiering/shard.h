@@ -44,6 +44,19 @@ class alignas(64) Shard {
 
   Mutex mutex;
 
+  // --- Hints, made without the mutex ---
+
+  void PrefetchBucket(uint64_t hash) const TERRACED_NO_THREAD_SAFETY_ANALYSIS {
+    __builtin_prefetch(this, 1);
+    ram.PrefetchBucket(hash);
+  }
+  void PrefetchItem(uint64_t hash) const TERRACED_NO_THREAD_SAFETY_ANALYSIS {
+    ram.PrefetchItem(hash);
+  }
+  void PrefetchNeighbours(uint64_t hash) const TERRACED_NO_THREAD_SAFETY_ANALYSIS {
+    ram.PrefetchNeighbours(hash);
+  }
+
   // --- Finding ---
 
   // The key's live RAM item. One that expired or was flushed is unlinked on the way.
@@ -74,8 +87,8 @@ class alignas(64) Shard {
       TERRACED_REQUIRES(mutex);
   // Cancels demotion and clean hint of an item that is about to be changed in place.
   static void MakeDirty(storage::Item* item);
-  // Links a draft as the newest value of its key, in place of its linked item if it has one.
-  void Link(storage::Position draft, const Key& key, const Moment& moment,
+  // Links a draft as the newest value of its key, in place of `old`, its linked item (nullptr if it has none).
+  void Link(storage::Position draft, storage::Item* old, const Key& key, const Moment& moment,
             storage::LruSegment segment) TERRACED_REQUIRES(mutex);
   void Unlink(storage::Item* item, uint64_t hash, const Moment& moment) TERRACED_REQUIRES(mutex);
   // The standing slot that a clean item hints at; nullopt: the hint is void and the item dirty.

@@ -38,7 +38,8 @@ class TwoTierCache final : public Cache {
   ~TwoTierCache() override;
 
   uint64_t HashOf(std::string_view key) const override { return tiers_->HashOf(key); }
-  void Prefetch(const Key& key) const override;
+  void Prefetch(std::span<const Key> keys) const override;
+  void PrefetchChange(const Key& key) const override;
   Outcome Get(const Key& key, Evidence* evidence, ValueSink& sink) override;
   Outcome GetAndTouch(const Key& key, uint32_t exptime_s, Evidence* evidence,
                       ValueSink& sink) override;

@@ -43,11 +43,22 @@ struct Suspended final : tiering::FillWaiter {
   std::shared_ptr<const tiering::Fill> fill;  // what FillDone brought
 };
 
+// A request of a batch, and what it takes to put it and those behind it back: where in the read buffer it begins,
+// and the codec as it was in front of it.
+struct Gathered {
+  Request request;
+  size_t begin = 0;
+  TextCodec codec{false};
+  std::string_view
+      block;  // of a store command: its data block and line end, where they are all there
+};
+
 // Scratch of a worker: what its connections need only while they run.
 struct WorkerScratch {
-  std::vector<Request> requests;
-  std::vector<tiering::Key> keys;
-  tiering::Evidence evidence;  // of first attempts: always empty
+  std::vector<Gathered> batch;  // kept for the next batch: the first batch_size are in use
+  size_t batch_size = 0;
+  std::vector<tiering::Key> keys;  // of the batch
+  tiering::Evidence evidence;      // of first attempts: always empty
   std::vector<std::span<char>> pieces;
   std::array<char, 64U << 10> swallowed;
 };
@@ -134,13 +145,22 @@ class Connection {
   bool RepliesFull();
   size_t ReadsAllowed();
   size_t BatchKeys();
-  bool GatherReads(uint32_t* left, Request* other, size_t* other_bytes, TextCodec* before);
-  void RunReads();
+  enum class Gathering : uint8_t {
+    kGoesOn,    // the batch is full, or ends in a data block that is still to be read
+    kNeedMore,  // nothing complete is left in the buffer
+    kClose,     // what is left is no client's
+  };
+  Gathering Gather(uint32_t* left);
+  bool TakeBlock(Gathered* gathered);
+  bool RunBatch(uint32_t* left);
+  void RunGathered(Gathered* gathered);
   void RunKeys(const Request& request);
-  void RunOther(const Request& request, size_t consumed);
-  void RunStore(const Request& request, size_t consumed);
+  void RunStore(Gathered* gathered);
+  bool RequestRoom(const Gathered& gathered, tiering::Draft* draft);
   void BeginValue(const Request& request, tiering::Draft draft);
   void FinishValue();
+  void StoreValue(Request* request, tiering::Draft* draft, std::string_view line_end);
+  void DropBuffered() { begin_ = end_; }
   Step Execute(const Request& request);
   void Suspend(const Request& request);
   uint64_t FlashDeadlineUs(const Request& request) const;

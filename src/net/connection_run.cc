@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "storage/base/log.h"
@@ -11,6 +12,7 @@ namespace terraced::server {
 namespace {
 
 constexpr size_t kBatchRequestsMax = 64;  // gathered before the first is run
+constexpr std::string_view kLineEnd = "\r\n";
 
 }  // namespace
 
@@ -33,73 +35,126 @@ bool Connection::RunCommands(uint32_t* left) {
       host_.RunSoon(*this);
       return false;
     }
-    Request other;
-    size_t other_bytes = 0;
-    TextCodec before = codec_;
-    const bool more = GatherReads(left, &other, &other_bytes, &before);
-    RunReads();
-    if (other.command != nullptr) {
-      if (other.command->Has(kWrites) && !suspended_.empty()) {
-        // It is decoded again when the reads before it are answered.
-        codec_ = before;
-        write_waits_ = true;
-        return true;
-      }
-      --*left;
-      RunOther(other, other_bytes);
-    } else if (!more) {
+    const Gathering gathering = Gather(left);
+    if (!RunBatch(left)) return true;
+    if (gathering == Gathering::kClose) {
+      state_ = State::kDraining;
+      DropBuffered();
+    }
+    if (gathering == Gathering::kNeedMore) {
+      // A client that ended in the middle of a line will not finish it.
+      if (state_ == State::kDraining) DropBuffered();
       return false;
     }
   }
   return false;
 }
 
-// Decodes the requests for many keys that stand at the front, up to a batch; *other is the first of another
-// kind (not consumed yet) and *before the codec as it was in front of it. False: there is nothing more to decode.
-bool Connection::GatherReads(uint32_t* left, Request* other, size_t* other_bytes,
-                             TextCodec* before) {
+// Decodes the requests that stand at the front, up to a batch, and starts the memory accesses that they will need.
+Connection::Gathering Connection::Gather(uint32_t* left) {
   WorkerScratch& scratch = host_.Scratch();
-  scratch.requests.clear();
+  scratch.batch.resize(kBatchRequestsMax);
+  scratch.batch_size = 0;
   scratch.keys.clear();
   const size_t keys_max = BatchKeys();
-  while (*left > 0 && scratch.requests.size() < kBatchRequestsMax &&
+  Gathering gathering = Gathering::kGoesOn;
+  bool goes_on = true;
+  while (goes_on && *left > 0 && scratch.batch_size < kBatchRequestsMax &&
          scratch.keys.size() < keys_max) {
-    Request request;
+    Gathered& gathered = scratch.batch[scratch.batch_size];
+    gathered.begin = begin_;
+    gathered.codec = codec_;
+    gathered.block = {};
+    Request& request = gathered.request;
     size_t consumed = 0;
-    *before = codec_;
     const TextCodec::Result result =
         codec_.Decode(Unread(), keys_max - scratch.keys.size(), &scratch.keys, &request, &consumed);
-    if (result == TextCodec::Result::kClose) {
-      state_ = State::kDraining;
-      begin_ = end_;
-      return false;
-    }
-    if (result == TextCodec::Result::kNeedMore) {
-      begin_ += consumed;
-      // A client that ended in the middle of a line will not finish it.
-      if (state_ == State::kDraining) begin_ = end_;
-      return false;
-    }
-    if (!request.command->Has(kManyKeys) || request.command->Has(kWrites)) {
-      *other = request;
-      *other_bytes = consumed;
-      return true;
-    }
     begin_ += consumed;
+    if (result != TextCodec::Result::kRequest) {
+      gathering = result == TextCodec::Result::kClose ? Gathering::kClose : Gathering::kNeedMore;
+      break;
+    }
+    ++scratch.batch_size;
     --*left;
-    scratch.requests.push_back(request);
+    if (request.command->Has(kStores)) goes_on = TakeBlock(&gathered);
+    if (!request.command->Has(kManyKeys) && !request.key.bytes.empty()) {
+      request.key_begin = static_cast<uint32_t>(scratch.keys.size());
+      request.key_count = 1;
+      scratch.keys.push_back(request.key);
+    }
+  }
+  for (tiering::Key& key : scratch.keys) key.hash = context_.cache.HashOf(key.bytes);
+  if (scratch.keys.size() > 1) {
+    context_.cache.Prefetch(scratch.keys);
+    for (size_t i = 0; i < scratch.batch_size; ++i) {
+      const Request& request = scratch.batch[i].request;
+      const bool changes = request.command->Has(kWrites) && request.key_count == 1;
+      if (changes) context_.cache.PrefetchChange(scratch.keys[request.key_begin]);
+    }
+  }
+  return gathering;
+}
+
+// The data block behind a store command, where all of it has arrived. False: the rest is still to be read.
+bool Connection::TakeBlock(Gathered* gathered) {
+  const uint64_t bytes = gathered->request.value_bytes + kLineEnd.size();
+  if (bytes > end_ - begin_) return false;
+  gathered->block = Unread().substr(0, bytes);
+  begin_ += bytes;
+  return true;
+}
+
+// Runs what was gathered, in order. False: something has to be waited for; what was not run is buffered again, and
+// counted in *left again.
+bool Connection::RunBatch(uint32_t* left) {
+  const std::span<Gathered> batch(host_.Scratch().batch.data(), host_.Scratch().batch_size);
+  for (size_t i = 0; i < batch.size(); ++i) {
+    Gathered& gathered = batch[i];
+    const bool writes = gathered.request.command->Has(kWrites);
+    if (writes && !suspended_.empty()) {
+      write_waits_ = true;
+    } else {
+      RunGathered(&gathered);
+      if (IsClosed() || state_ == State::kDraining) return true;
+      // Gets were chosen so that their replies fit; whatever else ran may have to be waited for.
+      const bool was_get = gathered.request.command->Has(kManyKeys) && !writes;
+      if (was_get || !MustPause()) continue;
+      if (!waits_for_room_ && i + 1 == batch.size()) return true;
+      if (!waits_for_room_) ++i;
+    }
+    begin_ = batch[i].begin;
+    codec_ = batch[i].codec;
+    *left += static_cast<uint32_t>(batch.size() - i);
+    return false;
   }
   return true;
 }
 
-void Connection::RunReads() {
-  WorkerScratch& scratch = host_.Scratch();
-  const bool several = scratch.keys.size() > 1;
-  for (tiering::Key& key : scratch.keys) {
-    key.hash = context_.cache.HashOf(key.bytes);
-    if (several) context_.cache.Prefetch(key);
+void Connection::RunGathered(Gathered* gathered) {
+  Request& request = gathered->request;
+  if (request.command->Has(kManyKeys)) {
+    RunKeys(request);
+    return;
   }
-  for (const Request& request : scratch.requests) RunKeys(request);
+  if (request.key_count > 0) request.key = host_.Scratch().keys[request.key_begin];
+  if (request.command->Has(kStores)) {
+    RunStore(gathered);
+    return;
+  }
+  ShowLine(request);
+  switch (Execute(request)) {
+    case Step::kClose:
+      state_ = State::kDraining;
+      DropBuffered();
+      break;
+    case Step::kDemote:
+      demoting_ = true;
+      demote_slot_ = replies_.OpenSlot();
+      host_.Demote(*this);
+      break;
+    default:
+      break;
+  }
 }
 
 void Connection::RunKeys(const Request& request) {
@@ -125,45 +180,15 @@ Step Connection::Execute(const Request& request) {
   return step;
 }
 
-void Connection::RunOther(const Request& request, size_t consumed) {
-  if (request.command->Has(kStores)) {
-    RunStore(request, consumed);
-    return;
-  }
-  begin_ += consumed;
-  if (request.command->Has(kManyKeys)) {
-    RunKeys(request);  // RunReads has hashed its keys with those of the gets before it
-    return;
-  }
-  ShowLine(request);
-  Request one = request;
-  one.key.hash = context_.cache.HashOf(one.key.bytes);
-  switch (Execute(one)) {
-    case Step::kClose:
-      state_ = State::kDraining;
-      begin_ = end_;
-      break;
-    case Step::kDemote:
-      demoting_ = true;
-      demote_slot_ = replies_.OpenSlot();
-      host_.Demote(*this);
-      break;
-    default:
-      break;
-  }
-}
-
-void Connection::RunStore(const Request& request, size_t consumed) {
-  Request store = request;
-  store.key.hash = context_.cache.HashOf(store.key.bytes);
+// Room for the value. False: refused (the answer was given) or to be asked for again, see waits_for_room_.
+bool Connection::RequestRoom(const Gathered& gathered, tiering::Draft* draft) {
   const uint64_t wait_us = context_.cache.Options().demotion_wait_ms * uint64_t{1'000};
   const bool may_wait =
       wait_us > 0 && (room_deadline_us_ == 0 || MonotonicUs() < room_deadline_us_);
   // Not again for one that comes back after a wait.
-  if (room_deadline_us_ == 0) ShowLine(request);
-  tiering::Draft draft;
+  if (room_deadline_us_ == 0) ShowLine(gathered.request);
   const tiering::AllocateResult result =
-      BeginStore(context_, store, may_wait, &draft, host_.Replies());
+      BeginStore(context_, gathered.request, may_wait, draft, host_.Replies());
   if (result == tiering::AllocateResult::kWait) {
     // The command line stays in the buffer and is looked at again.
     if (room_deadline_us_ == 0) {
@@ -172,15 +197,27 @@ void Connection::RunStore(const Request& request, size_t consumed) {
     }
     waits_for_room_ = true;
     host_.RetryRoomSoon(*this);
-    return;
+    return false;
   }
   room_deadline_us_ = 0;
-  begin_ += consumed;
-  if (result == tiering::AllocateResult::kOk) {
-    BeginValue(store, std::move(draft));
-  } else {
-    swallow_bytes_ = request.value_bytes + line_end_.size();
-    state_ = State::kSwallow;
+  return result == tiering::AllocateResult::kOk;
+}
+
+void Connection::RunStore(Gathered* gathered) {
+  Request& request = gathered->request;
+  tiering::Draft draft;
+  const bool has_room = RequestRoom(*gathered, &draft);
+  if (waits_for_room_) return;
+  if (gathered->block.empty()) {
+    if (has_room) {
+      BeginValue(request, std::move(draft));
+    } else {
+      swallow_bytes_ = request.value_bytes + line_end_.size();
+      state_ = State::kSwallow;
+    }
+  } else if (has_room) {
+    draft.FillValue({gathered->block.substr(0, request.value_bytes)});
+    StoreValue(&request, &draft, gathered->block.substr(request.value_bytes));
   }
 }
 
@@ -210,13 +247,17 @@ void Connection::BeginValue(const Request& request, tiering::Draft draft) {
 
 void Connection::FinishValue() {
   state_ = State::kCommands;
-  store_.draft = &draft_;
-  if (line_end_[0] != '\r' || line_end_[1] != '\n') {
-    host_.Replies().Answer(store_, Reply::kBadChunk);
+  StoreValue(&store_, &draft_, {line_end_.data(), line_end_.size()});
+}
+
+void Connection::StoreValue(Request* request, tiering::Draft* draft, std::string_view line_end) {
+  request->draft = draft;
+  if (line_end != kLineEnd) {
+    host_.Replies().Answer(*request, Reply::kBadChunk);
   } else {
-    Execute(store_);
+    Execute(*request);
   }
-  draft_.Reset();
+  draft->Reset();
 }
 
 void Connection::ShowLine(const Request& request) const {

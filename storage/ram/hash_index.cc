@@ -22,7 +22,7 @@ constexpr uint64_t kMappedSegmentBytes = 16U << 10;
 
 HashIndex::BucketArray::~BucketArray() {
   for (int i = 0; i < kSegments; ++i) {
-    Bucket* const segment = segments_[static_cast<size_t>(i)];
+    Bucket* const segment = segments_[static_cast<size_t>(i)].load(std::memory_order_relaxed);
     const uint64_t bytes = SizeOf(i) * sizeof(Bucket);
     if (segment == nullptr) continue;
     if (bytes >= kMappedSegmentBytes) {
@@ -35,8 +35,8 @@ HashIndex::BucketArray::~BucketArray() {
 
 void HashIndex::BucketArray::MakeRoomFor(uint64_t number) {
   const int segment = SegmentOf(number);
-  Bucket*& place = segments_[static_cast<size_t>(segment)];
-  if (place != nullptr) return;
+  std::atomic<Bucket*>& place = segments_[static_cast<size_t>(segment)];
+  if (place.load(std::memory_order_relaxed) != nullptr) return;
   const uint64_t bytes = SizeOf(segment) * sizeof(Bucket);
   void* memory = nullptr;
   if (bytes >= kMappedSegmentBytes) {
@@ -47,7 +47,7 @@ void HashIndex::BucketArray::MakeRoomFor(uint64_t number) {
     memory = ::operator new (bytes, std::align_val_t{alignof(Bucket)});
     std::memset(memory, 0, bytes);
   }
-  place = static_cast<Bucket*>(memory);
+  place.store(static_cast<Bucket*>(memory), std::memory_order_release);
 }
 
 // --- Lookups -----------------------------------------------------------------------------------
@@ -70,6 +70,17 @@ Position HashIndex::Find(uint64_t hash, std::string_view key) const {
   return kNoPosition;
 }
 
+Position HashIndex::Hint(uint64_t hash) const {
+  const Bucket* const bucket = buckets_.Peek(BucketOf(hash));
+  if (bucket == nullptr) return kNoPosition;
+  const Word tag = MakeWord(hash, kNoPosition);
+  for (uint32_t slot = 0; slot < kSlots; ++slot) {
+    const Word word = Load(*bucket, slot);
+    if ((word ^ tag) >> 32 == 0 && PositionIn(word) != kNoPosition) return PositionIn(word);
+  }
+  return kNoPosition;
+}
+
 HashIndex::Place HashIndex::FindWord(uint64_t hash, Word word) const {
   for (Bucket* at = &buckets_.At(BucketOf(hash)); at != nullptr; at = NextOf(*at)) {
     for (uint32_t slot = 0; slot < kSlots; ++slot) {
@@ -85,7 +96,7 @@ bool HashIndex::Contains(uint64_t hash, Position position) const {
 }
 
 uint64_t HashIndex::MemoryBytes() const {
-  return sizeof(*this) + (bucket_count_ + overflow_count_) * sizeof(Bucket);
+  return sizeof(*this) + (BucketCount() + overflow_count_) * sizeof(Bucket);
 }
 
 // --- Changes -----------------------------------------------------------------------------------
@@ -179,27 +190,29 @@ void HashIndex::FreeOverflow(uint64_t number) {
 
 void HashIndex::GrowALittle() {
   if (!IsExpanding()) {
-    if (2 * count_ <= kTwiceItemsPerBucket * bucket_count_) return;
-    bucket_goal_ = bucket_count_ + level_size_ / 4;
+    if (2 * count_ <= kTwiceItemsPerBucket * BucketCount()) return;
+    bucket_goal_ = BucketCount() + LevelSize(BucketCount()) / 4;
   }
   for (int i = 0; i < kSplitsPerInsert && IsExpanding(); ++i) SplitNextBucket();
 }
 
 void HashIndex::SplitNextBucket() {
-  const uint64_t from_number = bucket_count_ - level_size_;
-  const uint64_t to_number = bucket_count_;
+  const uint64_t to_number = BucketCount();
+  const uint64_t level_size = LevelSize(to_number);
+  const uint64_t from_number = to_number - level_size;
   buckets_.MakeRoomFor(to_number);
   Bucket& from = buckets_.At(from_number);
   Bucket& to = buckets_.At(to_number);
   // The bucket number's next bit is this bit of the hash; in a word the hash's bit 3 is bit 32.
-  const Word leaves = level_size_ << (32 - kFirstBucketBits);
+  const Word leaves = level_size << (32 - kFirstBucketBits);
   for (const Bucket* at = &from; at != nullptr; at = NextOf(*at)) {
     for (uint32_t slot = 0; slot < ItemsIn(*at); ++slot) {
       const Word word = Load(*at, slot);
       if ((word & leaves) != 0) Append(to, word);
     }
   }
-  ++bucket_count_;  // from here on lookups go to the new bucket; the old copies go
+  // From here on lookups go to the new bucket; the old copies go.
+  bucket_count_.store(to_number + 1, std::memory_order_relaxed);
   Bucket* at = &from;
   uint32_t slot = 0;
   while (at != nullptr) {
@@ -217,7 +230,6 @@ void HashIndex::SplitNextBucket() {
       slot = 0;
     }
   }
-  if (bucket_count_ == 2 * level_size_) level_size_ = bucket_count_;
 }
 
 }  // namespace terraced::storage

@@ -3,13 +3,14 @@
 // the bucket and one for the item, and growing never touches items. Grows by linear hashing, a
 // quarter of its size at a time and a bounded number of buckets per insertion: nothing stops the
 // world, and no bucket is ever copied elsewhere. It does not shrink.
-// Threads: externally synchronised by the shard mutex.
+// Threads: externally synchronised by the shard mutex, but for the two hints.
 // Sizes: 8 bytes a slot; 12 to 15 bytes an item, overflow buckets included, from some 400 items a
 // shard on (measured up to 1,000,000 items); about 1 KB when empty.
 #pragma once
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -32,13 +33,18 @@ class HashIndex {
   bool Erase(uint64_t hash, Position position);
   bool Replace(uint64_t hash, Position old_position, Position new_position);  // one atomic store
 
-  // A hint before a lookup of several; the shard mutex is held as for the lookup.
-  void Prefetch(uint64_t hash) const { __builtin_prefetch(&buckets_.At(BucketOf(hash))); }
+  // Hints before several lookups, made without the mutex: buckets stay where they are for good, and whatever is read
+  // of them is only good for prefetching. Hint() is the item whose tag stands in the hash's first bucket; reading it
+  // some time after PrefetchBucket costs no miss.
+  void PrefetchBucket(uint64_t hash) const {
+    if (const Bucket* const bucket = buckets_.Peek(BucketOf(hash))) __builtin_prefetch(bucket);
+  }
+  Position Hint(uint64_t hash) const;
 
   uint64_t Count() const { return count_; }
   uint64_t MemoryBytes() const;
   // A growth by a quarter is under way (`hash_is_expanding`).
-  bool IsExpanding() const { return bucket_count_ < bucket_goal_; }
+  bool IsExpanding() const { return BucketCount() < bucket_goal_; }
   // Calls visit(Position) for the items of the next `buckets` buckets from *cursor (at first 0) on;
   // false after the last. Items that stay linked during a whole walk are visited at least once,
   // growth included. The visitor may erase the item it is given, and no other.
@@ -69,9 +75,12 @@ class HashIndex {
     BucketArray(const BucketArray&) = delete;
     BucketArray& operator=(const BucketArray&) = delete;
 
-    Bucket& At(uint64_t number) const {
+    Bucket& At(uint64_t number) const { return *Peek(number); }
+    // nullptr where another thread, which holds the mutex, is still making room for it.
+    Bucket* Peek(uint64_t number) const {
       const int segment = SegmentOf(number);
-      return segments_[static_cast<size_t>(segment)][number - FirstOf(segment)];
+      Bucket* const first = segments_[static_cast<size_t>(segment)].load(std::memory_order_acquire);
+      return first == nullptr ? nullptr : first + (number - FirstOf(segment));
     }
     void MakeRoomFor(uint64_t number);  // call with numbers one after the other
 
@@ -86,7 +95,7 @@ class HashIndex {
     static uint64_t SizeOf(int segment) {
       return segment == 0 ? 1ULL << kFirstBucketBits : FirstOf(segment);
     }
-    std::array<Bucket*, kSegments> segments_{};
+    std::array<std::atomic<Bucket*>, kSegments> segments_{};
   };
 
   // A slot: which bucket of a chain, and where in it.
@@ -113,9 +122,15 @@ class HashIndex {
   }
   static uint32_t ItemsIn(const Bucket& bucket);
 
+  uint64_t BucketCount() const { return bucket_count_.load(std::memory_order_relaxed); }
+  // The highest power of two that is not above the number of buckets: so many there were when the pass over them
+  // began, and the others were split off since.
+  static uint64_t LevelSize(uint64_t bucket_count) { return std::bit_floor(bucket_count); }
   uint64_t BucketOf(uint64_t hash) const {
-    const uint64_t number = hash & (2 * level_size_ - 1);
-    return number < bucket_count_ ? number : number & (level_size_ - 1);
+    const uint64_t count = BucketCount();
+    const uint64_t level = LevelSize(count);
+    const uint64_t number = hash & (2 * level - 1);
+    return number < count ? number : number & (level - 1);
   }
   Place FindWord(uint64_t hash, Word word) const;
   void Append(Bucket& first, Word word);
@@ -132,11 +147,11 @@ class HashIndex {
   BucketArray buckets_;
   BucketArray overflow_;
   uint64_t count_ = 0;
-  uint64_t level_size_ = 1ULL << kFirstBucketBits;    // buckets when the pass over them began
-  uint64_t bucket_count_ = 1ULL << kFirstBucketBits;  // level_size_ and those split off since
-  uint64_t bucket_goal_ = 1ULL << kFirstBucketBits;   // where the growth under way ends
-  uint64_t overflow_count_ = 0;                       // ever taken
-  uint64_t overflow_free_ = 0;                        // number + 1 of a free one, chained by slot 0
+  std::atomic<uint64_t> bucket_count_{1ULL
+                                      << kFirstBucketBits};  // the hints read it without the mutex
+  uint64_t bucket_goal_ = 1ULL << kFirstBucketBits;          // where the growth under way ends
+  uint64_t overflow_count_ = 0;                              // ever taken
+  uint64_t overflow_free_ = 0;  // number + 1 of a free one, chained by slot 0
 };
 
 template <typename Visitor>
@@ -144,7 +159,7 @@ bool HashIndex::Walk(uint64_t* cursor, uint32_t buckets, Visitor visit) const {
   // Splitting moves items only to buckets of higher numbers, so going upwards misses none. The
   // positions are taken first, because erasing one moves another into its slot.
   std::vector<Position> found;
-  for (uint32_t i = 0; i < buckets && *cursor < bucket_count_; ++i, ++*cursor) {
+  for (uint32_t i = 0; i < buckets && *cursor < BucketCount(); ++i, ++*cursor) {
     found.clear();
     for (const Bucket* at = &buckets_.At(*cursor); at != nullptr; at = NextOf(*at)) {
       for (uint32_t slot = 0; slot < kSlots; ++slot) {
@@ -154,7 +169,7 @@ bool HashIndex::Walk(uint64_t* cursor, uint32_t buckets, Visitor visit) const {
     }
     for (const Position position : found) visit(position);
   }
-  return *cursor < bucket_count_;
+  return *cursor < BucketCount();
 }
 
 }  // namespace terraced::storage

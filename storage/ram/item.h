@@ -21,6 +21,23 @@ namespace terraced::storage {
 using Position = uint32_t;
 constexpr Position kNoPosition = 0;
 
+// A link of an LRU list. The shard mutex guards it; hints read it without, hence atomic. All accesses are relaxed: it
+// costs what a plain field costs.
+class LinkedPosition {
+ public:
+  LinkedPosition() = default;
+  LinkedPosition(const LinkedPosition& other) : value_(Position{other}) {}
+  LinkedPosition& operator=(const LinkedPosition& other) { return *this = Position{other}; }
+  LinkedPosition& operator=(Position value) {
+    value_.store(value, std::memory_order_relaxed);
+    return *this;
+  }
+  operator Position() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<Position> value_{kNoPosition};
+};
+
 enum class LruSegment : uint8_t { kHot = 0, kWarm = 1, kCold = 2, kTemp = 3 };
 constexpr int kLruSegments = 4;
 
@@ -55,9 +72,9 @@ struct Item {
   std::atomic<uint32_t> state;
   std::atomic<uint16_t> pins;  // see kPinsRetired; the chunks are freed by the last ItemRef
   uint8_t key_length;
-  uint8_t slab_class;  // whose LRU lists it is in: its chunk's class, or the largest where chunked
-  Position next;       // LRU list, towards the tail; in a free chunk, the free list
-  Position prev;       // LRU list, towards the head
+  uint8_t slab_class;   // whose LRU lists it is in: its chunk's class, or the largest where chunked
+  LinkedPosition next;  // LRU list, towards the tail; in a free chunk, the free list
+  LinkedPosition prev;  // LRU list, towards the head
   uint64_t cas_unique;
   uint32_t exptime_s;      // Unix seconds, 0 = never
   uint32_t last_access_s;  // Unix seconds

@@ -9,6 +9,11 @@ constexpr uint32_t kSegmentMask = 3U << kItemSegmentShift;
 constexpr uint32_t kShardMask = 0xffU << kItemShardShift;
 constexpr uint32_t kEpochMask = 0xffU << kItemEpochShift;
 
+// How much of an item a hint asks for: header, key and a value of some hundred bytes. What follows comes in order,
+// which the processor notices by itself.
+constexpr size_t kLineBytes = 64;
+constexpr size_t kItemLinesFetched = 4;
+
 uint32_t SegmentBits(LruSegment segment) {
   return static_cast<uint32_t>(segment) << kItemSegmentShift;
 }
@@ -24,6 +29,28 @@ RamTier::RamTier(ItemAllocator& allocator, uint8_t shard)
 Item* RamTier::Find(uint64_t hash, std::string_view key) const {
   const Position position = index_.Find(hash, key);
   return position == kNoPosition ? nullptr : Arena().ItemAt(position);
+}
+
+void RamTier::PrefetchItem(uint64_t hash) const {
+  const Position position = index_.Hint(hash);
+  if (position == kNoPosition) return;
+  const char* const item = static_cast<const char*>(Arena().At(position));
+  for (size_t line = 0; line < kItemLinesFetched; ++line) {
+    __builtin_prefetch(item + line * kLineBytes, 1);
+  }
+}
+
+void RamTier::PrefetchNeighbours(uint64_t hash) const {
+  const Position position = index_.Hint(hash);
+  if (position == kNoPosition) return;
+  const Item* const item = Arena().ItemAt(position);
+  __builtin_prefetch(Arena().At(item->next), 1);
+  __builtin_prefetch(Arena().At(item->prev), 1);
+}
+
+void RamTier::PrefetchTail(SlabClass slab_class, LruSegment segment) const {
+  const Position tail = List(slab_class, segment).tail;
+  if (tail != kNoPosition) __builtin_prefetch(Arena().At(Arena().ItemAt(tail)->prev), 1);
 }
 
 // --- Linking -----------------------------------------------------------------------------------

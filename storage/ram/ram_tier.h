@@ -17,8 +17,8 @@
 namespace terraced::storage {
 
 struct LruList {
-  Position head = kNoPosition;  // most recent
-  Position tail = kNoPosition;
+  LinkedPosition head;  // most recent
+  LinkedPosition tail;
   uint32_t count = 0;
   uint64_t bytes = 0;  // of its items: header, client flags, key and value (`mem_requested`)
 };
@@ -29,7 +29,14 @@ class RamTier {
 
   Item* Find(uint64_t hash, std::string_view key) const;
   bool IsLinked(uint64_t hash, Position position) const { return index_.Contains(hash, position); }
-  void Prefetch(uint64_t hash) const { index_.Prefetch(hash); }
+  // Hints before several lookups, made without the mutex, each some time after the one before it: the bucket of the
+  // key; its item; and the item's neighbours in its LRU list, which change with it when it is replaced or removed.
+  void PrefetchBucket(uint64_t hash) const { index_.PrefetchBucket(hash); }
+  void PrefetchItem(uint64_t hash) const;
+  void PrefetchNeighbours(uint64_t hash) const;
+  // After a list has lost its tail: what will change when it loses the next one. Mutex held, the new tail was just
+  // written to.
+  void PrefetchTail(SlabClass slab_class, LruSegment segment) const;
 
   // The draft becomes the item of its key, at the head of `segment`. Its state gets LINKED, the
   // shard, the segment and the epoch; cas_unique, exptime_s and last_access_s are already set.

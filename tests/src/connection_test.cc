@@ -302,6 +302,50 @@ TEST_F(ConnectionTest, LetsAStoreWaitForRoomWithoutReadingOn) {
   EXPECT_TRUE(host_.reads);
 }
 
+TEST_F(ConnectionTest, AStoreInABatchThatWaitsForRoomKeepsWhatIsBehindIt) {
+  host_.cache.LetAllocateWait(1);
+  Open();
+  const std::string requests =
+      Set("a", "1") + "get a\r\n" + Set("b", "2") + "delete a\r\nget a b\r\n";
+  SendWithoutReading(requests);
+  EXPECT_EQ(Receive(), "");
+  EXPECT_TRUE(std::exchange(host_.retry_room, false));
+  host_.cache.LetAllocateWait(0);
+  connection_->RetryRoom();
+  EXPECT_EQ(Receive(), "STORED\r\n" + Value("a", "1") + "END\r\nSTORED\r\nDELETED\r\n" +
+                           Value("b", "2") + "END\r\n");
+  EXPECT_THAT(host_.cache.Calls(),
+              ElementsAre("store a", "get a", "store b", "delete a", "get a", "get b"));
+}
+
+TEST_F(ConnectionTest, AMutationInABatchThatWaitsForFlashKeepsWhatIsBehindIt) {
+  Send(Set("cold", "5"));
+  Receive();
+  host_.cache.PutOnFlash("cold");
+  EXPECT_EQ(Ask(Set("a", "1") + "incr cold 1\r\n" + Set("b", "2") + "get a b\r\n"), "STORED\r\n");
+  ASSERT_EQ(host_.wanted.size(), 1U);
+  host_.Answer(0);
+  Pump();
+  EXPECT_EQ(Receive(), "6\r\nSTORED\r\n" + Value("a", "1") + Value("b", "2") + "END\r\n");
+}
+
+TEST_F(ConnectionTest, CountsRequestsOfABatchThatHadToWaitOnlyOnce) {
+  host_.options.requests_per_event = 4;
+  host_.cache.LetAllocateWait(1);
+  Open();
+  SendWithoutReading(Set("a", "1") + Set("b", "2") + Set("c", "3") + Set("d", "4"));
+  EXPECT_TRUE(std::exchange(host_.retry_room, false));
+  connection_->RetryRoom();
+  EXPECT_EQ(Receive(), "STORED\r\nSTORED\r\nSTORED\r\nSTORED\r\n");
+  EXPECT_EQ(host_.counters.conn_yields.Get(), 0U);
+}
+
+TEST_F(ConnectionTest, QuitInABatchLeavesWhatIsBehindItUndone) {
+  EXPECT_EQ(Ask(Set("a", "1") + "quit\r\n" + Set("b", "2")), "STORED\r\n");
+  EXPECT_TRUE(host_.closed);
+  EXPECT_THAT(host_.cache.Calls(), ElementsAre("store a"));
+}
+
 TEST_F(ConnectionTest, LaterReadsOvertakeInWorkButNotInReplies) {
   Send(Set("cold", "c") + Set("hot", "h"));
   Receive();

@@ -37,7 +37,8 @@ class FakeCache final : public tiering::Cache {
   void AnswerDemotions();
 
   uint64_t HashOf(std::string_view key) const override;
-  void Prefetch(const tiering::Key&) const override {}
+  void Prefetch(std::span<const tiering::Key>) const override {}
+  void PrefetchChange(const tiering::Key&) const override {}
   tiering::Outcome Get(const tiering::Key& key, tiering::Evidence* evidence,
                        tiering::ValueSink& sink) override;
   tiering::Outcome GetAndTouch(const tiering::Key& key, uint32_t exptime_s,

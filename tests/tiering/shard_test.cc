@@ -104,7 +104,7 @@ TEST_F(ShardTest, ReclaimTakesColdBeforeHotBeforeWarmBeforeTemp) {
   for (size_t i = 0; i < keys.size(); ++i) {
     storage::SlabClass short_of = storage::kNoSlabClass;
     const storage::Position position = rig_.InTiers().allocator.New(keys[i], 0, 1, &short_of);
-    InShard().Link(position, rig_->KeyOf(keys[i]), rig_.Now(), order[i]);
+    InShard().Link(position, nullptr, rig_->KeyOf(keys[i]), rig_.Now(), order[i]);
   }
   const storage::SlabClass slab_class =
       InShard().ram.Find(rig_->KeyOf(keys[0]).hash, keys[0])->slab_class;

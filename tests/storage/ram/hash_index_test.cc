@@ -49,6 +49,24 @@ class HashIndexTest : public testing::Test {
   HashIndex index_;
 };
 
+TEST_F(HashIndexTest, HintsAtTheItemWhereverGrowthHasMovedIt) {
+  constexpr int kItems = 20'000;
+  std::vector<Position> positions;
+  for (int i = 0; i < kItems; ++i) {
+    const std::string key = "key" + std::to_string(i);
+    EXPECT_EQ(index_.Hint(HashOf(key)), kNoPosition);
+    positions.push_back(NewItem(key));
+    index_.Insert(HashOf(key), positions.back());
+  }
+  int hinted = 0;
+  for (int i = 0; i < kItems; ++i) {
+    hinted +=
+        index_.Hint(HashOf("key" + std::to_string(i))) == positions[static_cast<size_t>(i)] ? 1 : 0;
+  }
+  // The rest lies in overflow buckets.
+  EXPECT_GT(hinted, kItems * 3 / 4);
+}
+
 TEST_F(HashIndexTest, FindsWhatWasInsertedUntilErased) {
   const Position position = NewItem("key");
   const uint64_t hash = HashOf("key");
