@@ -14,7 +14,8 @@ BUILD_PACKAGES=(
 TEST_PACKAGES=(
   memcached                       # the reference server; installed without being started
   clang clang-tidy clang-format   # thread-safety analysis, lint, format
-  python3                         # scripts/check_*.py
+  python3                         # scripts/check_*.py, scripts/bench
+  gnuplot-nox                     # plots of scripts/bench
 )
 
 # missing_packages PACKAGE...: one name a line. A package that is only half installed counts as missing.
