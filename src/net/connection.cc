@@ -21,6 +21,8 @@ constexpr uint32_t kReadsPerEvent = 4;
 constexpr uint64_t kFirstReads = 16;
 // Keys looked up together, so that their buckets are all on their way before the first is needed.
 constexpr size_t kBatchKeysMax = 128;
+// What has come is probably one request, not a batch.
+constexpr size_t kSingleRequestBytes = 512;
 // The largest reply that is copied: a value, its line and its line end.
 constexpr uint64_t kCopiedReplyBytes = tiering::kCopyBytesMax + 512;
 
@@ -53,6 +55,21 @@ std::string_view Connection::Unread() const {
 // --- Events ---------------------------------------------------------------------------------------
 
 void Connection::OnReadable() {
+  Receive();
+  RunReceived();
+}
+
+void Connection::RunReceived() {
+  Advance();
+}
+
+std::string_view Connection::NextKey() const {
+  const std::string_view unread = Unread();
+  if (state_ != State::kCommands || unread.size() > kSingleRequestBytes) return {};
+  return TextCodec::GlanceAtKey(unread);
+}
+
+void Connection::Receive() {
   if (IsClosed()) return;
   last_heard_s_ = context_.clock.NowS();
   // After a yield what is buffered comes first; a paused connection is not read at all.
@@ -60,7 +77,6 @@ void Connection::OnReadable() {
     reads_left_ = kReadsPerEvent - 1;
     Read();
   }
-  Advance();
 }
 
 void Connection::OnWritable() {

@@ -98,7 +98,13 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  void OnReadable();
+  void OnReadable();  // Receive() and then RunReceived()
+  // Two halves, so that a worker can receive from all that are readable before it runs what they sent.
+  void Receive();
+  void RunReceived();
+  // The key of the request that will be run first, as far as a glance tells; empty if there is none, and where a whole
+  // batch is there, which is looked after by itself.
+  std::string_view NextKey() const;
   void OnWritable();
   void Run();                                  // what is buffered: after RunSoon
   void RetryRoom();                            // a store command waited for room
@@ -108,6 +114,7 @@ class Connection {
   void DemoteDone();
   void Close();  // at once; nothing outstanding is answered
 
+  ConnectionHost& Host() const { return host_; }
   int Fd() const { return fd_; }
   bool IsClosed() const { return fd_ < 0; }
   // For idle_timeout: nothing is under way, the client has not said anything since then.

@@ -14,6 +14,7 @@
 namespace terraced::server {
 namespace {
 
+constexpr size_t kConnectionsAtOnce = 32;        // whose first keys are prefetched together
 constexpr timeval kNextPass = {0, 0};            // after epoll was asked again
 constexpr timeval kRoomRetry = {0, 1'000};       // how soon a store command asks for room again
 constexpr timeval kDeadlineCheck = {0, 50'000};  // how late a flash deadline may be noticed
@@ -89,6 +90,7 @@ Status Worker::Open() {
   base_ = MakeEventBase();
   if (base_ == nullptr) return Status(StatusCode::kIoError, "no event loop for a worker");
   mailbox_event_.reset(event_new(base_.get(), mailbox_fd_, EV_READ | EV_PERSIST, &OnMailbox, this));
+  received_event_.reset(event_new(base_.get(), -1, 0, &OnReceived, this));
   round_end_.reset(event_new(base_.get(), -1, 0, &OnRoundEnd, this));
   turns_event_.reset(event_new(base_.get(), -1, 0, &OnTurns, this));
   room_timer_.reset(event_new(base_.get(), -1, 0, &OnRoomTimer, this));
@@ -186,10 +188,44 @@ void Worker::Add(int fd) {
 void Worker::OnSocket(int, short what, void* argument) {
   auto& connection = *static_cast<Connection*>(argument);
   if ((what & EV_READ) != 0) {
-    connection.OnReadable();
+    static_cast<Worker&>(connection.Host()).Received(connection);
   } else if ((what & EV_WRITE) != 0) {
     connection.OnWritable();
   }
+}
+
+// Requests of all connections that are readable in this pass are run behind each other, so that the keys of all can be
+// prefetched before the first is looked up.
+void Worker::Received(Connection& connection) {
+  connection.Receive();
+  if (connection.IsClosed()) return;
+  if (received_.empty()) event_active(received_event_.get(), EV_TIMEOUT, 1);
+  received_.push_back(&connection);
+}
+
+void Worker::OnReceived(int, short, void* worker) {
+  static_cast<Worker*>(worker)->RunReceived();
+}
+
+void Worker::RunReceived() {
+  for (size_t begin = 0; begin < received_.size(); begin += kConnectionsAtOnce) {
+    const size_t end = std::min(begin + kConnectionsAtOnce, received_.size());
+    if (end - begin > 1) PrefetchKeys(begin, end);
+    for (size_t i = begin; i < end; ++i) {
+      if (received_[i] != nullptr) received_[i]->RunReceived();
+    }
+  }
+  received_.clear();
+}
+
+void Worker::PrefetchKeys(size_t begin, size_t end) {
+  first_keys_.clear();
+  for (size_t i = begin; i < end; ++i) {
+    const std::string_view key =
+        received_[i] == nullptr ? std::string_view() : received_[i]->NextKey();
+    if (!key.empty()) first_keys_.push_back({key, context_.cache.HashOf(key)});
+  }
+  context_.cache.Prefetch(first_keys_);
 }
 
 void Worker::SetInterest(Connection& connection, bool read, bool write) {
@@ -203,7 +239,8 @@ void Worker::SetInterest(Connection& connection, bool read, bool write) {
 
 void Worker::Closed(Connection& connection) {
   event_free(std::exchange(connection.watch, nullptr));
-  for (std::vector<Connection*>* list : {&run_soon_, &turns_, &room_waiters_, &retrying_}) {
+  for (std::vector<Connection*>* list :
+       {&received_, &run_soon_, &turns_, &room_waiters_, &retrying_}) {
     std::replace(list->begin(), list->end(), &connection, static_cast<Connection*>(nullptr));
   }
   for (Demotion* demotion : demotions_) {

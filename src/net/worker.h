@@ -80,6 +80,7 @@ class Worker final : public Executor, private ConnectionHost {
   // Events
   static void OnSocket(int fd, short what, void* connection);
   static void OnMailbox(int fd, short what, void* worker);
+  static void OnReceived(int fd, short what, void* worker);
   static void OnRoundEnd(int fd, short what, void* worker);
   static void OnTurns(int fd, short what, void* worker);
   static void OnRoomTimer(int fd, short what, void* worker);
@@ -90,6 +91,9 @@ class Worker final : public Executor, private ConnectionHost {
   void Add(int fd);
   void DrainMailbox();
   void FinishCompleted();
+  void Received(Connection& connection);
+  void RunReceived();
+  void PrefetchKeys(size_t begin, size_t end);
   void EndRound();
   void RunTurns();
   void ShowBuffers();
@@ -110,6 +114,7 @@ class Worker final : public Executor, private ConnectionHost {
   // The worker's thread only. Events go before their base.
   EventBasePtr base_;
   EventPtr mailbox_event_;
+  EventPtr received_event_;
   EventPtr round_end_;
   EventPtr turns_event_;
   EventPtr room_timer_;
@@ -122,8 +127,10 @@ class Worker final : public Executor, private ConnectionHost {
   tiering::FillQueue fills_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> closed_;  // destroyed at the end of the round
-  std::vector<Connection*> run_soon_;                // gave way and wait for their turn
-  std::vector<Connection*> turns_;  // those whose turn it is; empty but in RunTurns
+  std::vector<Connection*> received_;     // have read, and run when all others have read too
+  std::vector<tiering::Key> first_keys_;  // scratch of PrefetchKeys
+  std::vector<Connection*> run_soon_;     // gave way and wait for their turn
+  std::vector<Connection*> turns_;        // those whose turn it is; empty but in RunTurns
   std::vector<Connection*> room_waiters_;
   std::vector<Connection*> retrying_;  // empty but in RetryRooms
   std::vector<Suspended*> completed_;

@@ -206,6 +206,12 @@ bool ParseSigned(std::string_view token, int64_t* value) {
   return true;
 }
 
+std::string_view TextCodec::GlanceAtKey(std::string_view input) {
+  if (TakeToken(&input).empty()) return {};
+  const std::string_view key = TakeToken(&input);
+  return key.substr(0, std::min(key.size(), key.find('\r')));
+}
+
 TextCodec::Result TextCodec::Decode(std::string_view input, size_t keys_max,
                                     std::vector<tiering::Key>* keys, Request* request,
                                     size_t* consumed) {

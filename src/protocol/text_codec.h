@@ -40,6 +40,9 @@ class TextCodec {
   Result Decode(std::string_view input, size_t keys_max, std::vector<tiering::Key>* keys,
                 Request* request, size_t* consumed);
 
+  // The second word of the input, which is the key of most commands: for hints, nothing is checked.
+  static std::string_view GlanceAtKey(std::string_view input);
+
  private:
   enum class Rest : uint8_t {
     kNone,     // at the beginning of a line

@@ -340,6 +340,18 @@ TEST_F(ConnectionTest, CountsRequestsOfABatchThatHadToWaitOnlyOnce) {
   EXPECT_EQ(host_.counters.conn_yields.Get(), 0U);
 }
 
+TEST_F(ConnectionTest, ReceivesFirstAndRunsWhenItIsTold) {
+  Open();
+  const std::string request = "get key\r\n";
+  ASSERT_EQ(send(client_, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
+  connection_->Receive();
+  EXPECT_EQ(connection_->NextKey(), "key");
+  EXPECT_TRUE(host_.cache.Calls().empty());
+  connection_->RunReceived();
+  EXPECT_EQ(connection_->NextKey(), "");
+  EXPECT_EQ(Receive(), "END\r\n");
+}
+
 TEST_F(ConnectionTest, QuitInABatchLeavesWhatIsBehindItUndone) {
   EXPECT_EQ(Ask(Set("a", "1") + "quit\r\n" + Set("b", "2")), "STORED\r\n");
   EXPECT_TRUE(host_.closed);

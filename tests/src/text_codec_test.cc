@@ -275,5 +275,13 @@ TEST(TextCodecTest, ReadsNumbersAsMemcachedDoes) {
   EXPECT_FALSE(ParseSigned("9223372036854775808", &exptime));
 }
 
+TEST(TextCodecTest, GlancesAtTheKeyOfTheFirstRequest) {
+  EXPECT_EQ(TextCodec::GlanceAtKey("get k\r\n"), "k");
+  EXPECT_EQ(TextCodec::GlanceAtKey("set key 0 0 1\r\nv\r\n"), "key");
+  EXPECT_EQ(TextCodec::GlanceAtKey("gets  a b\r\n"), "a");
+  EXPECT_EQ(TextCodec::GlanceAtKey("get"), "");
+  EXPECT_EQ(TextCodec::GlanceAtKey(""), "");
+}
+
 }  // namespace
 }  // namespace terraced::server
