@@ -1,6 +1,6 @@
 // CacheOptions: what the cache over both tiers can be told. Plain data with the defaults; the
 // options table of src/ points into it.
-// Threads: constant once the cache is made.
+// Threads: constant once the cache is made. What can be changed after that: live_settings.h.
 #pragma once
 
 #include <cstdint>

@@ -204,6 +204,12 @@ void TwoTierCache::RaiseStartCount() {
   demoter_->AllowSerialsBelow((covering + 1) << kSerialCounterBits);
 }
 
+Status TwoTierCache::ChangeSettings(const CacheOptions& options) {
+  tiers_->live.Take(options);
+  demoter_->NoteSettings();
+  return {};
+}
+
 void TwoTierCache::DemoteAll(Executor& executor, Completion* done) {
   demoter_->DemoteAll(executor, done);
 }

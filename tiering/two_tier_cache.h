@@ -56,6 +56,8 @@ class TwoTierCache final : public Cache {
   CacheStats Stats() const override;
   void ResetStats() override;
   const CacheOptions& Options() const override { return tiers_->options; }
+  const LiveSettings& Live() const override { return tiers_->live; }
+  Status ChangeSettings(const CacheOptions& options) override;
   FlashReader& Reader() override { return *reader_; }
   bool HasFlash() const override { return tiers_->HasFlash(); }
   void DemoteAll(Executor& executor, Completion* done) override;

@@ -156,7 +156,7 @@ void Connection::RunOther(const Request& request, size_t consumed) {
 void Connection::RunStore(const Request& request, size_t consumed) {
   Request store = request;
   store.key.hash = context_.cache.HashOf(store.key.bytes);
-  const uint64_t wait_us = context_.cache.Options().demotion_wait_ms * uint64_t{1'000};
+  const uint64_t wait_us = context_.cache.Live().demotion_wait_ms.Get() * uint64_t{1'000};
   const bool may_wait =
       wait_us > 0 && (room_deadline_us_ == 0 || MonotonicUs() < room_deadline_us_);
   // Not again for one that comes back after a wait.
