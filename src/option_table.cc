@@ -251,9 +251,10 @@ constexpr OptionSpec kOptions[] = {
     {"flash_write_day", 0, "flash_write_day_bytes", kBytes,
      Cache<&CacheOptions::flash_write_day_bytes>, {0, 1024 * kTera}, "<size>", kFlash, kExtended,
      "bytes written to flash per 24 hours; 0 is no limit"},
-    {"promote_hits", 0, "", kNumber, Cache<&CacheOptions::promote_hits>, {0, 2}, "<number>", kFlash,
-     kExtended,
-     "flash hits after which an item moves back to RAM; 0 is never"},
+    {"promote_hits", 0, "", kNumber, Cache<&CacheOptions::promote_hits>, {0, 65536}, "<number>",
+     kFlash, kExtended,
+     "flash hits after which an item moves back to RAM; 0 is never; where n is over 2, each hit after "
+     "the first has a chance of 1 in n-1, as with extstore's recache_rate=n-1"},
     {"second_chance_pct", 0, "", kNumber, Cache<&CacheOptions::second_chance_pct>, {0, 100},
      "<percent>", kFlash, kExtended,
      "share of a dropped batch that may be written again because it was read"},

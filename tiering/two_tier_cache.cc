@@ -105,6 +105,7 @@ TwoTierCache::TwoTierCache(const CacheOptions& options, const Clock& clock,
   reader_ = std::make_unique<FlashReader>(*tiers_->store,
                                           tiers_->HasFlash() ? options.flash_read_threads : 0,
                                           options.flash_read_bytes_max);
+  promotion_ = std::make_unique<PromotionPolicy>(tiers_->live);
   demoter_ = std::make_unique<Demoter>(*tiers_, (count << kSerialCounterBits) + 1);
   reclaimer_ = std::make_unique<Reclaimer>(*tiers_, *demoter_);
   maintainer_ = std::make_unique<LruMaintainer>(*tiers_);

@@ -12,6 +12,7 @@
 #include "tiering/demoter.h"
 #include "tiering/flash_reader.h"
 #include "tiering/lru_maintainer.h"
+#include "tiering/promotion_policy.h"
 #include "tiering/reclaimer.h"
 #include "tiering/shard.h"
 #include "tiering/slab_mover.h"
@@ -149,6 +150,7 @@ class TwoTierCache final : public Cache {
   uint64_t started_us_ = 0;
   bool opening_cleared_ = false;  // Tick()'s thread only
   std::unique_ptr<FlashReader> reader_;
+  std::unique_ptr<PromotionPolicy> promotion_;
   std::unique_ptr<Demoter> demoter_;
   std::unique_ptr<Reclaimer> reclaimer_;
   std::unique_ptr<LruMaintainer> maintainer_;
