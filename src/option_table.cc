@@ -4,6 +4,7 @@
 
 #include "src/option_value.h"
 #include "storage/base/sync_point.h"
+#include "tiering/flash_reader.h"
 
 namespace terraced::server {
 namespace {
@@ -228,7 +229,7 @@ constexpr OptionSpec kOptions[] = {
      "disk space the flash tier may take; without it the smaller of 8g and a quarter of the free "
      "space"},
     {"flash_read_threads", 0, "ext_threads", kNumber, Cache<&CacheOptions::flash_read_threads>,
-     {1, 256}, "<number>", kFlash, kExtended,
+     {1, tiering::FlashReader::kThreadsMax}, "<number>", kFlash, kExtended,
      "threads that read flash; each waits for one read at a time"},
     {"flash_batch", 0, "flash_batch_bytes", kBytes, Cache<&CacheOptions::flash_batch_bytes>,
      {0, kGiga}, "<size>", kFlash, kExtended,

@@ -206,6 +206,7 @@ void TwoTierCache::RaiseStartCount() {
 }
 
 Status TwoTierCache::ChangeSettings(const CacheOptions& options) {
+  if (tiers_->HasFlash()) TERRACED_RETURN_IF_ERROR(reader_->Resize(options.flash_read_threads));
   tiers_->live.Take(options);
   demoter_->NoteSettings();
   return {};
