@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "src/option_change.h"
 #include "src/option_table.h"
 #include "src/option_value.h"
 
@@ -48,8 +49,9 @@ std::string DefaultText(const OptionSpec& spec) {
 }
 
 std::string HelpWithDefault(const OptionSpec& spec) {
-  const std::string value = DefaultText(spec);
-  return std::string(spec.help) + (value.empty() ? "" : " (" + value + ")");
+  std::string more = DefaultText(spec);
+  if (spec.Has(kLive)) more += more.empty() ? "live" : "; live";
+  return std::string(spec.help) + (more.empty() ? "" : " (" + more + ")");
 }
 
 template <typename Visit>
@@ -150,6 +152,9 @@ std::string HelpText() {
   out += "\n";
   AppendWrapped("Sizes take k, m, g or t. Names of -o are long options as well: --flash_size=4g.",
                 "", &out);
+  AppendWrapped(
+      "What is live can be changed while the daemon runs, by a client: extstore <name> <value>.",
+      "", &out);
   AppendWrapped("Of memcached, accepted without effect: " + NamesWithoutEffect() + ".", "", &out);
   return out;
 }
@@ -167,7 +172,9 @@ std::string ConfigFileText() {
     ForEachDocumented(group, [&part](const OptionSpec& spec) {
       if (spec.Has(kNotInFile) || spec.kind == OptionKind::kSuboptions) return;
       part += "\n# ";
-      AppendWrapped(spec.help, "# ", &part);
+      const std::string live =
+          spec.Has(kLive) ? " (can be changed while running: " + ChangeSpelling(spec) + ")" : "";
+      AppendWrapped(std::string(spec.help) + live, "# ", &part);
       part += "# " + ConfigLineOf(spec) + "\n";
     });
     if (!part.empty()) out += "\n# --- " + std::string(GroupTitle(group)) + " ---\n" + part;
@@ -186,6 +193,9 @@ std::string ManualOptionsText() {
         text += " (" + Roff(value) + ")";
       }
       out += text + ".\n";
+      if (spec.Has(kLive)) {
+        out += "Can be changed while running: \\fB" + Roff(ChangeSpelling(spec)) + "\\fR.\n";
+      }
     });
   }
   out += ".SS " + std::string(GroupTitle(OptionGroup::kAccepted)) +

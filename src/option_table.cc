@@ -4,6 +4,7 @@
 
 #include "src/option_value.h"
 #include "storage/base/sync_point.h"
+#include "tiering/flash_reader.h"
 
 namespace terraced::server {
 namespace {
@@ -15,6 +16,7 @@ constexpr double kKilo = 1024;
 constexpr double kMega = 1024 * kKilo;
 constexpr double kGiga = 1024 * kMega;
 constexpr double kTera = 1024 * kGiga;
+constexpr double kPromoteHitsMax = 65536;
 constexpr double kWholeMax = 2147483647;  // of counts and seconds: fits every field
 
 // Where a row's value lives.
@@ -75,6 +77,13 @@ Status FollowExtPath(Options& options) {
   if (!bytes.has_value() || *bytes == 0) return refuse();
   options.cache.flash_path = text.substr(0, colon);
   options.cache.flash_size_bytes = *bytes;
+  return Status();
+}
+
+// Of the hits that follow a first one, extstore moves one in recache_rate back to RAM.
+Status FollowRecacheRate(Options& options) {
+  const uint32_t rate = options.accepted.ext_recache_rate;
+  options.cache.promote_hits = rate == 0 ? 0 : rate + 1;
   return Status();
 }
 
@@ -228,45 +237,46 @@ constexpr OptionSpec kOptions[] = {
      "disk space the flash tier may take; without it the smaller of 8g and a quarter of the free "
      "space"},
     {"flash_read_threads", 0, "ext_threads", kNumber, Cache<&CacheOptions::flash_read_threads>,
-     {1, 256}, "<number>", kFlash, kExtended,
+     {1, tiering::FlashReader::kThreadsMax}, "<number>", kFlash, kExtended | kLive,
      "threads that read flash; each waits for one read at a time"},
     {"flash_batch", 0, "flash_batch_bytes", kBytes, Cache<&CacheOptions::flash_batch_bytes>,
      {0, kGiga}, "<size>", kFlash, kExtended,
      "items demoted together, one file; 0 is chosen from -m and flash_size"},
     {"flash_item_max", 0, "flash_item_max_bytes", kBytes,
-     Cache<&CacheOptions::flash_item_max_bytes>, {0, kGiga}, "<size>", kFlash, kExtended,
+     Cache<&CacheOptions::flash_item_max_bytes>, {0, kGiga}, "<size>", kFlash, kExtended | kLive,
      "larger items stay in RAM; 0 is half a batch"},
     {"flash_item_min", 0, "flash_item_min_bytes", kBytes,
-     Cache<&CacheOptions::flash_item_min_bytes>, {0, kGiga}, "<size>", kFlash, kExtended,
+     Cache<&CacheOptions::flash_item_min_bytes>, {0, kGiga}, "<size>", kFlash, kExtended | kLive,
      "smaller items are evicted instead of demoted"},
     {"flash_ttl_min", 0, "flash_ttl_min_s", kNumber, Cache<&CacheOptions::flash_ttl_min_s>,
-     {0, kWholeMax}, "<seconds>", kFlash, kExtended,
+     {0, kWholeMax}, "<seconds>", kFlash, kExtended | kLive,
      "items that live no longer are evicted instead of demoted"},
     {"flash_admit_unread", 0, "", kSwitch, Cache<&CacheOptions::flash_admit_unread>, {}, "", kFlash,
-     kExtended,
+     kExtended | kLive,
      "demote items that nobody ever read even when flash is full"},
     {"flash_write_rate", 0, "flash_write_rate_bytes", kBytes,
-     Cache<&CacheOptions::flash_write_rate_bytes>, {0, kTera}, "<size>", kFlash, kExtended,
+     Cache<&CacheOptions::flash_write_rate_bytes>, {0, kTera}, "<size>", kFlash, kExtended | kLive,
      "bytes written to flash per second; 0 is no limit"},
     {"flash_write_day", 0, "flash_write_day_bytes", kBytes,
-     Cache<&CacheOptions::flash_write_day_bytes>, {0, 1024 * kTera}, "<size>", kFlash, kExtended,
+     Cache<&CacheOptions::flash_write_day_bytes>, {0, 1024 * kTera}, "<size>", kFlash, kExtended | kLive,
      "bytes written to flash per 24 hours; 0 is no limit"},
-    {"promote_hits", 0, "", kNumber, Cache<&CacheOptions::promote_hits>, {0, 2}, "<number>", kFlash,
-     kExtended,
-     "flash hits after which an item moves back to RAM; 0 is never"},
+    {"promote_hits", 0, "", kNumber, Cache<&CacheOptions::promote_hits>, {0, kPromoteHitsMax},
+     "<number>", kFlash, kExtended | kLive,
+     "flash hits after which an item moves back to RAM; 0 is never; where n is over 2, each hit after "
+     "the first has a chance of 1 in n-1, as with extstore's recache_rate=n-1"},
     {"second_chance_pct", 0, "", kNumber, Cache<&CacheOptions::second_chance_pct>, {0, 100},
-     "<percent>", kFlash, kExtended,
+     "<percent>", kFlash, kExtended | kLive,
      "share of a dropped batch that may be written again because it was read"},
     {"demotion_wait", 0, "demotion_wait_ms", kNumber, Cache<&CacheOptions::demotion_wait_ms>,
-     {0, 10'000}, "<milliseconds>", kFlash, kExtended,
+     {0, 10'000}, "<milliseconds>", kFlash, kExtended | kLive,
      "how long a storing connection waits for demotion before RAM evicts; 0 is never"},
     {"flash_read_deadline", 0, "flash_read_deadline_ms", kNumber,
      Cache<&CacheOptions::flash_read_deadline_ms>, {1, 600'000}, "<milliseconds>", kFlash,
-     kExtended,
+     kExtended | kLive,
      "a get that waited longer for flash is a miss"},
     {"flash_wait_deadline", 0, "flash_wait_deadline_ms", kNumber,
      Cache<&CacheOptions::flash_wait_deadline_ms>, {1, 600'000}, "<milliseconds>", kFlash,
-     kExtended,
+     kExtended | kLive,
      "a command that must know and waited longer answers an error"},
     {"flash_read_max", 0, "flash_read_bytes_max", kBytes,
      Cache<&CacheOptions::flash_read_bytes_max>, {kMega, kTera}, "<size>", kFlash, kExtended,
@@ -287,8 +297,11 @@ constexpr OptionSpec kOptions[] = {
      kExtended | kHidden,
      "extstore's spelling of flash_path and flash_size", "", FollowExtPath},
     {"ext_item_size", 0, "", kBytes, Cache<&CacheOptions::flash_item_min_bytes>, {0, kGiga},
-     "<size>", kFlash, kExtended | kHidden,
+     "<size>", kFlash, kExtended | kHidden | kLive,
      "extstore's spelling of flash_item_min"},
+    {"ext_recache_rate", 0, "", kNumber, Accepted<&AcceptedOptions::ext_recache_rate>,
+     {0, kPromoteHitsMax - 1}, "<number>", kFlash, kExtended | kHidden | kLive,
+     "extstore's spelling of promote_hits, which counts the first hit too", "", FollowRecacheRate},
 
     // --- Process ---
     {"daemon", 'd', "", kSwitch, Daemon<&DaemonOptions::daemonize>, {}, "", kProcess, 0,
@@ -359,14 +372,14 @@ constexpr OptionSpec kOptions[] = {
     Ignored("ext_page_size", 0),
     Ignored("ext_wbuf_size", 0),
     Ignored("ext_io_depth", 0),
-    Ignored("ext_item_age", 0),
-    Ignored("ext_low_ttl", 0),
-    Ignored("ext_recache_rate", 0),
-    Ignored("ext_compact_under", 0),
-    Ignored("ext_drop_under", 0),
-    Ignored("ext_max_frag", 0),
-    Ignored("ext_max_sleep", 0),
-    Ignored("ext_drop_unread", kOptional),
+    Ignored("ext_item_age", kLive),
+    Ignored("ext_low_ttl", kLive),
+    Ignored("ext_compact_under", kLive),
+    Ignored("ext_drop_under", kLive),
+    {"ext_max_frag", 0, "", kFraction, Accepted<&AcceptedOptions::ext_max_frag>, {0, 1000},
+     "<ratio>", kAccepted, kExtended | kNoEffect | kLive},
+    Ignored("ext_max_sleep", kLive),
+    Ignored("ext_drop_unread", kOptional | kLive),
 };
 // clang-format on
 

@@ -1,5 +1,5 @@
-// The options table: one row per option. Parser, -h, `stats settings`, etc/terraced.conf and the
-// manual page walk it; nothing about an option is written down anywhere else.
+// The options table: one row per option. Parser, -h, `stats settings`, `extstore`, etc/terraced.conf
+// and the manual page walk it; nothing about an option is written down anywhere else.
 // Threads: immutable. Ownership: rows live for ever and point into an Options given to them.
 // Errors: none; looking up an unknown name answers nullptr.
 #pragma once
@@ -45,6 +45,7 @@ constexpr uint32_t kNoEffect = 8;    // memcached's, without meaning here: one l
 constexpr uint32_t kOptional = 16;   // without a value it means 1, its no_ form 0
 constexpr uint32_t kNegatable = 32;  // the no_ form gives the field its default back
 constexpr uint32_t kNotInFile = 64;  // only on the command line
+constexpr uint32_t kLive = 128;      // can be changed while the daemon runs: option_change.h
 
 // Of a value, both ends allowed. Whole numbers stay far below 2^53, so doubles hold them exactly.
 struct Bounds {

@@ -36,8 +36,10 @@ struct AcceptedOptions {
   double slab_automove_freeratio = 0.01;
   bool track_sizes = false;
   bool modern = true;
-  std::string ext_path;  // PATH:SIZE, taken apart into flash_path and flash_size
-  std::string ignored;   // values of options that nothing shows
+  double ext_max_frag = 0.8;
+  std::string ext_path;           // PATH:SIZE, taken apart into flash_path and flash_size
+  uint32_t ext_recache_rate = 0;  // promote_hits follows it
+  std::string ignored;            // values of options that nothing shows
 };
 
 struct Options {
@@ -68,6 +70,8 @@ Result<CommandLine> ParseCommandLine(std::span<const char* const> arguments);
 
 // Contradictions between options; fills in what follows from others (item_bytes_max of the server).
 Status CheckOptions(Options* options);
+// Those between options that can be changed while the daemon runs.
+Status CheckLiveOptions(const Options& options);
 
 // The flash quota against the filesystem. `used_bytes` is what the tier's directory holds already:
 // it may be used again. Without flash_size: the smaller of 8 GB and a quarter of what could be

@@ -83,16 +83,7 @@ Status CheckFlash(const Options& options) {
                   ") is more than half of -m: give at most " +
                   FormatBytes(cache.slabs.limit_bytes / 2));
   }
-  if (cache.flash_item_max_bytes != 0 && cache.flash_item_min_bytes > cache.flash_item_max_bytes) {
-    return Refuse("-o flash_item_min (" + FormatBytes(cache.flash_item_min_bytes) +
-                  ") is more than flash_item_max (" + FormatBytes(cache.flash_item_max_bytes) +
-                  ")");
-  }
-  if (cache.flash_read_deadline_ms > cache.flash_wait_deadline_ms) {
-    return Refuse("-o flash_read_deadline (" + std::to_string(cache.flash_read_deadline_ms) +
-                  ") is more than flash_wait_deadline (" +
-                  std::to_string(cache.flash_wait_deadline_ms) + ")");
-  }
+  TERRACED_RETURN_IF_ERROR(CheckLiveOptions(options));
   const uint64_t least = FlashSizeLeast(options);
   if (cache.flash_size_bytes != 0 && cache.flash_size_bytes < least) {
     return Refuse("-o flash_size " + FormatBytes(cache.flash_size_bytes) +
@@ -114,6 +105,22 @@ Status CheckPorts(const ServerOptions& server) {
 
 uint64_t FlashSizeLeast(const Options& options) {
   return kFlashBatchesLeast * tiering::Demoter::BatchBytes(options.cache);
+}
+
+Status CheckLiveOptions(const Options& options) {
+  const tiering::CacheOptions& cache = options.cache;
+  if (cache.flash_path.empty()) return Status();
+  if (cache.flash_item_max_bytes != 0 && cache.flash_item_min_bytes > cache.flash_item_max_bytes) {
+    return Refuse("-o flash_item_min (" + FormatBytes(cache.flash_item_min_bytes) +
+                  ") is more than flash_item_max (" + FormatBytes(cache.flash_item_max_bytes) +
+                  ")");
+  }
+  if (cache.flash_read_deadline_ms > cache.flash_wait_deadline_ms) {
+    return Refuse("-o flash_read_deadline (" + std::to_string(cache.flash_read_deadline_ms) +
+                  ") is more than flash_wait_deadline (" +
+                  std::to_string(cache.flash_wait_deadline_ms) + ")");
+  }
+  return Status();
 }
 
 Status CheckOptions(Options* options) {

@@ -5,6 +5,7 @@
 #include "src/net/address.h"
 #include "src/net/listener.h"
 #include "src/net/worker.h"
+#include "src/option_change.h"
 #include "src/options.h"
 #include "src/stats.h"
 #include "storage/base/log.h"
@@ -27,7 +28,10 @@ class TcpServer final : public Server, private ServerControl {
  private:
   bool WriteStats(std::string_view group, ReplySink& sink) override;
   void ResetStats() override;
+  Status ChangeSetting(std::string_view name, std::string_view value) override;
   ServerStats Collect() const;
+  // As they are now: what was given at the start, and what was changed since.
+  Options CurrentOptions() const;
 
   const Options& options_;
   std::vector<ListeningSocket> sockets_;
@@ -43,6 +47,7 @@ class TcpServer final : public Server, private ServerControl {
   // only remembers.
   mutable Mutex mutex_;
   ServerStats reset_ TERRACED_GUARDED_BY(mutex_);
+  Mutex change_mutex_;  // one change at a time
 };
 
 Status TcpServer::Start(tiering::Cache& cache, Clock& clock) {
@@ -123,7 +128,24 @@ bool TcpServer::WriteStats(std::string_view group, ReplySink& sink) {
     stats.room_waits -= reset_.room_waits;
     stats.reply_pauses -= reset_.reply_pauses;
   }
-  return WriteStatGroup(group, StatsInput{cache_->Stats(), stats, options_, *clock_}, sink);
+  const Options options = CurrentOptions();
+  return WriteStatGroup(group, StatsInput{cache_->Stats(), stats, options, *clock_}, sink);
+}
+
+Options TcpServer::CurrentOptions() const {
+  Options options = options_;
+  cache_->Live().CopyTo(&options.cache);
+  return options;
+}
+
+Status TcpServer::ChangeSetting(std::string_view name, std::string_view value) {
+  const MutexLock lock(change_mutex_);
+  Options options = CurrentOptions();
+  TERRACED_RETURN_IF_ERROR(ChangeOption(name, value, &options));
+  TERRACED_RETURN_IF_ERROR(cache_->ChangeSettings(options.cache));
+  Log::Write(LogLevel::kVerbose, "setting changed: %s %s", std::string(name).c_str(),
+             std::string(value).c_str());
+  return Status();
 }
 
 void TcpServer::ResetStats() {

@@ -1,51 +1,49 @@
 #include "tiering/admission_policy.h"
 
+#include <algorithm>
+
 #include "storage/base/clock.h"
 
 namespace terraced::tiering {
-namespace {
 
-constexpr uint64_t kSecondUs = 1'000'000;
-constexpr uint64_t kDayUs = 24ULL * 60 * 60 * kSecondUs;
-
-// A window's budget may be overdrawn by one batch; the next window begins that much poorer.
-void Renew(uint64_t window_us, uint64_t budget, uint64_t now_us, uint64_t* began_us,
-           uint64_t* spent) {
-  while (now_us - *began_us >= window_us && *spent > 0) {
-    *spent -= budget < *spent ? budget : *spent;
-    *began_us += window_us;
-  }
-  if (*spent == 0) *began_us = now_us;
+bool WriteBudget::Allows(uint64_t bytes, uint64_t limit_bytes, uint64_t now_us) {
+  Renew(limit_bytes, now_us);
+  return limit_bytes == 0 || spent_bytes_ == 0 || spent_bytes_ + bytes <= limit_bytes;
 }
 
-}  // namespace
+void WriteBudget::Renew(uint64_t limit_bytes, uint64_t now_us) {
+  // What was written under another limit fills this window at most: it is not owed by those that follow.
+  if (limit_bytes != limit_bytes_ && limit_bytes != 0) {
+    spent_bytes_ = std::min(spent_bytes_, limit_bytes);
+  }
+  limit_bytes_ = limit_bytes;
+  if (limit_bytes == 0 && now_us - began_us_ >= window_us_) spent_bytes_ = 0;
+  while (now_us - began_us_ >= window_us_ && spent_bytes_ > 0) {
+    spent_bytes_ -= std::min(spent_bytes_, limit_bytes);
+    began_us_ += window_us_;
+  }
+  if (spent_bytes_ == 0) began_us_ = now_us;
+}
 
 bool AdmissionPolicy::Admits(const storage::Item& item, uint32_t now_s, bool flash_full) const {
-  if (item.value_bytes + uint64_t{item.key_length} < options_.flash_item_min_bytes) return false;
-  if (options_.flash_ttl_min_s > 0 && item.exptime_s != kExptimeNever &&
-      item.exptime_s < now_s + options_.flash_ttl_min_s) {
+  if (item.value_bytes + uint64_t{item.key_length} < live_.flash_item_min_bytes.Get()) return false;
+  const uint32_t ttl_min_s = live_.flash_ttl_min_s.Get();
+  if (ttl_min_s > 0 && item.exptime_s != kExptimeNever && item.exptime_s < now_s + ttl_min_s) {
     return false;
   }
-  return options_.flash_admit_unread || !flash_full || item.Has(storage::kItemFetched);
+  return live_.flash_admit_unread.Get() || !flash_full || item.Has(storage::kItemFetched);
 }
 
 bool AdmissionPolicy::MayWrite(uint64_t bytes, uint64_t now_us) {
-  const uint64_t rate = options_.flash_write_rate_bytes;
-  const uint64_t day = options_.flash_write_day_bytes;
-  if (rate > 0) {
-    Renew(kSecondUs, rate, now_us, &second_began_us_, &spent_in_second_);
-    if (spent_in_second_ > 0 && spent_in_second_ + bytes > rate) return false;
-  }
-  if (day > 0) {
-    Renew(kDayUs, day, now_us, &day_began_us_, &spent_in_day_);
-    if (spent_in_day_ > 0 && spent_in_day_ + bytes > day) return false;
-  }
-  return true;
+  // Both are asked, so that both know what time it is.
+  const bool in_second = second_.Allows(bytes, live_.flash_write_rate_bytes.Get(), now_us);
+  const bool in_day = day_.Allows(bytes, live_.flash_write_day_bytes.Get(), now_us);
+  return in_second && in_day;
 }
 
 void AdmissionPolicy::Spend(uint64_t bytes) {
-  spent_in_second_ += bytes;
-  spent_in_day_ += bytes;
+  second_.Spend(bytes);
+  day_.Spend(bytes);
 }
 
 }  // namespace terraced::tiering

@@ -24,6 +24,7 @@
 #include "tiering/cache_options.h"
 #include "tiering/cache_stats.h"
 #include "tiering/fill.h"
+#include "tiering/live_settings.h"
 
 namespace terraced::tiering {
 
@@ -146,7 +147,11 @@ class Cache {
 
   virtual CacheStats Stats() const = 0;
   virtual void ResetStats() = 0;
-  virtual const CacheOptions& Options() const = 0;
+  virtual const CacheOptions& Options() const = 0;  // as given to Create
+  virtual const LiveSettings& Live() const = 0;
+  // Takes the live ones of these over, the others are not looked at. Two calls at once may mix what they say.
+  // An error changes nothing.
+  virtual Status ChangeSettings(const CacheOptions& options) = 0;
   virtual FlashReader& Reader() = 0;
   virtual bool HasFlash() const = 0;
 

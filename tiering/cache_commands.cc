@@ -100,13 +100,7 @@ void TwoTierCache::Inherit(const storage::RecordMeta& meta, Draft* draft) const 
 }
 
 bool TwoTierCache::WantsPromotion(const Evidence* evidence) const {
-  const uint32_t hits = tiers_->options.promote_hits;
-  if (hits == 0) return false;
-  if (hits == 1) return true;
-  for (const storage::Slot& slot : evidence->need) {
-    if (slot.hit) return true;
-  }
-  return false;
+  return promotion_->Wants(evidence->need);
 }
 
 void TwoTierCache::Promote(Shard& shard, const Key& key, const Moment& moment,

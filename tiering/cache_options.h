@@ -1,6 +1,6 @@
 // CacheOptions: what the cache over both tiers can be told. Plain data with the defaults; the
 // options table of src/ points into it.
-// Threads: constant once the cache is made.
+// Threads: constant once the cache is made. What can be changed after that: live_settings.h.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +40,9 @@ struct CacheOptions {
   bool flash_admit_unread = true;       // false: once flash is full, only items that were ever hit
   uint64_t flash_write_rate_bytes = 0;  // per second; 0 = no limit
   uint64_t flash_write_day_bytes = 0;   // per 24 hours; 0 = no limit
-  uint32_t promote_hits = 2;            // flash hits until an item moves back to RAM; 0 = never
-  uint32_t second_chance_pct = 25;      // share of a dropped batch that may be rewritten
+  // Flash hits until an item moves back to RAM, beyond 2 on average; 0 = never
+  uint32_t promote_hits = 2;
+  uint32_t second_chance_pct = 25;  // share of a dropped batch that may be rewritten
   uint32_t demotion_wait_ms = 10;  // how long a storing connection may wait for demotion; 0 = never
   uint32_t flash_read_deadline_ms = 1'000;      // a get that waited longer is a counted miss
   uint32_t flash_wait_deadline_ms = 10'000;     // commands that must know: then SERVER_ERROR

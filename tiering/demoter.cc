@@ -40,24 +40,31 @@ uint64_t Demoter::BatchBytes(const CacheOptions& options) {
 Demoter::Demoter(Tiers& tiers, uint64_t first_serial)
     : tiers_(tiers),
       batch_bytes_(BatchBytes(tiers.options)),
-      admission_(tiers.options),
+      admission_(tiers.live),
       keeper_(tiers, batch_bytes_),
-      item_bytes_max_(ItemBytesMax()),
+      item_bytes_allowed_(tiers.HasFlash() ? keeper_.ItemBytesMax() : 0),
       grower_(tiers, keeper_),
       next_serial_(first_serial),
       serial_end_(((first_serial >> storage::kSerialCounterBits) + 1)
                   << storage::kSerialCounterBits) {}
 
 uint64_t Demoter::ItemBytesMax() const {
-  if (!tiers_.HasFlash()) return 0;
-  const uint64_t wanted = tiers_.options.flash_item_max_bytes;
-  const uint64_t allowed = keeper_.ItemBytesMax();
-  if (wanted > allowed) {
-    Log::Write(LogLevel::kNotice,
-               "flash_size has room for items of up to %llu bytes: larger ones stay in RAM",
-               static_cast<unsigned long long>(allowed));
-  }
-  return std::min(wanted != 0 ? wanted : batch_bytes_ / 2, allowed);
+  const uint64_t wanted = tiers_.live.flash_item_max_bytes.Get();
+  return std::min(wanted != 0 ? wanted : batch_bytes_ / 2, item_bytes_allowed_);
+}
+
+void Demoter::NoteSettings() {
+  settings_changed_.store(true, std::memory_order_release);
+  Wake();
+}
+
+void Demoter::TakeSettings() {
+  if (!settings_changed_.exchange(false, std::memory_order_acquire)) return;
+  outlook_.LookAgain();
+  if (tiers_.live.flash_item_max_bytes.Get() <= item_bytes_allowed_) return;
+  Log::Write(LogLevel::kNotice,
+             "flash_size has room for items of up to %llu bytes: larger ones stay in RAM",
+             static_cast<unsigned long long>(item_bytes_allowed_));
 }
 
 Demoter::~Demoter() {
@@ -141,13 +148,14 @@ bool Demoter::WaitForWork() {
 }
 
 void Demoter::Step() {
+  TakeSettings();
   TryAgain();
   if (tiers_.FlashOnline()) RemoveOrphans();
   keeper_.DropFlushed();
   keeper_.DropOverQuota();
   if (tiers_.FlashOnline()) {
     CollectRules rules;
-    rules.item_bytes_max = item_bytes_max_;
+    rules.item_bytes_max = ItemBytesMax();
     rules.flash_full = keeper_.Full();
     const bool may_write = admission_.MayWrite(batch_bytes_, MonotonicUs());
     outlook_.NoteBudget(may_write);
@@ -168,7 +176,7 @@ void Demoter::AnswerRequests() {
   if (requests.empty()) return;
   CollectRules rules;
   rules.everything = true;
-  rules.item_bytes_max = item_bytes_max_;
+  rules.item_bytes_max = ItemBytesMax();
   // A batch that is not full has seen all there was; one more takes what was cancelled in it (touched while its
   // file was built). Clients that go on storing must not keep the answer waiting for ever.
   const uint64_t rounds_max = tiers_.options.slabs.limit_bytes / batch_bytes_ + 2;

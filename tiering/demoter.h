@@ -43,6 +43,8 @@ class Demoter {
     return tiers_.FlashOnline() && outlook_.MayCome(slab_class);
   }
   void DemoteAll(Executor& executor, Completion* done);
+  // The live settings have changed: what was of no use for flash may be now. Any thread.
+  void NoteSettings();
 
   // One round of everything there is to do; the thread's loop body, and a test's crank.
   void Step();
@@ -100,7 +102,9 @@ class Demoter {
   Wrote Finish(BatchBuilder* builder, const FlashKeeper::Victims& victims, bool keep_hit_items);
   // False: files of dropped batches are left over, so nothing more may be written.
   bool RemoveOrphans();
+  // flash_item_max, as far as the quota allows it.
   uint64_t ItemBytesMax() const;
+  void TakeSettings();
   void NoteFailure(const Status& status);
   void NoteSuccess();
   void TryAgain();
@@ -113,7 +117,7 @@ class Demoter {
   // The writing thread's.
   AdmissionPolicy admission_;
   FlashKeeper keeper_;
-  const uint64_t item_bytes_max_;  // flash_item_max, as far as the quota allows it
+  const uint64_t item_bytes_allowed_;  // by the quota
   IndexGrower grower_;
   uint32_t failures_ = 0;
   uint64_t offline_since_us_ = 0;
@@ -121,7 +125,8 @@ class Demoter {
   // Self-synchronised.
   DemotionOutlook outlook_{*tiers_.arena};
   std::atomic<bool> wanted_{false};
-  std::atomic<uint64_t> next_serial_;  // raised by the writing thread only
+  std::atomic<bool> settings_changed_{true};  // at the start: none was looked at yet
+  std::atomic<uint64_t> next_serial_;         // raised by the writing thread only
   std::atomic<uint64_t> serial_end_;
   std::thread thread_;
   // Guarded.

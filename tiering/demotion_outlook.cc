@@ -31,4 +31,11 @@ void DemotionOutlook::NoteTurn(storage::SlabClass slab_class, bool found, uint64
   }
 }
 
+void DemotionOutlook::LookAgain() {
+  for (Class& of : classes_) {
+    of.fruitless_turns = 0;
+    of.barren.store(false, std::memory_order_relaxed);
+  }
+}
+
 }  // namespace terraced::tiering

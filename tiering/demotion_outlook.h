@@ -24,6 +24,8 @@ class DemotionOutlook {
   bool WorthALook(storage::SlabClass slab_class) const;
   // After a turn through the class's tails, `looks` of them at most: whether a batch got anything.
   void NoteTurn(storage::SlabClass slab_class, bool found, uint64_t looks);
+  // What was of no use for flash may be now: every class is looked at again.
+  void LookAgain();
   // False: the write budget is spent for now.
   void NoteBudget(bool may_write) { may_write_.store(may_write, std::memory_order_relaxed); }
 

@@ -130,7 +130,7 @@ void FlashKeeper::GatherRewrites(const Victims& victims, BatchBuilder* builder) 
 void FlashKeeper::Gather(BatchNumber number, bool all, BatchBuilder* builder) {
   const storage::BatchInfo& info = tiers_.batches.Info(number);
   const uint64_t bytes_max =
-      all ? info.raw_bytes + 1 : info.raw_bytes * tiers_.options.second_chance_pct / 100;
+      all ? info.raw_bytes + 1 : info.raw_bytes * tiers_.live.second_chance_pct.Get() / 100;
   const uint64_t bytes_before = builder->RawBytes();
   const uint64_t serial = info.serial;
   bool passed = false;

@@ -1,10 +1,11 @@
 #include "tiering/flash_reader.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <iterator>
+#include <string>
+#include <utility>
 
+#include "storage/base/check.h"
 #include "storage/base/log.h"
 #include "storage/base/sync_point.h"
 #include "storage/flash/record.h"
@@ -19,10 +20,7 @@ constexpr size_t kTakeMax = 16;
 
 FlashReader::FlashReader(storage::BatchStore& store, uint32_t threads, uint64_t bytes_max)
     : store_(store), bytes_max_(bytes_max) {
-  for (uint32_t i = 0; i < threads; ++i) {
-    threads_.emplace_back([this] { Work(); });
-    pthread_setname_np(threads_.back().native_handle(), "flash_reader");
-  }
+  TERRACED_CHECK(Resize(threads).ok());
 }
 
 FlashReader::~FlashReader() {
@@ -31,7 +29,62 @@ FlashReader::~FlashReader() {
     stopping_ = true;
     wake_.NotifyAll();
   }
-  for (std::thread& thread : threads_) thread.join();
+  const MutexLock resizing(resize_mutex_);
+  for (const Seat& seat : seats_) {
+    if (seat.to_join) pthread_join(seat.thread, nullptr);
+  }
+}
+
+Status FlashReader::Resize(uint32_t threads) {
+  TERRACED_CHECK(threads <= kThreadsMax);
+  const MutexLock resizing(resize_mutex_);
+  const uint32_t before = Want(threads);
+  for (uint32_t place = 0; place < threads; ++place) {
+    if (StartThread(place)) continue;
+    Want(before);
+    return Status(StatusCode::kUnavailable,
+                  "flash reader " + std::to_string(place + 1) + " cannot be started");
+  }
+  return {};
+}
+
+uint32_t FlashReader::Want(uint32_t threads) {
+  const MutexLock lock(mutex_);
+  // All of them: one that was just woken for a fill may be one that leaves.
+  wake_.NotifyAll();
+  return std::exchange(wanted_, threads);
+}
+
+bool FlashReader::StartThread(uint32_t place) {
+  {
+    const MutexLock lock(mutex_);
+    if (std::exchange(running_[place], true))
+      return true;  // or it was to leave and has not noticed
+  }
+  Seat& seat = seats_[place];
+  // Who sat here before has nothing left to do but to return.
+  if (std::exchange(seat.to_join, false)) pthread_join(seat.thread, nullptr);
+  seat.reader = this;
+  seat.place = place;
+  const auto run = [](void* given) -> void* {
+    const auto* const own = static_cast<const Seat*>(given);
+    own->reader->Work(own->place);
+    return nullptr;
+  };
+  // std::thread could only throw where there are too many threads.
+  if (pthread_create(&seat.thread, nullptr, run, &seat) != 0) {
+    const MutexLock lock(mutex_);
+    running_[place] = false;
+    return false;
+  }
+  seat.to_join = true;
+  pthread_setname_np(seat.thread, "flash_reader");
+  return true;
+}
+
+uint32_t FlashReader::Threads() const {
+  const MutexLock lock(mutex_);
+  return static_cast<uint32_t>(std::count(running_.begin(), running_.end(), true));
 }
 
 void FlashReader::Submit(std::vector<std::shared_ptr<Fill>>* fills) {
@@ -50,9 +103,9 @@ void FlashReader::GiveBack(uint64_t bytes) {
   wake_.NotifyAll();
 }
 
-void FlashReader::Work() {
+void FlashReader::Work(uint32_t place) {
   while (true) {
-    std::vector<std::shared_ptr<Fill>> fills = Take();
+    std::vector<std::shared_ptr<Fill>> fills = Take(place);
     if (fills.empty()) return;
     PutBack(&fills, Read(fills));
     SyncPoints::Pass(SyncPoint::kFillRead);
@@ -60,13 +113,18 @@ void FlashReader::Work() {
   }
 }
 
-std::vector<std::shared_ptr<Fill>> FlashReader::Take() {
+std::vector<std::shared_ptr<Fill>> FlashReader::Take(uint32_t place) {
   MutexLock lock(mutex_);
-  while (!stopping_ && (queue_.empty() || bytes_.load(std::memory_order_relaxed) >= bytes_max_)) {
+  while (!stopping_ && place < wanted_ &&
+         (queue_.empty() || bytes_.load(std::memory_order_relaxed) >= bytes_max_)) {
     wake_.Wait(mutex_);
   }
   std::vector<std::shared_ptr<Fill>> fills;
-  const size_t share = queue_.size() / std::max<size_t>(threads_.size(), 1) + 1;
+  if (!stopping_ && place >= wanted_) {
+    running_[place] = false;
+    return fills;
+  }
+  const size_t share = queue_.size() / std::max<size_t>(wanted_, 1) + 1;
   const size_t wanted = std::min({share, kTakeMax, queue_.size()});
   for (size_t i = 0; i < wanted; ++i) {
     fills.push_back(std::move(queue_.front()));

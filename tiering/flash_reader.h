@@ -1,20 +1,25 @@
 // FlashReader: the pool of threads that read the flash tier. Work comes in batches (a worker's
 // round) and goes back in batches (one wake-up of a mailbox for all its fills).
-// Threads: Submit by any worker; its own threads touch no connection, no item, no reply. Leaf lock.
+// Threads: any; its own threads touch no connection, no item, no reply. Leaf locks: that of a resize is taken before
+// the other. Readers that are one too many leave between two rounds of reads, so nobody waits for the disk to have
+// them gone.
 // Ownership: a fill in the queue or under way is held by shared_ptr; the store outlives the reader.
 // Errors: a failed read marks the fill failed; a record that fails its check counts as absent and
-// is counted.
+// is counted. A resize for which no thread can be started changes nothing.
 // Sizes: the values that are decoded and not yet consumed share one byte budget, booked fill by fill; readers pause at
 // its end, so it is passed by no more than one fill for each thread.
 #pragma once
 
+#include <pthread.h>
+
+#include <array>
 #include <atomic>
 #include <deque>
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include "storage/base/mutex.h"
+#include "storage/base/status.h"
 #include "storage/flash/batch_store.h"
 #include "tiering/fill.h"
 
@@ -30,9 +35,14 @@ struct FlashReaderStats {
 
 class FlashReader {
  public:
+  static constexpr uint32_t kThreadsMax = 64;
+
   FlashReader(storage::BatchStore& store, uint32_t threads, uint64_t bytes_max);
   ~FlashReader();  // stops when everything queued was read and answered
 
+  // From now on so many threads read; what is queued or under way is read all the same.
+  Status Resize(uint32_t threads);
+  uint32_t Threads() const;  // running; after a resize those that have not left yet, too
   void Submit(std::vector<std::shared_ptr<Fill>>* fills);
   void CountCoalesced() { coalesced_.fetch_add(1, std::memory_order_relaxed); }
   void GiveBack(uint64_t bytes);
@@ -40,9 +50,20 @@ class FlashReader {
   void ResetStats();
 
  private:
-  void Work();
+  // Where a thread of the pool stands; those with the highest places leave first.
+  struct Seat {
+    FlashReader* reader = nullptr;
+    uint32_t place = 0;
+    pthread_t thread{};
+    bool to_join = false;
+  };
+
+  // How many shall run; answers how many should before.
+  uint32_t Want(uint32_t threads);
+  bool StartThread(uint32_t place) TERRACED_REQUIRES(resize_mutex_);
+  void Work(uint32_t place);
   // Takes a fair share of the queue; empty means stop.
-  std::vector<std::shared_ptr<Fill>> Take();
+  std::vector<std::shared_ptr<Fill>> Take(uint32_t place);
   // Reads the first of them, and more while the budget lasts; how many.
   size_t Read(const std::vector<std::shared_ptr<Fill>>& fills);
   void ReadOne(Fill* fill);
@@ -61,11 +82,14 @@ class FlashReader {
   std::atomic<uint64_t> errors_{0};
   std::atomic<uint64_t> corrupt_{0};
   // Guarded.
+  Mutex resize_mutex_;
+  std::array<Seat, kThreadsMax> seats_ TERRACED_GUARDED_BY(resize_mutex_);
   mutable Mutex mutex_;
   CondVar wake_;
   std::deque<std::shared_ptr<Fill>> queue_ TERRACED_GUARDED_BY(mutex_);
   bool stopping_ TERRACED_GUARDED_BY(mutex_) = false;
-  std::vector<std::thread> threads_;
+  uint32_t wanted_ TERRACED_GUARDED_BY(mutex_) = 0;
+  std::array<bool, kThreadsMax> running_ TERRACED_GUARDED_BY(mutex_){};
 };
 
 }  // namespace terraced::tiering

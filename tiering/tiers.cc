@@ -26,6 +26,7 @@ Tiers::Tiers(const CacheOptions& the_options, const Clock& the_clock,
              std::unique_ptr<storage::SlabArena> the_arena,
              std::unique_ptr<storage::BatchStore> the_store, const HashKey& key)
     : options(the_options),
+      live(the_options),
       clock(the_clock),
       hash_key(key),
       has_flash(!the_options.flash_path.empty()),

@@ -17,6 +17,7 @@
 #include "storage/ram/slab_arena.h"
 #include "tiering/cache_options.h"
 #include "tiering/flush_epoch.h"
+#include "tiering/live_settings.h"
 #include "tiering/removal_log.h"
 
 namespace terraced::tiering {
@@ -70,7 +71,8 @@ struct Tiers {
   // Worth waiting for: flash is there and takes batches.
   bool FlashOnline() const { return flash_online.load(std::memory_order_relaxed); }
 
-  const CacheOptions options;
+  const CacheOptions options;  // as at the start; what may change since is read from `live`
+  LiveSettings live;
   const Clock& clock;
   const HashKey hash_key;
   const bool has_flash;

@@ -105,6 +105,7 @@ TwoTierCache::TwoTierCache(const CacheOptions& options, const Clock& clock,
   reader_ = std::make_unique<FlashReader>(*tiers_->store,
                                           tiers_->HasFlash() ? options.flash_read_threads : 0,
                                           options.flash_read_bytes_max);
+  promotion_ = std::make_unique<PromotionPolicy>(tiers_->live);
   demoter_ = std::make_unique<Demoter>(*tiers_, (count << kSerialCounterBits) + 1);
   reclaimer_ = std::make_unique<Reclaimer>(*tiers_, *demoter_);
   maintainer_ = std::make_unique<LruMaintainer>(*tiers_);
@@ -202,6 +203,13 @@ void TwoTierCache::RaiseStartCount() {
   }
   start_count_ = covering;
   demoter_->AllowSerialsBelow((covering + 1) << kSerialCounterBits);
+}
+
+Status TwoTierCache::ChangeSettings(const CacheOptions& options) {
+  if (tiers_->HasFlash()) TERRACED_RETURN_IF_ERROR(reader_->Resize(options.flash_read_threads));
+  tiers_->live.Take(options);
+  demoter_->NoteSettings();
+  return {};
 }
 
 void TwoTierCache::DemoteAll(Executor& executor, Completion* done) {

@@ -12,6 +12,7 @@
 #include "tiering/demoter.h"
 #include "tiering/flash_reader.h"
 #include "tiering/lru_maintainer.h"
+#include "tiering/promotion_policy.h"
 #include "tiering/reclaimer.h"
 #include "tiering/shard.h"
 #include "tiering/slab_mover.h"
@@ -57,6 +58,8 @@ class TwoTierCache final : public Cache {
   CacheStats Stats() const override;
   void ResetStats() override;
   const CacheOptions& Options() const override { return tiers_->options; }
+  const LiveSettings& Live() const override { return tiers_->live; }
+  Status ChangeSettings(const CacheOptions& options) override;
   FlashReader& Reader() override { return *reader_; }
   bool HasFlash() const override { return tiers_->HasFlash(); }
   void DemoteAll(Executor& executor, Completion* done) override;
@@ -148,6 +151,7 @@ class TwoTierCache final : public Cache {
   uint64_t started_us_ = 0;
   bool opening_cleared_ = false;  // Tick()'s thread only
   std::unique_ptr<FlashReader> reader_;
+  std::unique_ptr<PromotionPolicy> promotion_;
   std::unique_ptr<Demoter> demoter_;
   std::unique_ptr<Reclaimer> reclaimer_;
   std::unique_ptr<LruMaintainer> maintainer_;

@@ -1,9 +1,10 @@
-// flush_all, stats, version, verbosity, quit; debug (tests only).
+// flush_all, stats, version, verbosity, extstore, quit; debug (tests only).
 #include <algorithm>
 #include <charconv>
 #include <string>
 
 #include "src/commands/command_table.h"
+#include "src/protocol/text_codec.h"
 #include "storage/base/log.h"
 #include "storage/base/sync_point.h"
 
@@ -29,6 +30,15 @@ bool AttachDelay(std::string_view name, std::string_view delay) {
   if (delay_ms > kDelayMsMax) return false;
   SyncPoints::AttachDelay(*point, delay_ms);
   return true;
+}
+
+// extstore free_memchunks <slab class> <chunks>: memcached has no use for it any more, but takes it.
+bool IsFreeMemchunks(const Request& request) {
+  uint64_t slab_class = 0;
+  uint64_t chunks = 0;
+  return request.argument_count == kArgumentsMax && request.arguments[0] == "free_memchunks" &&
+         ParseUnsigned(request.arguments[1], &slab_class) &&
+         ParseUnsigned(request.arguments[2], &chunks) && slab_class < storage::kSlabClassesMax;
 }
 
 }  // namespace
@@ -76,6 +86,34 @@ Step HandleVerbosity(const CommandContext&, const Request& request, tiering::Evi
                      ReplySink& sink) {
   Log::SetVerbosity(static_cast<int>(std::min(request.number, kVerbosityMax)));
   sink.Answer(request, Reply::kOk);
+  return Step::kDone;
+}
+
+Step HandleExtstore(const CommandContext& context, const Request& request, tiering::Evidence*,
+                    ReplySink& sink) {
+  if (request.argument_count < 2) {
+    sink.Answer(request, Reply::kUnknownCommand);
+    return Step::kDone;
+  }
+  if (IsFreeMemchunks(request)) {
+    sink.Answer(request, Reply::kOk);
+    return Step::kDone;
+  }
+  const Status status = context.control.ChangeSetting(request.arguments[0], request.arguments[1]);
+  switch (status.code()) {
+    case StatusCode::kOk:
+      sink.Answer(request, Reply::kOk);
+      break;
+    case StatusCode::kNotFound:
+      sink.Answer(request, Reply::kUnknownCommand);
+      break;
+    case StatusCode::kInvalidArgument:
+      sink.Refuse(request, status.message());
+      break;
+    default:
+      sink.Answer(request, Reply::kNoMemoryToChange);
+      break;
+  }
   return Step::kDone;
 }
 

@@ -28,6 +28,7 @@ constexpr CommandSpec kCommands[] = {
     {"stats", Verb::kStats, 1, kAnyTokens, kReads, &HandleStats},
     {"version", Verb::kVersion, 1, kAnyTokens, kReads, &HandleVersion},
     {"verbosity", Verb::kVerbosity, 2, 3, kReads | kTakesNoreply, &HandleVerbosity},
+    {"extstore", Verb::kExtstore, 1, kAnyTokens, kWrites | kTakesNoreply, &HandleExtstore},
     {"quit", Verb::kQuit, 1, kAnyTokens, kReads, &HandleQuit},
     {"debug", Verb::kDebug, 2, 4, kWrites | kTestOnly, &HandleDebug},
 };

@@ -11,16 +11,19 @@
 #include "src/protocol/request.h"
 #include "src/server_options.h"
 #include "storage/base/clock.h"
+#include "storage/base/status.h"
 #include "tiering/cache.h"
 
 namespace terraced::server {
 
-// What `stats` and `debug` ask of the daemon around the cache.
+// What `stats`, `extstore` and `debug` ask of the daemon around the cache.
 class ServerControl {
  public:
   // False: there is no such group.
   virtual bool WriteStats(std::string_view group, ReplySink& sink) = 0;
   virtual void ResetStats() = 0;
+  // Errors: as ChangeOption (option_change.h); kUnavailable: no memory or no thread for it.
+  virtual Status ChangeSetting(std::string_view name, std::string_view value) = 0;
 
  protected:
   ~ServerControl() = default;
@@ -62,6 +65,7 @@ enum class Verb : uint8_t {
   kStats,
   kVersion,
   kVerbosity,
+  kExtstore,
   kQuit,
   kDebug,
   kRefused,  // no word of the wire: a request the codec could not accept
@@ -116,6 +120,7 @@ Step HandleFlushAll(const CommandContext&, const Request&, tiering::Evidence*, R
 Step HandleStats(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleVersion(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleVerbosity(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+Step HandleExtstore(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleQuit(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleDebug(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleRefused(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);

@@ -37,9 +37,10 @@ void Connection::Suspend(const Request& request) {
 }
 
 uint64_t Connection::FlashDeadlineUs(const Request& request) const {
-  const tiering::CacheOptions& options = context_.cache.Options();
+  const tiering::LiveSettings& live = context_.cache.Live();
   const bool writes = request.command->Has(kWrites);
-  const uint64_t wait_ms = writes ? options.flash_wait_deadline_ms : options.flash_read_deadline_ms;
+  const uint64_t wait_ms =
+      writes ? live.flash_wait_deadline_ms.Get() : live.flash_read_deadline_ms.Get();
   return MonotonicUs() + wait_ms * 1'000;
 }
 

@@ -182,7 +182,7 @@ Step Connection::Execute(const Request& request) {
 
 // Room for the value. False: refused (the answer was given) or to be asked for again, see waits_for_room_.
 bool Connection::RequestRoom(const Gathered& gathered, tiering::Draft* draft) {
-  const uint64_t wait_us = context_.cache.Options().demotion_wait_ms * uint64_t{1'000};
+  const uint64_t wait_us = context_.cache.Live().demotion_wait_ms.Get() * uint64_t{1'000};
   const bool may_wait =
       wait_us > 0 && (room_deadline_us_ == 0 || MonotonicUs() < room_deadline_us_);
   // Not again for one that comes back after a wait.

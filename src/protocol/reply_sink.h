@@ -31,6 +31,8 @@ class ReplySink {
   // Silent where the request said noreply.
   virtual void Answer(const Request& request, Reply reply) = 0;
   virtual void Number(const Request& request, uint64_t value) = 0;
+  // A CLIENT_ERROR that says why: one line of text.
+  virtual void Refuse(const Request& request, std::string_view why) = 0;
   // Where the value of a hit of request.key goes; good for one call of the cache. Without `cas_enabled` (-C) its
   // CAS unique is shown as 0.
   virtual tiering::ValueSink& Value(const Request& request, bool cas_enabled) = 0;

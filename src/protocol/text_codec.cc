@@ -157,6 +157,7 @@ Reply FillArguments(const Tokens& tokens, Request* request) {
       break;
     case Verb::kStats:
     case Verb::kVersion:
+    case Verb::kExtstore:
     case Verb::kQuit:
     case Verb::kDebug:
       request->argument_count = static_cast<uint8_t>(std::min(tokens.count - 1, kArgumentsMax));

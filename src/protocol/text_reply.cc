@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <string>
 
 #include "src/commands/command_table.h"
 #include "storage/base/log.h"
@@ -70,6 +71,12 @@ void TextReply::Number(const Request& request, uint64_t value) {
   if (request.noreply) return;
   end = Append(end, kLineEnd);
   Write({text.data(), static_cast<size_t>(end - text.data())});
+}
+
+void TextReply::Refuse(const Request& request, std::string_view why) {
+  const std::string line = "CLIENT_ERROR " + std::string(why);
+  Show(request, line);
+  if (!request.noreply) Write(line + std::string(kLineEnd));
 }
 
 tiering::ValueSink& TextReply::Value(const Request& request, bool cas_enabled) {

@@ -23,6 +23,7 @@ class TextReply final : public ReplySink, private tiering::ValueSink {
 
   void Answer(const Request& request, Reply reply) override;
   void Number(const Request& request, uint64_t value) override;
+  void Refuse(const Request& request, std::string_view why) override;
   tiering::ValueSink& Value(const Request& request, bool cas_enabled) override;
   void End(const Request& request) override;
   void Stat(std::string_view name, std::string_view value) override;

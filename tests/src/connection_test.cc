@@ -28,6 +28,12 @@ class NoControl final : public ServerControl {
     return true;
   }
   void ResetStats() override { ++resets; }
+  // The word after the name is what becomes of it.
+  Status ChangeSetting(std::string_view, std::string_view value) override {
+    if (value == "good") return {};
+    if (value == "unknown") return Status(StatusCode::kNotFound, "unknown");
+    return Status(value == "bad" ? StatusCode::kInvalidArgument : StatusCode::kUnavailable, "why");
+  }
   int resets = 0;
 };
 
@@ -215,6 +221,10 @@ TEST_F(ConnectionTest, AnswersEveryClassicCommand) {
   EXPECT_EQ(Ask("stats unknown\r\n"), "ERROR\r\n");
   EXPECT_EQ(Ask("stats reset\r\n"), "RESET\r\n");
   EXPECT_EQ(host_.control.resets, 1);
+  EXPECT_EQ(Ask("extstore a good\r\nextstore a unknown\r\nextstore a\r\n"),
+            "OK\r\nERROR\r\nERROR\r\n");
+  EXPECT_EQ(Ask("extstore a bad\r\nextstore a bad noreply\r\nextstore a never\r\n"),
+            "CLIENT_ERROR why\r\nSERVER_ERROR out of memory\r\n");
   EXPECT_EQ(Ask("nonsense\r\n"), "ERROR\r\n");
   EXPECT_EQ(Ask("quit\r\n"), "");
   EXPECT_TRUE(host_.closed);

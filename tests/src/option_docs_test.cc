@@ -48,6 +48,23 @@ TEST(OptionDocsTest, EveryDocumentNamesEveryVisibleOption) {
   }
 }
 
+TEST(OptionDocsTest, EveryDocumentMarksWhatCanBeChangedWhileRunning) {
+  int live = 0;
+  for (const OptionSpec& spec : OptionTable()) {
+    if (!spec.IsDocumented()) continue;
+    const std::string spelling = "extstore " + std::string(spec.name) + " ";
+    EXPECT_EQ(ManualOptionsText().find(spelling) != std::string::npos, spec.Has(kLive)) << spelling;
+    std::string config = ConfigFileText();
+    for (size_t at; (at = config.find("\n# ")) != std::string::npos;) config.replace(at, 3, " ");
+    EXPECT_EQ(config.find(spelling) != std::string::npos, spec.Has(kLive)) << spelling;
+    live += spec.Has(kLive) ? 1 : 0;
+  }
+  size_t marked = 0;
+  const std::string help = HelpText();
+  for (size_t at = 0; (at = help.find("live)", at)) != std::string::npos; ++at) ++marked;
+  EXPECT_EQ(marked, static_cast<size_t>(live));
+}
+
 TEST(OptionDocsTest, NoDocumentNamesAHiddenOption) {
   for (const std::string& text : {HelpText(), ConfigFileText(), ManualOptionsText()}) {
     EXPECT_THAT(text, Not(HasSubstr("test_commands")));

@@ -108,6 +108,17 @@ TEST(OptionsCheckTest, FlashOptionsAgreeWithEachOther) {
               HasSubstr("more than flash_wait_deadline"));
 }
 
+TEST(OptionsCheckTest, WhatCanBeChangedLaterIsCheckedByItselfToo) {
+  Options options;
+  options.cache.flash_item_min_bytes = 2'048;
+  options.cache.flash_item_max_bytes = 1'024;
+  EXPECT_TRUE(CheckLiveOptions(options).ok()) << "without flash it does not matter";
+  options.cache.flash_path = "/x";
+  EXPECT_FALSE(CheckLiveOptions(options).ok());
+  options.cache.flash_item_min_bytes = 1'024;
+  EXPECT_TRUE(CheckLiveOptions(options).ok());
+}
+
 TEST(OptionsCheckTest, WhatFollowsFromOthersIsFilledIn) {
   Options options;
   EXPECT_EQ(Checked({"-I", "2m", "-k"}, &options), "");

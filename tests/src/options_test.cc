@@ -132,6 +132,8 @@ TEST(OptionsTest, ExtstoresPathAndSizeAreTakenApart) {
   EXPECT_EQ(options.cache.flash_path, "/mnt/d1/extstore");
   EXPECT_EQ(options.cache.flash_size_bytes, 1ULL << 30);
   EXPECT_EQ(options.cache.flash_read_threads, 8U);
+  EXPECT_EQ(Parsed({"-o", "ext_recache_rate=1"}).cache.promote_hits, 2U);
+  EXPECT_EQ(Parsed({"-o", "ext_recache_rate=0"}).cache.promote_hits, 0U);
   for (const char* text : {"ext_path=/mnt", "ext_path=:1g", "ext_path=/mnt:", "ext_path=/mnt:0"}) {
     EXPECT_THAT(Refused({"-o", text}), HasSubstr("PATH:SIZE"));
   }

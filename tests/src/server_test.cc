@@ -194,6 +194,40 @@ TEST_F(ServerTest, SecondServerOnThePortIsRefused) {
   EXPECT_EQ(second.status().code(), StatusCode::kBusy);
 }
 
+TEST_F(ServerTest, ASettingThatWasChangedIsTheCachesAndIsShown) {
+  Start();
+  const Peer peer(address_);
+  EXPECT_EQ(peer.Ask("extstore flash_item_min 2k\r\n", "\r\n"), "OK\r\n");
+  EXPECT_EQ(cache_->Live().flash_item_min_bytes.Get(), 2'048U);
+  EXPECT_EQ(peer.Ask("extstore recache_rate 4\r\n", "\r\n"), "OK\r\n");
+  EXPECT_EQ(cache_->Live().flash_item_min_bytes.Get(), 2'048U);  // each change keeps the others
+  const std::string settings = peer.Ask("stats settings\r\n", "END\r\n");
+  EXPECT_NE(settings.find("STAT flash_item_min 2048\r\n"), std::string::npos);
+  EXPECT_NE(settings.find("STAT promote_hits 5\r\n"), std::string::npos);
+}
+
+TEST_F(ServerTest, ChangesOfManyClientsAreAllKept) {
+  options_.server.worker_threads = 4;
+  Start();
+  const std::vector<std::string> names = {"flash_item_min", "flash_ttl_min", "flash_write_rate",
+                                          "demotion_wait"};
+  std::vector<std::thread> clients;
+  for (const std::string& name : names) {
+    clients.emplace_back([this, name] {
+      const Peer peer(address_);
+      for (int i = 1; i <= 100; ++i) {
+        EXPECT_EQ(peer.Ask("extstore " + name + " " + std::to_string(i) + "\r\n", "\r\n"),
+                  "OK\r\n");
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  const std::string settings = Peer(address_).Ask("stats settings\r\n", "END\r\n");
+  for (const std::string& name : names) {
+    EXPECT_NE(settings.find("STAT " + name + " 100\r\n"), std::string::npos) << name;
+  }
+}
+
 TEST_F(ServerTest, ResetKeepsGaugesAndForgetsCounters) {
   Start();
   const Peer peer(address_);

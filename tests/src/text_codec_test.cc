@@ -107,6 +107,9 @@ TEST(TextCodecTest, ReadsEveryCommand) {
       {"stats", "stats"},
       {"stats items junk", "stats arg=items arg=junk"},
       {"version noreply", "version arg=noreply"},
+      {"extstore", "extstore"},
+      {"extstore item_size 512 junk more", "extstore arg=item_size arg=512 arg=junk"},
+      {"extstore item_size 512 noreply", "extstore arg=item_size arg=512 arg=noreply noreply"},
       {"quit", "quit"},
       {"debug delay flush 10", "debug arg=delay arg=flush arg=10"},
   };

@@ -23,6 +23,7 @@ class CallingControl final : public ServerControl {
     return true;
   }
   void ResetStats() override {}
+  Status ChangeSetting(std::string_view, std::string_view) override { return {}; }
   std::function<void(std::string_view)> on_stats;
 };
 

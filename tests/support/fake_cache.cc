@@ -12,6 +12,7 @@ using tiering::Outcome;
 
 FakeCache::FakeCache(const tiering::CacheOptions& options, const Clock& clock)
     : options_(options),
+      live_(options),
       clock_(clock),
       store_(storage::MakeNullBatchStore()),
       reader_(std::make_unique<tiering::FlashReader>(*store_, 1, 1U << 20)) {
@@ -22,6 +23,11 @@ FakeCache::FakeCache(const tiering::CacheOptions& options, const Clock& clock)
 }
 
 FakeCache::~FakeCache() = default;
+
+Status FakeCache::ChangeSettings(const tiering::CacheOptions& options) {
+  live_.Take(options);
+  return {};
+}
 
 void FakeCache::PutOnFlash(std::string_view key) {
   const MutexLock lock(mutex_);

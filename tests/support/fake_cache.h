@@ -60,6 +60,8 @@ class FakeCache final : public tiering::Cache {
   tiering::CacheStats Stats() const override;
   void ResetStats() override;
   const tiering::CacheOptions& Options() const override { return options_; }
+  const tiering::LiveSettings& Live() const override { return live_; }
+  Status ChangeSettings(const tiering::CacheOptions& options) override;
   tiering::FlashReader& Reader() override { return *reader_; }
   bool HasFlash() const override { return true; }
   void DemoteAll(Executor& executor, Completion* done) override;
@@ -79,6 +81,7 @@ class FakeCache final : public tiering::Cache {
   void Called(std::string_view command, std::string_view key) TERRACED_REQUIRES(mutex_);
 
   const tiering::CacheOptions options_;
+  tiering::LiveSettings live_;
   const Clock& clock_;
   const std::unique_ptr<storage::BatchStore> store_;
   const std::unique_ptr<tiering::FlashReader> reader_;

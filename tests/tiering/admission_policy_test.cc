@@ -11,9 +11,9 @@ constexpr uint64_t kDayUs = 86'400 * kSecondUs;
 class AdmissionPolicyTest : public testing::Test {
  protected:
   bool Admits(std::string_view key, bool flash_full = false) {
-    return AdmissionPolicy(options_).Admits(*rig_.ItemOf(key), kStartS, flash_full);
+    return AdmissionPolicy(live_).Admits(*rig_.ItemOf(key), kStartS, flash_full);
   }
-  CacheOptions options_;
+  LiveSettings live_{CacheOptions()};
   CacheRig rig_;
 };
 
@@ -24,7 +24,7 @@ TEST_F(AdmissionPolicyTest, AdmitsEverythingByDefault) {
 }
 
 TEST_F(AdmissionPolicyTest, TheFloorOfSizeCountsKeyAndValue) {
-  options_.flash_item_min_bytes = 10;
+  live_.flash_item_min_bytes.Set(10);
   rig_->Set("four", "12345");
   rig_->Set("fours", "12345");
   EXPECT_FALSE(Admits("four"));
@@ -32,7 +32,7 @@ TEST_F(AdmissionPolicyTest, TheFloorOfSizeCountsKeyAndValue) {
 }
 
 TEST_F(AdmissionPolicyTest, TheFloorOfTtlSparesItemsWithoutOne) {
-  options_.flash_ttl_min_s = 60;
+  live_.flash_ttl_min_s.Set(60);
   rig_->Set("short", "v", 0, kStartS + 59);
   rig_->Set("long", "v", 0, kStartS + 60);
   rig_->Set("never", "v");
@@ -42,7 +42,7 @@ TEST_F(AdmissionPolicyTest, TheFloorOfTtlSparesItemsWithoutOne) {
 }
 
 TEST_F(AdmissionPolicyTest, OnceFlashIsFullUnreadItemsMayBeRefused) {
-  options_.flash_admit_unread = false;
+  live_.flash_admit_unread.Set(false);
   rig_->Set("unread", "v");
   rig_->Set("read", "v");
   rig_->Get("read");
@@ -52,14 +52,14 @@ TEST_F(AdmissionPolicyTest, OnceFlashIsFullUnreadItemsMayBeRefused) {
 }
 
 TEST_F(AdmissionPolicyTest, WithoutABudgetEverythingMayBeWritten) {
-  AdmissionPolicy policy(options_);
+  AdmissionPolicy policy(live_);
   policy.Spend(1ULL << 50);
   EXPECT_TRUE(policy.MayWrite(1ULL << 50, kSecondUs));
 }
 
 TEST_F(AdmissionPolicyTest, TheBudgetOfASecondIsOverdrawnByOneBatchAtMost) {
-  options_.flash_write_rate_bytes = 100;
-  AdmissionPolicy policy(options_);
+  live_.flash_write_rate_bytes.Set(100);
+  AdmissionPolicy policy(live_);
   uint64_t now_us = 5 * kSecondUs;
   EXPECT_TRUE(policy.MayWrite(250, now_us));  // a batch larger than a second's budget
   policy.Spend(250);
@@ -74,9 +74,9 @@ TEST_F(AdmissionPolicyTest, TheBudgetOfASecondIsOverdrawnByOneBatchAtMost) {
 }
 
 TEST_F(AdmissionPolicyTest, TheBudgetOfADayHoldsBesideThatOfASecond) {
-  options_.flash_write_rate_bytes = 100;
-  options_.flash_write_day_bytes = 150;
-  AdmissionPolicy policy(options_);
+  live_.flash_write_rate_bytes.Set(100);
+  live_.flash_write_day_bytes.Set(150);
+  AdmissionPolicy policy(live_);
   uint64_t now_us = 7 * kSecondUs;
   for (int i = 0; i < 3; ++i, now_us += 10 * kSecondUs) {
     ASSERT_TRUE(policy.MayWrite(50, now_us)) << i;
@@ -87,14 +87,69 @@ TEST_F(AdmissionPolicyTest, TheBudgetOfADayHoldsBesideThatOfASecond) {
 }
 
 TEST_F(AdmissionPolicyTest, BytesSavedUpInQuietTimesAreNotSpentAtOnce) {
-  options_.flash_write_rate_bytes = 100;
-  AdmissionPolicy policy(options_);
+  live_.flash_write_rate_bytes.Set(100);
+  AdmissionPolicy policy(live_);
   EXPECT_TRUE(policy.MayWrite(100, kSecondUs));
   policy.Spend(100);
   const uint64_t later_us = 1'000 * kSecondUs;
   EXPECT_TRUE(policy.MayWrite(100, later_us));
   policy.Spend(100);
   EXPECT_FALSE(policy.MayWrite(100, later_us + kSecondUs / 2));
+}
+
+TEST_F(AdmissionPolicyTest, AFloorMayMoveBetweenTwoItems) {
+  AdmissionPolicy policy(live_);
+  rig_->Set("k", "v");
+  EXPECT_TRUE(policy.Admits(*rig_.ItemOf("k"), kStartS, false));
+  live_.flash_item_min_bytes.Set(3);
+  EXPECT_FALSE(policy.Admits(*rig_.ItemOf("k"), kStartS, false));
+  live_.flash_item_min_bytes.Set(2);
+  EXPECT_TRUE(policy.Admits(*rig_.ItemOf("k"), kStartS, false));
+}
+
+// What was written before there was a limit, or under a wider one, is not owed for ever.
+TEST_F(AdmissionPolicyTest, ANewLimitIsUsedUpForOneWindowAtMost) {
+  AdmissionPolicy policy(live_);
+  uint64_t now_us = 1'000 * kSecondUs;
+  EXPECT_TRUE(policy.MayWrite(1U << 20, now_us));
+  policy.Spend(1U << 20);
+  live_.flash_write_rate_bytes.Set(100);
+  EXPECT_FALSE(policy.MayWrite(10, now_us + kSecondUs / 2));
+  now_us += kSecondUs;
+  EXPECT_TRUE(policy.MayWrite(100, now_us));
+  live_.flash_write_rate_bytes.Set(1'000'000);
+  EXPECT_TRUE(policy.MayWrite(1'000'000, now_us));
+  policy.Spend(1'000'000);
+  live_.flash_write_rate_bytes.Set(100);
+  EXPECT_FALSE(policy.MayWrite(10, now_us));
+  EXPECT_TRUE(policy.MayWrite(10, now_us + kSecondUs));
+}
+
+TEST_F(AdmissionPolicyTest, ADayThatGetsALimitCountsWhatWasWrittenInIt) {
+  AdmissionPolicy policy(live_);
+  const uint64_t now_us = 1'000 * kDayUs;
+  EXPECT_TRUE(policy.MayWrite(500, now_us));
+  policy.Spend(500);
+  live_.flash_write_day_bytes.Set(600);
+  EXPECT_TRUE(policy.MayWrite(100, now_us + kSecondUs));
+  EXPECT_FALSE(policy.MayWrite(101, now_us + kSecondUs));
+  live_.flash_write_day_bytes.Set(0);
+  EXPECT_TRUE(policy.MayWrite(1U << 30, now_us + kSecondUs));
+  policy.Spend(1U << 20);
+  EXPECT_TRUE(policy.MayWrite(1U << 30, now_us + kDayUs));  // another day: forgotten
+  live_.flash_write_day_bytes.Set(600);
+  EXPECT_TRUE(policy.MayWrite(600, now_us + kDayUs + kSecondUs));
+}
+
+TEST_F(AdmissionPolicyTest, AWiderLimitCountsAtOnce) {
+  live_.flash_write_rate_bytes.Set(100);
+  AdmissionPolicy policy(live_);
+  EXPECT_TRUE(policy.MayWrite(100, kSecondUs));
+  policy.Spend(100);
+  EXPECT_FALSE(policy.MayWrite(10, kSecondUs));
+  live_.flash_write_rate_bytes.Set(200);
+  EXPECT_TRUE(policy.MayWrite(100, kSecondUs));
+  EXPECT_FALSE(policy.MayWrite(101, kSecondUs));
 }
 
 }  // namespace

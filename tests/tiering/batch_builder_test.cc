@@ -162,7 +162,7 @@ class BatchBuilderTest : public testing::Test {
   uint64_t Cancelled() { return rig_.Stats().commands.flash_demotions_cancelled; }
 
   CacheRig rig_;
-  AdmissionPolicy admission_{rig_.InTiers().options};
+  AdmissionPolicy admission_{rig_.InTiers().live};
   uint64_t serial_ = 1'000;
 };
 

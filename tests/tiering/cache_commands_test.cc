@@ -198,6 +198,33 @@ TEST(PromoteHitsTest, ZeroNeverPromotes) {
   EXPECT_FALSE(rig.InRam("k"));
 }
 
+TEST(PromoteHitsTest, MoreThanTwoAreAChanceOfEachHitAfterTheFirst) {
+  CacheOptions options = RigOptions();
+  options.promote_hits = 5;
+  CacheRig rig(options);
+  constexpr int kItems = 400;
+  for (int i = 0; i < kItems; ++i) rig->Set(CacheRig::NameOf(i), "value");
+  rig.Demote();
+  for (int i = 0; i < kItems; ++i) rig->Get(CacheRig::NameOf(i));
+  EXPECT_EQ(rig.Stats().commands.flash_promotions, 0U);
+  for (int i = 0; i < kItems; ++i) rig->Get(CacheRig::NameOf(i));
+  EXPECT_NEAR(static_cast<double>(rig.Stats().commands.flash_promotions), kItems / 4, 30);
+}
+
+TEST(PromoteHitsTest, AreHeededAsSoonAsTheyChange) {
+  CacheOptions options = RigOptions();
+  options.promote_hits = 0;
+  CacheRig rig(options);
+  rig->Set("k", "value");
+  rig.Demote();
+  for (int i = 0; i < 3; ++i) rig->Get("k");
+  EXPECT_FALSE(rig.InRam("k"));
+  options.promote_hits = 2;
+  ASSERT_TRUE(rig.cache->ChangeSettings(options).ok());
+  rig->Get("k");
+  EXPECT_TRUE(rig.InRam("k"));
+}
+
 TEST_F(CacheCommandsTest, I2ATouchedPromotedItemLosesItsSlotAndIsWrittenAgain) {
   PutOnFlash("k", "value");
   rig_->Get("k");

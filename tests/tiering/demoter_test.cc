@@ -236,6 +236,25 @@ TEST_F(DemoterTest, RoundsThatFindNothingToWriteUseNoSerials) {
   EXPECT_EQ(rig.SlotsOf("k").slots[0].serial, first);
 }
 
+// Nobody looks again at classes that had nothing for flash, unless what may go there has changed.
+TEST_F(DemoterTest, AWiderFloorOrCeilingIsHeededWithoutAnotherStore) {
+  CacheOptions options = Small();
+  options.flash_item_max_bytes = 500;
+  CacheRig rig(options);
+  SetMany(&rig, 0, 6'000);
+  for (int i = 0; i < 100; ++i) rig.InDemoter().Step();
+  ASSERT_EQ(rig.Stats().flash.demoted_items, 0U);
+  options.flash_item_max_bytes = 0;  // half a batch
+  ASSERT_TRUE(rig.cache->ChangeSettings(options).ok());
+  for (int i = 0; i < 100; ++i) rig.InDemoter().Step();
+  const uint64_t demoted = rig.Stats().flash.demoted_items;
+  EXPECT_GT(demoted, 100U);
+  options.flash_item_min_bytes = 2'000;
+  ASSERT_TRUE(rig.cache->ChangeSettings(options).ok());
+  SetMany(&rig, 6'000, 8'000);
+  EXPECT_EQ(rig.Stats().flash.demoted_items, demoted);
+}
+
 TEST_F(DemoterTest, ASerialThatStateDoesNotCoverIsNeverUsed) {
   CacheRig rig;
   constexpr uint64_t kLast = (uint64_t{2} << storage::kSerialCounterBits) - 1;

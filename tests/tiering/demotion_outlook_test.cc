@@ -67,6 +67,17 @@ TEST_F(DemotionOutlookTest, LooksAgainWhenASixteenthWasStoredAnew) {
   EXPECT_TRUE(outlook_->WorthALook(kClass));
 }
 
+TEST_F(DemotionOutlookTest, LooksAgainWhenItIsTold) {
+  Look(3, 1'000);
+  outlook_->LookAgain();
+  EXPECT_TRUE(outlook_->WorthALook(kClass));
+  EXPECT_TRUE(outlook_->MayCome(kClass));
+  Look(2, 1'000);  // it takes as many turns as at first to give up
+  EXPECT_TRUE(outlook_->MayCome(kClass));
+  Look(1, 1'000);
+  EXPECT_FALSE(outlook_->MayCome(kClass));
+}
+
 TEST_F(DemotionOutlookTest, NothingComesWhileTheBudgetIsSpent) {
   outlook_->NoteBudget(false);
   EXPECT_FALSE(outlook_->MayCome(kClass));

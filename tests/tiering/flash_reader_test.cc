@@ -1,6 +1,12 @@
-// The pool of readers: what comes back, what fails, and the byte budget.
+// The pool of readers: what comes back, what fails, the byte budget, and a pool that changes its size.
 #include "tiering/flash_reader.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <fstream>
+#include <thread>
 #include <vector>
 
 #include "tests/tiering/cache_rig.h"
@@ -149,6 +155,149 @@ TEST_F(FlashReaderTest, ReadersPauseAtTheByteBudgetAndGoOnWhenItIsGivenBack) {
     }
   }
   EXPECT_EQ(done, keys.size());
+}
+
+// --- Resizing -----------------------------------------------------------------------------------------------------
+
+class FlashReaderResizeTest : public FlashReaderTest {
+ protected:
+  static constexpr int kKeys = 300;
+
+  FlashReaderResizeTest() {
+    for (int i = 0; i < kKeys; ++i) keys_.push_back("key" + std::to_string(1'000 + i));
+    Write(5, keys_, 10);
+  }
+  void SubmitAll() {
+    for (size_t i = 0; i < keys_.size(); ++i) {
+      wants_[i].fill.reset();
+      queue_.Want({keys_[i], i}, Slots({5}), &wants_[i], UINT64_MAX);
+    }
+    queue_.Submit();
+  }
+  void AwaitAll() {
+    while (!queue_.Idle()) executor_.Run();
+    for (const Want& want : wants_) {
+      ASSERT_NE(want.fill, nullptr);
+      EXPECT_FALSE(want.fill->Failed());
+      EXPECT_NE(want.fill->Newest(Slots({5})), nullptr);
+    }
+  }
+  void AwaitThreads(uint32_t threads) const {
+    while (reader_.Threads() != threads) std::this_thread::yield();
+  }
+
+  std::vector<std::string> keys_;
+  std::vector<Want> wants_{kKeys};
+  FlashReader reader_{store_, 2, 1U << 20};
+  CrankedExecutor executor_;
+  FillQueue queue_{reader_, executor_};
+};
+
+// Holds every reader that has read something, until it goes.
+class HeldReaders {
+ public:
+  HeldReaders() {
+    SyncPoints::Attach(SyncPoint::kFillRead, [this] {
+      held_.fetch_add(1);
+      go_.wait(false);
+    });
+  }
+  ~HeldReaders() {
+    Release();
+    SyncPoints::Attach(SyncPoint::kFillRead, nullptr);
+  }
+  void Await(int readers) const {
+    while (held_.load() < readers) std::this_thread::yield();
+  }
+  void Release() {
+    go_.store(true);
+    go_.notify_all();
+  }
+
+ private:
+  std::atomic<int> held_{0};
+  std::atomic<bool> go_{false};
+};
+
+TEST_F(FlashReaderResizeTest, GrowsAndShrinksToWhatIsWanted) {
+  EXPECT_EQ(reader_.Threads(), 2U);
+  for (const uint32_t threads : {5U, 1U, FlashReader::kThreadsMax, 3U, 3U, 2U}) {
+    ASSERT_TRUE(reader_.Resize(threads).ok());
+    AwaitThreads(threads);
+    SubmitAll();
+    AwaitAll();
+    EXPECT_EQ(reader_.Threads(), threads);
+  }
+}
+
+TEST_F(FlashReaderResizeTest, NobodyWaitsForAReaderThatIsToLeaveAndNothingOfItsWorkIsLost) {
+  ASSERT_TRUE(reader_.Resize(4).ok());
+  HeldReaders held;
+  SubmitAll();
+  held.Await(4);
+  ASSERT_TRUE(reader_.Resize(1).ok());  // while all of them are reading
+  EXPECT_EQ(reader_.Threads(), 4U);
+  held.Release();
+  AwaitAll();
+  AwaitThreads(1);
+}
+
+TEST_F(FlashReaderResizeTest, AReaderThatIsWantedAgainInTimeStays) {
+  HeldReaders held;
+  SubmitAll();
+  held.Await(2);
+  ASSERT_TRUE(reader_.Resize(1).ok());
+  ASSERT_TRUE(reader_.Resize(2).ok());
+  held.Release();
+  AwaitAll();
+  EXPECT_EQ(reader_.Threads(), 2U);
+}
+
+TEST_F(FlashReaderResizeTest, NothingIsLostHoweverOftenItIsResized) {
+  std::atomic<bool> stop{false};
+  std::thread resizer([&] {
+    for (uint32_t i = 0; !stop.load(); ++i) EXPECT_TRUE(reader_.Resize(1 + i * 7 % 9).ok());
+  });
+  for (int round = 0; round < 100; ++round) {
+    SubmitAll();
+    AwaitAll();
+  }
+  stop.store(true);
+  resizer.join();
+}
+
+TEST_F(FlashReaderResizeTest, WhereThreadsRunOutThePoolStaysAsItWas) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers take the address space for themselves";
+#endif
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
+  uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  // Room for a few stacks of 8 MB more.
+  const rlim_t few_more = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) + (64U << 20);
+  const rlimit scarce{.rlim_cur = few_more, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &scarce), 0);
+  const Status status = reader_.Resize(FlashReader::kThreadsMax);
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
+  EXPECT_EQ(status.code(), StatusCode::kUnavailable);
+  AwaitThreads(2);
+  SubmitAll();
+  AwaitAll();
+}
+
+TEST_F(FlashReaderResizeTest, TwoMayResizeAtOnce) {
+  std::vector<std::thread> resizers;
+  for (uint32_t first = 1; first <= 2; ++first) {
+    resizers.emplace_back([this, first] {
+      for (uint32_t i = 0; i < 50; ++i) EXPECT_TRUE(reader_.Resize(first + i % 5).ok());
+    });
+  }
+  for (std::thread& resizer : resizers) resizer.join();
+  ASSERT_TRUE(reader_.Resize(2).ok());
+  AwaitThreads(2);
+  SubmitAll();
+  AwaitAll();
 }
 
 }  // namespace

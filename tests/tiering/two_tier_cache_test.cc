@@ -350,6 +350,23 @@ TEST_F(TwoTierCacheTest, AQuotaThatIsTooSmallIsRefusedWithWhatWouldDo) {
   EXPECT_THAT(std::string(made.status().message()), HasSubstr("at least 2 MB"));
 }
 
+TEST_F(TwoTierCacheTest, SettingsChangeWhileItRunsAndAreTheOptionsAgainAfterARestart) {
+  options_.flash_read_threads = 2;
+  Start();
+  CacheOptions changed = options_;
+  changed.flash_read_threads = 5;
+  changed.flash_ttl_min_s = 7;
+  changed.flash_path = "elsewhere";  // not a live one
+  ASSERT_TRUE(cache_->ChangeSettings(changed).ok());
+  EXPECT_EQ(cache_->Reader().Threads(), 5U);
+  EXPECT_EQ(cache_->Live().flash_ttl_min_s.Get(), 7U);
+  EXPECT_EQ(cache_->Options().flash_ttl_min_s, options_.flash_ttl_min_s);
+  EXPECT_EQ(cache_->Options().flash_path, options_.flash_path);
+  Restart();
+  EXPECT_EQ(cache_->Reader().Threads(), 2U);
+  EXPECT_EQ(cache_->Live().flash_ttl_min_s.Get(), 0U);
+}
+
 TEST_F(TwoTierCacheTest, WithoutADirectoryItIsACacheInRam) {
   options_.flash_path.clear();
   Start();
@@ -358,6 +375,10 @@ TEST_F(TwoTierCacheTest, WithoutADirectoryItIsACacheInRam) {
   EXPECT_EQ(client_->Get("k"), "v");
   Demote();  // answered at once
   EXPECT_EQ(client_->Get("k"), "v");
+  options_.flash_read_threads = 9;
+  EXPECT_TRUE(cache_->ChangeSettings(options_).ok());
+  EXPECT_EQ(cache_->Live().flash_read_threads.Get(), 9U);
+  EXPECT_EQ(cache_->Reader().Threads(), 0U);
   Stop();
 }
 
