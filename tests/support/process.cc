@@ -84,19 +84,6 @@ uint64_t StatusLineBytes(const std::string& status, const std::string& name) {
   return std::strtoull(status.c_str() + at + name.size() + 2, nullptr, 10) << 10;
 }
 
-double CpuSeconds(const std::string& stat) {
-  // Fields count from behind the program's name, which may hold blanks: utime is the 12th from there.
-  const size_t behind_name = stat.rfind(')');
-  if (behind_name == std::string::npos) return 0;
-  std::istringstream fields(stat.substr(behind_name + 1));
-  std::string skipped;
-  for (int i = 0; i < 11; ++i) fields >> skipped;
-  double user_ticks = 0;
-  double system_ticks = 0;
-  fields >> user_ticks >> system_ticks;
-  return (user_ticks + system_ticks) / static_cast<double>(sysconf(_SC_CLK_TCK));
-}
-
 }  // namespace
 
 TempDirectory::TempDirectory() : path_(MakeTempDirectory()) {}
@@ -167,13 +154,27 @@ ProcessUsage Process::Usage() const {
   const std::string status = ReadTextFile(base + "/status");
   usage.rss_bytes = StatusLineBytes(status, "VmRSS");
   usage.peak_rss_bytes = StatusLineBytes(status, "VmHWM");
-  usage.cpu_s = CpuSeconds(ReadTextFile(base + "/stat"));
+  usage.cpu_s = ProcessCpuSeconds(pid_);
   std::error_code error;
   std::filesystem::directory_iterator at(base + "/fd", error);
   for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
     ++usage.descriptors;
   }
   return usage;
+}
+
+double ProcessCpuSeconds(pid_t pid) {
+  const std::string stat = ReadTextFile("/proc/" + std::to_string(pid) + "/stat");
+  // Fields count from behind the program's name, which may hold blanks: utime is the 12th from there.
+  const size_t behind_name = stat.rfind(')');
+  if (behind_name == std::string::npos) return 0;
+  std::istringstream fields(stat.substr(behind_name + 1));
+  std::string skipped;
+  for (int i = 0; i < 11; ++i) fields >> skipped;
+  double user_ticks = 0;
+  double system_ticks = 0;
+  fields >> user_ticks >> system_ticks;
+  return (user_ticks + system_ticks) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
 std::string ReadTextFile(const std::string& path) {

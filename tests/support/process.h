@@ -72,6 +72,8 @@ class Process {
   std::optional<int> exit_status_;
 };
 
+// User and system time of all threads of any process; 0 when there is none of that number.
+double ProcessCpuSeconds(pid_t pid);
 // The whole file as text; empty when it cannot be read.
 std::string ReadTextFile(const std::string& path);
 // Bytes of blocks used by every file below the directory.
