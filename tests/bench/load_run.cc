@@ -111,7 +111,7 @@ class Load {
     keys_.BeginBatch();
     for (uint64_t i = 0; i < shape_.batch && OperationsLeft() > 0; ++i) {
       const bool get = shape_.work == Work::kGet || shape_.work == Work::kSweep ||
-                       (shape_.work == Work::kMix && random_.Below(100) < shape_.get_pct);
+                       (shape_.work == Work::kMix && RandomBelow(random_, 100) < shape_.get_pct);
       if (get) {
         const uint64_t count = std::min(shape_.keys_per_get, OperationsLeft());
         connection.AddGet(keys_, count, now);
@@ -150,7 +150,7 @@ class Load {
         keys_.BeginBatch();
         connection.AddGet(keys_, 1, static_cast<uint64_t>(next_get_ns));
         connection.Send();
-        next_get_ns += -std::log(1 - random_.Unit()) / shape_.rate * kSecondNs;
+        next_get_ns += -std::log(1 - UniformReal(random_)) / shape_.rate * kSecondNs;
       }
       // A server that keeps up takes the stream as it comes; one that does not is not pushed under.
       if (setter != nullptr && next_set_ns <= static_cast<double>(now) && setter->IsIdle()) {
@@ -193,7 +193,7 @@ class Load {
   const LoadShape& shape_;
   LoadShape set_shape_;  // of the stream of sets beside an open load
   KeyPicker keys_;
-  Random random_;
+  std::mt19937_64 random_;
   int epoll_fd_ = -1;
   std::vector<std::unique_ptr<LoadConnection>> connections_;
   uint64_t begun_ns_ = 0;
