@@ -177,10 +177,10 @@ bool Shard::MoveOverflow(SlabClass slab_class, const Share& share, const Moment&
   const uint64_t total = ram.List(slab_class, LruSegment::kHot).bytes +
                          ram.List(slab_class, LruSegment::kWarm).bytes + cold.bytes;
   const bool too_large = from.bytes > total * share.pct / 100;
-  const auto too_old = [&] {
-    return cold.count > 0 && TailAge(from, moment) > TailAge(cold, moment) * share.age_factor + 1;
-  };
-  if (!too_large && !too_old()) return false;
+  if (!too_large) {  // the ages are two more items to look at: only where the sizes do not decide
+    if (cold.count == 0) return false;
+    if (TailAge(from, moment) <= TailAge(cold, moment) * share.age_factor + 1) return false;
+  }
   Item* const item = tiers_.arena->ItemAt(from.tail);
   ClassCounters& counters = classes[slab_class];
   if (!item->Has(storage::kItemActive)) {

@@ -1,199 +1,19 @@
 #include "src/net/connection.h"
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <string>
-#include <vector>
 
-#include "tests/support/fake_cache.h"
+#include "tests/src/connection_rig.h"
 
 namespace terraced::server {
 namespace {
 
-using support::FakeCache;
-using testing::ElementsAre;
 using testing::EndsWith;
 using testing::StartsWith;
 
-class NoControl final : public ServerControl {
- public:
-  bool WriteStats(std::string_view group, ReplySink& sink) override {
-    if (group == "unknown") return false;
-    sink.Stat("name", "value");
-    return true;
-  }
-  void ResetStats() override { ++resets; }
-  // The word after the name is what becomes of it.
-  Status ChangeSetting(std::string_view, std::string_view value) override {
-    if (value == "good") return {};
-    if (value == "unknown") return Status(StatusCode::kNotFound, "unknown");
-    return Status(value == "bad" ? StatusCode::kInvalidArgument : StatusCode::kUnavailable, "why");
-  }
-  int resets = 0;
-};
-
-// A worker cranked by hand: nothing happens on a connection unless the test says so.
-class HandHost final : public ConnectionHost {
- public:
-  HandHost() : cache(Options(), clock), context_{cache, clock, options, control} {}
-
-  static tiering::CacheOptions Options() {
-    tiering::CacheOptions options;
-    options.slabs.limit_bytes = 32U << 20;
-    options.demotion_wait_ms = 3'600'000;  // never over within a test
-    return options;
-  }
-
-  const CommandContext& Context() override { return context_; }
-  BufferPool& Buffers() override { return buffers; }
-  WorkerCounters& Counters() override { return counters; }
-  WorkerScratch& Scratch() override { return scratch_; }
-  TextReply& Replies() override { return replies_; }
-  ReplyAccount& Account() override { return account_; }
-  void SetInterest(Connection&, bool read, bool write) override {
-    reads = read;
-    writes = write;
-  }
-  void RunSoon(Connection&) override {
-    run_soon = true;
-    ++yields;
-  }
-  void RetryRoomSoon(Connection&) override { retry_room = true; }
-  void Want(Suspended& suspended) override { wanted.push_back(&suspended); }
-  void Cancel(Suspended& suspended) override { std::erase(wanted, &suspended); }
-  void Completed(Suspended& suspended) override { completed.push_back(&suspended); }
-  void Demote(Connection&) override { demoting = true; }
-  void Closed(Connection&) override { closed = true; }
-
-  // The fill of the oldest waiting command comes back; found=false: its deadline passed.
-  void Answer(size_t index, bool in_time = true) {
-    Suspended* const suspended = wanted.at(index);
-    wanted.erase(wanted.begin() + static_cast<std::ptrdiff_t>(index));
-    const std::shared_ptr<const tiering::Fill> fill = std::make_shared<tiering::Fill>(
-        nullptr, nullptr, suspended->request.key, suspended->evidence.need);
-    suspended->FillDone(in_time ? fill : nullptr);
-    for (Suspended* one : std::exchange(completed, {})) {
-      Connection& connection = one->connection;
-      connection.FinishSuspended(*one);
-      connection.FlushReplies();
-    }
-  }
-
-  Clock clock{1'000'000};
-  ServerOptions options;
-  NoControl control;
-  FakeCache cache;
-  ReplyBudget budget{64U << 20};
-  BufferPool buffers;
-  WorkerCounters counters;
-  std::vector<Suspended*> wanted;
-  std::vector<Suspended*> completed;
-  bool reads = true;
-  bool writes = false;
-  bool run_soon = false;
-  int yields = 0;
-  bool retry_room = false;
-  bool demoting = false;
-  bool closed = false;
-
- private:
-  const CommandContext context_;
-  ReplyAccount account_{budget};
-  WorkerScratch scratch_;
-  TextReply replies_;
-};
-
-class ConnectionTest : public testing::Test {
- protected:
-  ConnectionTest() { host_.options.test_commands = true; }
-  ~ConnectionTest() override {
-    if (connection_ != nullptr) connection_->Close();
-    if (client_ >= 0) ::close(client_);
-  }
-
-  void Open() {
-    int pair[2];
-    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-    client_ = pair[0];
-    connection_ = std::make_unique<Connection>(host_, pair[1]);
-  }
-
-  // As the event loop does, until the connection has nothing more to do.
-  void Pump() {
-    for (int round = 0; round < 100'000 && !host_.closed; ++round) {
-      if (std::exchange(host_.run_soon, false)) {
-        connection_->Run();
-        continue;
-      }
-      char byte = 0;
-      const ssize_t waiting = recv(connection_->Fd(), &byte, 1, MSG_PEEK);
-      const bool has_input = waiting >= 0;
-      if (!host_.reads || !has_input) return;
-      connection_->OnReadable();
-    }
-  }
-
-  void Send(std::string_view bytes) {
-    if (client_ < 0) Open();
-    while (!bytes.empty()) {
-      const ssize_t sent = send(client_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (sent > 0) bytes.remove_prefix(static_cast<size_t>(sent));
-      Pump();
-      if (host_.closed) return;
-    }
-  }
-
-  std::string Receive() {
-    std::string all;
-    std::vector<char> buffer(1U << 20);
-    while (true) {
-      const ssize_t got = recv(client_, buffer.data(), buffer.size(), 0);
-      if (got <= 0) return all;
-      all.append(buffer.data(), static_cast<size_t>(got));
-      if (host_.writes && !host_.closed) connection_->OnWritable();
-    }
-  }
-
-  std::string Ask(std::string_view bytes) {
-    Send(bytes);
-    return Receive();
-  }
-
-  // Not through Send: it would wait for a connection that has stopped reading.
-  void SendWithoutReading(const std::string& bytes) {
-    ASSERT_EQ(send(client_, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
-    Pump();
-  }
-
-  // What a client that has woken up gets, up to `bytes`.
-  std::string Drain(size_t bytes) {
-    std::string got;
-    for (int i = 0; i < 100'000 && got.size() < bytes; ++i) {
-      got += Receive();
-      if (host_.writes) connection_->OnWritable();
-      Pump();
-      if (!host_.wanted.empty()) host_.Answer(0);
-    }
-    return got;
-  }
-
-  HandHost host_;
-  std::unique_ptr<Connection> connection_;
-  int client_ = -1;
-};
-
-std::string Value(const std::string& key, const std::string& value) {
-  return "VALUE " + key + " 0 " + std::to_string(value.size()) + "\r\n" + value + "\r\n";
-}
-
-std::string Set(const std::string& key, const std::string& value) {
-  return "set " + key + " 0 0 " + std::to_string(value.size()) + "\r\n" + value + "\r\n";
-}
+class ConnectionTest : public ConnectionRig {};
 
 TEST_F(ConnectionTest, AnswersEveryClassicCommand) {
   EXPECT_EQ(Ask("set a 7 0 3\r\nabc\r\n"), "STORED\r\n");
@@ -228,39 +48,6 @@ TEST_F(ConnectionTest, AnswersEveryClassicCommand) {
   EXPECT_EQ(Ask("nonsense\r\n"), "ERROR\r\n");
   EXPECT_EQ(Ask("quit\r\n"), "");
   EXPECT_TRUE(host_.closed);
-}
-
-TEST_F(ConnectionTest, AnswersAPipelineInOrderAndGivesWayBetween) {
-  host_.options.requests_per_event = 3;
-  std::string requests = Set("k", "v");
-  std::string replies = "STORED\r\n";
-  for (int i = 0; i < 50; ++i) {
-    requests += "get k none\r\ngets none\r\n";
-    replies += Value("k", "v") + "END\r\nEND\r\n";
-  }
-  EXPECT_EQ(Ask(requests), replies);
-  EXPECT_GE(host_.counters.conn_yields.Get(), 30U);
-}
-
-TEST_F(ConnectionTest, RunsNothingBetweenGivingWayAndItsTurn) {
-  host_.options.requests_per_event = 3;
-  Open();
-  const std::string requests = "get 1\r\nget 2\r\nget 3\r\nget 4\r\nget 5\r\n";
-  ASSERT_EQ(send(client_, requests.data(), requests.size(), 0),
-            static_cast<ssize_t>(requests.size()));
-  connection_->OnReadable();
-  EXPECT_EQ(host_.cache.Calls().size(), 3U);
-  ASSERT_EQ(send(client_, "get 6\r\n", 7, 0), 7);
-  connection_->OnReadable();
-  connection_->OnWritable();
-  connection_->FlushReplies();
-  EXPECT_EQ(host_.cache.Calls().size(), 3U);
-  EXPECT_EQ(host_.yields, 1);
-  connection_->Run();
-  EXPECT_EQ(host_.cache.Calls().size(), 5U);
-  connection_->OnReadable();
-  EXPECT_EQ(host_.cache.Calls().size(), 6U);
-  host_.run_soon = false;
 }
 
 TEST_F(ConnectionTest, ReadsValuesWhereverTheyAreSplit) {
@@ -298,116 +85,6 @@ TEST_F(ConnectionTest, SwallowsWhatIsTooLargeAndDropsTheOldValueOfASet) {
   EXPECT_EQ(host_.cache.Dropped(), 0);
   EXPECT_EQ(Ask("set k 0 0 2000000 noreply\r\n" + huge + "\r\nget k\r\n"), "END\r\n");
   EXPECT_EQ(host_.cache.Dropped(), 1);
-}
-
-TEST_F(ConnectionTest, LetsAStoreWaitForRoomWithoutReadingOn) {
-  host_.cache.LetAllocateWait(2);
-  EXPECT_EQ(Ask(Set("k", "v") + "get k\r\n"), "");
-  EXPECT_FALSE(host_.reads);
-  EXPECT_TRUE(std::exchange(host_.retry_room, false));
-  connection_->RetryRoom();
-  EXPECT_TRUE(std::exchange(host_.retry_room, false));
-  connection_->RetryRoom();
-  EXPECT_EQ(Receive(), "STORED\r\n" + Value("k", "v") + "END\r\n");
-  EXPECT_TRUE(host_.reads);
-}
-
-TEST_F(ConnectionTest, AStoreInABatchThatWaitsForRoomKeepsWhatIsBehindIt) {
-  host_.cache.LetAllocateWait(1);
-  Open();
-  const std::string requests =
-      Set("a", "1") + "get a\r\n" + Set("b", "2") + "delete a\r\nget a b\r\n";
-  SendWithoutReading(requests);
-  EXPECT_EQ(Receive(), "");
-  EXPECT_TRUE(std::exchange(host_.retry_room, false));
-  host_.cache.LetAllocateWait(0);
-  connection_->RetryRoom();
-  EXPECT_EQ(Receive(), "STORED\r\n" + Value("a", "1") + "END\r\nSTORED\r\nDELETED\r\n" +
-                           Value("b", "2") + "END\r\n");
-  EXPECT_THAT(host_.cache.Calls(),
-              ElementsAre("store a", "get a", "store b", "delete a", "get a", "get b"));
-}
-
-TEST_F(ConnectionTest, AMutationInABatchThatWaitsForFlashKeepsWhatIsBehindIt) {
-  Send(Set("cold", "5"));
-  Receive();
-  host_.cache.PutOnFlash("cold");
-  EXPECT_EQ(Ask(Set("a", "1") + "incr cold 1\r\n" + Set("b", "2") + "get a b\r\n"), "STORED\r\n");
-  ASSERT_EQ(host_.wanted.size(), 1U);
-  host_.Answer(0);
-  Pump();
-  EXPECT_EQ(Receive(), "6\r\nSTORED\r\n" + Value("a", "1") + Value("b", "2") + "END\r\n");
-}
-
-TEST_F(ConnectionTest, CountsRequestsOfABatchThatHadToWaitOnlyOnce) {
-  host_.options.requests_per_event = 4;
-  host_.cache.LetAllocateWait(1);
-  Open();
-  SendWithoutReading(Set("a", "1") + Set("b", "2") + Set("c", "3") + Set("d", "4"));
-  EXPECT_TRUE(std::exchange(host_.retry_room, false));
-  connection_->RetryRoom();
-  EXPECT_EQ(Receive(), "STORED\r\nSTORED\r\nSTORED\r\nSTORED\r\n");
-  EXPECT_EQ(host_.counters.conn_yields.Get(), 0U);
-}
-
-TEST_F(ConnectionTest, ReceivesFirstAndRunsWhenItIsTold) {
-  Open();
-  const std::string request = "get key\r\n";
-  ASSERT_EQ(send(client_, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
-  connection_->Receive();
-  EXPECT_EQ(connection_->NextKey(), "key");
-  EXPECT_TRUE(host_.cache.Calls().empty());
-  connection_->RunReceived();
-  EXPECT_EQ(connection_->NextKey(), "");
-  EXPECT_EQ(Receive(), "END\r\n");
-}
-
-TEST_F(ConnectionTest, QuitInABatchLeavesWhatIsBehindItUndone) {
-  EXPECT_EQ(Ask(Set("a", "1") + "quit\r\n" + Set("b", "2")), "STORED\r\n");
-  EXPECT_TRUE(host_.closed);
-  EXPECT_THAT(host_.cache.Calls(), ElementsAre("store a"));
-}
-
-TEST_F(ConnectionTest, LaterReadsOvertakeInWorkButNotInReplies) {
-  Send(Set("cold", "c") + Set("hot", "h"));
-  Receive();
-  host_.cache.PutOnFlash("cold");
-  EXPECT_EQ(Ask("get cold\r\nget hot cold\r\nget hot\r\n"), "");
-  ASSERT_EQ(host_.wanted.size(), 2U);
-  host_.Answer(1);
-  EXPECT_EQ(Receive(), "");
-  host_.Answer(0);
-  EXPECT_EQ(Receive(), Value("cold", "c") + "END\r\n" + Value("hot", "h") + Value("cold", "c") +
-                           "END\r\n" + Value("hot", "h") + "END\r\n");
-  EXPECT_THAT(host_.cache.Calls(),
-              ElementsAre("store cold", "store hot", "get hot", "get hot", "get cold", "get cold"));
-}
-
-TEST_F(ConnectionTest, AMutationWaitsForEarlierFlashReads) {
-  Send(Set("cold", "c"));
-  Receive();
-  host_.cache.PutOnFlash("cold");
-  EXPECT_EQ(Ask("get cold\r\nget cold\r\nset cold 0 0 1\r\nn\r\nget cold\r\n"), "");
-  EXPECT_THAT(host_.cache.Calls(), ElementsAre("store cold"));
-  EXPECT_FALSE(host_.reads) << "what cannot be run is not read either";
-  host_.Answer(1);
-  EXPECT_FALSE(host_.reads);
-  host_.Answer(0);
-  EXPECT_EQ(Receive(), Value("cold", "c") + "END\r\n" + Value("cold", "c") + "END\r\nSTORED\r\n" +
-                           Value("cold", "n") + "END\r\n");
-  EXPECT_TRUE(host_.reads);
-}
-
-TEST_F(ConnectionTest, NothingOvertakesAMutationThatWaitsForFlash) {
-  Send(Set("cold", "c"));
-  Receive();
-  host_.cache.PutOnFlash("cold");
-  EXPECT_EQ(Ask("append cold 0 0 1\r\n+\r\nget cold\r\nversion\r\n"), "");
-  ASSERT_EQ(host_.wanted.size(), 1U);
-  EXPECT_FALSE(host_.reads);
-  host_.Answer(0);
-  EXPECT_EQ(Receive(), "STORED\r\n" + Value("cold", "c+") + "END\r\nVERSION 1.6.18\r\n");
-  EXPECT_TRUE(host_.reads);
 }
 
 TEST_F(ConnectionTest, AFlashReadThatFailsIsAMissForGetAndAnErrorForTheOthers) {
@@ -449,30 +126,6 @@ TEST_F(ConnectionTest, GatOfManyKeysThatWaitsLeavesLaterPiecesOfItsLineAlone) {
                            Value("hot", "h"));
   host_.Answer(0);
   EXPECT_EQ(Receive(), Value("cold", "c") + Value("hot", "h") + "END\r\n");
-}
-
-TEST_F(ConnectionTest, HasABoundedNumberOfFlashReadsUnderWay) {
-  host_.options.pipelined_reads_max = 4;
-  Send(Set("cold", "c"));
-  Receive();
-  host_.cache.PutOnFlash("cold");
-  std::string request = "get";
-  std::string reply;
-  for (int i = 0; i < 10; ++i) {
-    request += " cold";
-    reply += Value("cold", "c");
-  }
-  EXPECT_EQ(Ask(request + "\r\n"), "");
-  EXPECT_EQ(host_.wanted.size(), 4U);
-  EXPECT_FALSE(host_.reads);
-  std::string got;
-  while (!host_.wanted.empty()) {
-    host_.Answer(host_.wanted.size() - 1);
-    EXPECT_LE(host_.wanted.size(), 4U);
-    got += Receive();
-  }
-  EXPECT_EQ(got, reply + "END\r\n");
-  EXPECT_TRUE(host_.reads);
 }
 
 TEST_F(ConnectionTest, StopsReadingAClientThatDoesNotReadItsReplies) {
