@@ -29,7 +29,7 @@ struct Client {
 
 class Limit {
  public:
-  explicit Limit(size_t value_bytes) : value_bytes_(value_bytes), out_(kBufferBytes) {
+  explicit Limit(size_t value_bytes) : out_(kBufferBytes) {
     line_end_ = " 0 " + std::to_string(value_bytes) + "\r\n";
     set_bytes_ = 4 + kKeyBytes + 2 + line_end_.size() + value_bytes + 2;
     value_.assign(value_bytes, 'x').append("\r\n");
@@ -86,7 +86,6 @@ class Limit {
     return line_bytes;
   }
 
-  size_t value_bytes_;
   size_t set_bytes_ = 0;
   std::string line_end_;
   std::string value_;
