@@ -23,7 +23,15 @@ struct CommandSpec;
 constexpr size_t kKeyBytesMax = 250;
 constexpr size_t kArgumentsMax = 3;
 
+// A view that nothing initialises: arrays of it cost nothing where they are not used.
+struct Word {
+  const char* data;
+  size_t size;
+  operator std::string_view() const { return {data, size}; }
+};
+
 struct Request {
+  Request() {}  // not defaulted: that would clear `arguments` too, for every request
   const CommandSpec* command = nullptr;
   tiering::Key key;        // of a command with many keys: the one that is being run
   uint32_t key_begin = 0;  // many keys: where they begin in the list given to Decode
@@ -34,8 +42,7 @@ struct Request {
   uint64_t number = 0;              // CAS unique of cas, delta of incr and decr, level of verbosity
   tiering::Draft* draft = nullptr;  // store commands: the item, once its value is there
   std::string_view line;            // what is shown at -vv
-  std::array<std::string_view, kArgumentsMax>
-      arguments;  // administration: the words after the command
+  std::array<Word, kArgumentsMax> arguments;  // administration: the words after the command
   uint8_t argument_count = 0;
   Reply error =
       Reply::kNone;  // what the codec has against it: the answer of HandleRefused, or of flush_all

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <limits>
+#include <memory>
 
 namespace terraced::server {
 namespace {
@@ -99,7 +100,7 @@ bool ParseDigits(std::string_view token, bool* negative, uint64_t* magnitude) {
 }
 
 struct Tokens {
-  std::array<std::string_view, kTokensMax> words;
+  std::array<Word, kTokensMax> words;
   size_t count = 0;
 };
 
@@ -108,7 +109,7 @@ Tokens Tokenize(std::string_view text) {
   while (tokens.count < kTokensMax) {
     const std::string_view token = TakeToken(&text);
     if (token.empty()) break;
-    tokens.words[tokens.count++] = token;
+    tokens.words[tokens.count++] = {token.data(), token.size()};
   }
   return tokens;
 }
@@ -134,7 +135,7 @@ Reply FillStore(const Tokens& tokens, Request* request) {
 // delete <key> [0] [noreply]: the time that it once took may still be given, as 0.
 bool IsGoodDelete(const Tokens& tokens, bool noreply) {
   if (tokens.count == 2) return true;
-  const bool zero = tokens.words[2] == "0";
+  const bool zero = std::string_view(tokens.words[2]) == "0";
   return tokens.count == 3 ? zero || noreply : zero && noreply;
 }
 
@@ -218,7 +219,7 @@ TextCodec::Result TextCodec::Decode(std::string_view input, size_t keys_max,
                                     size_t* consumed) {
   *consumed = 0;
   if (input.empty()) return Result::kNeedMore;
-  *request = Request();
+  std::construct_at(request);
   if (rest_ == Rest::kKnown) return DecodeKeys(input, keys_max, keys, request, consumed);
   const size_t newline = input.find('\n');
   if (rest_ == Rest::kSkip) {
@@ -284,7 +285,8 @@ void TextCodec::DecodeLine(std::string_view line, size_t keys_max, std::vector<t
     Refuse(request, Reply::kUnknownCommand);
     return;
   }
-  request->noreply = command->Has(kTakesNoreply) && tokens.words[tokens.count - 1] == kNoreply &&
+  request->noreply = command->Has(kTakesNoreply) &&
+                     std::string_view(tokens.words[tokens.count - 1]) == kNoreply &&
                      (command->verb != Verb::kDelete || tokens.count > 2);
   const Reply error = FillArguments(tokens, request);
   if (error != Reply::kNone) Refuse(request, error);
