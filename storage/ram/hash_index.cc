@@ -1,10 +1,5 @@
 #include "storage/ram/hash_index.h"
 
-#include <sys/mman.h>
-
-#include <cstring>
-#include <new>
-
 namespace terraced::storage {
 namespace {
 
@@ -13,46 +8,23 @@ namespace {
 constexpr uint64_t kTwiceItemsPerBucket = 13;
 // So a growth by a quarter is through long before the items that it makes room for have come.
 constexpr int kSplitsPerInsert = 2;
-// Segments of that size and more come straight from the kernel: zeroed, and paid for when touched.
-constexpr uint64_t kMappedSegmentBytes = 16U << 10;
 
 }  // namespace
 
 // --- BucketArray -------------------------------------------------------------------------------
 
-HashIndex::BucketArray::~BucketArray() {
-  for (int i = 0; i < kSegments; ++i) {
-    Bucket* const segment = segments_[static_cast<size_t>(i)].load(std::memory_order_relaxed);
-    const uint64_t bytes = SizeOf(i) * sizeof(Bucket);
-    if (segment == nullptr) continue;
-    if (bytes >= kMappedSegmentBytes) {
-      munmap(segment, bytes);
-    } else {
-      ::operator delete (segment, std::align_val_t{alignof(Bucket)});
-    }
-  }
-}
-
 void HashIndex::BucketArray::MakeRoomFor(uint64_t number) {
   const int segment = SegmentOf(number);
   std::atomic<Bucket*>& place = segments_[static_cast<size_t>(segment)];
   if (place.load(std::memory_order_relaxed) != nullptr) return;
-  const uint64_t bytes = SizeOf(segment) * sizeof(Bucket);
-  void* memory = nullptr;
-  if (bytes >= kMappedSegmentBytes) {
-    memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    TERRACED_CHECK(memory != MAP_FAILED);  // as fatal as any other allocation that fails
-  } else {
-    memory = ::operator new (bytes, std::align_val_t{alignof(Bucket)});
-    std::memset(memory, 0, bytes);
-  }
+  void* const memory = memory_.Take(SizeOf(segment) * sizeof(Bucket));
   place.store(static_cast<Bucket*>(memory), std::memory_order_release);
 }
 
 // --- Lookups -----------------------------------------------------------------------------------
 
-HashIndex::HashIndex(const SlabArena& arena) : arena_(arena) {
+HashIndex::HashIndex(const SlabArena& arena)
+    : arena_(arena), buckets_(arena.IndexMemory()), overflow_(arena.IndexMemory()) {
   buckets_.MakeRoomFor(0);
 }
 

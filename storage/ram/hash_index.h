@@ -4,6 +4,7 @@
 // quarter of its size at a time and a bounded number of buckets per insertion: nothing stops the
 // world, and no bucket is ever copied elsewhere. It does not shrink.
 // Threads: externally synchronised by the shard mutex, but for the two hints.
+// Ownership: the buckets lie in the arena's IndexMemory() and go with the arena.
 // Sizes: 8 bytes a slot; 12 to 15 bytes an item, overflow buckets included, from some 400 items a
 // shard on (measured up to 1,000,000 items); about 1 KB when empty.
 #pragma once
@@ -66,12 +67,10 @@ class HashIndex {
     std::array<std::atomic<Word>, kSlots> slots;
   };
 
-  // Buckets by number, in segments that double: growing adds memory and moves nothing. Segments are
-  // zeroed; large ones are mapped and cost memory as they are touched.
+  // Buckets by number, in segments that double: growing adds memory and moves nothing.
   class BucketArray {
    public:
-    BucketArray() = default;
-    ~BucketArray();
+    explicit BucketArray(HugePageMemory& memory) : memory_(memory) {}
     BucketArray(const BucketArray&) = delete;
     BucketArray& operator=(const BucketArray&) = delete;
 
@@ -95,6 +94,7 @@ class HashIndex {
     static uint64_t SizeOf(int segment) {
       return segment == 0 ? 1ULL << kFirstBucketBits : FirstOf(segment);
     }
+    HugePageMemory& memory_;
     std::array<std::atomic<Bucket*>, kSegments> segments_{};
   };
 

@@ -19,6 +19,7 @@
 
 #include "storage/base/mutex.h"
 #include "storage/base/status.h"
+#include "storage/ram/huge_page_memory.h"
 #include "storage/ram/item.h"
 
 namespace terraced::storage {
@@ -67,6 +68,12 @@ class SlabArena {
   // (2 MiB at a time where it uses huge pages). One thread at a time, called every few milliseconds.
   void PopulateAhead();
   void Free(Position position);  // back to its class's free list (or to a page that is leaving)
+  // An allocated chunk begins anew, as if it had been freed and allocated again, but without the class's mutex. The
+  // caller owns it, as a draft.
+  void Recycle(Position position);
+  bool IsLeaving(Position position) const {
+    return PageOf(position) == leaving_page_.load(std::memory_order_relaxed);
+  }
 
   // The class that the chunk was cut for (an Item's own slab_class names its LRU lists instead).
   SlabClass ClassOf(Position position) const {
@@ -103,6 +110,9 @@ class SlabArena {
   bool FinishPageMove(SlabClass to);
   // The page's free chunks go back to its class, whose next move takes another page.
   void CancelPageMove();
+
+  // Memory for the indexes over this arena; it lives as long as the arena.
+  HugePageMemory& IndexMemory() const { return index_memory_; }
 
   // --- Sizes and statistics ---
 
@@ -176,6 +186,8 @@ class SlabArena {
   std::atomic<uint32_t> taken_pages_{0};    // written under mutex_
   std::atomic<uint32_t> populated_end_{1};  // pages before it were asked for by PopulateAhead
   std::atomic<uint32_t> leaving_page_{0};   // 0: none; written under the mutex of the page's class
+
+  mutable HugePageMemory index_memory_;
 
   // Guarded. After a class's mutex in the lock order.
   mutable Mutex mutex_;
