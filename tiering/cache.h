@@ -68,7 +68,8 @@ class ValueSink {
 constexpr uint32_t kCopyBytesMax = 16U << 10;
 
 // An item being filled by its connection: not yet visible to anyone. Gives its chunks back unless
-// stored.
+// stored. One that was stored may keep the chunk of the item that it replaced, as a spare for the next that is
+// allocated with it: a run of sets that replace takes no chunk from the arena and gives none back.
 class Draft {
  public:
   Draft() = default;
@@ -78,8 +79,9 @@ class Draft {
   Draft& operator=(Draft&& other) noexcept;
   ~Draft() { Reset(); }
   void Reset();
+  void DropSpare();
 
-  explicit operator bool() const { return allocator_ != nullptr; }
+  explicit operator bool() const { return position_ != storage::kNoPosition; }
   void ValuePieces(std::vector<std::span<char>>* pieces) const;
   // The whole value at once; the parts together have exactly its size.
   void FillValue(std::initializer_list<std::string_view> parts);
@@ -90,6 +92,7 @@ class Draft {
   storage::Position Release();  // the caller owns the chunks now
   storage::ItemAllocator* allocator_ = nullptr;
   storage::Position position_ = storage::kNoPosition;
+  storage::Position spare_ = storage::kNoPosition;
 };
 
 enum class AllocateResult : uint8_t {
@@ -127,7 +130,7 @@ class Cache {
   virtual Outcome Count(const Key& key, Arithmetic direction, uint64_t delta, Evidence* evidence,
                         uint64_t* value) = 0;
 
-  // Room for an item. `may_wait`: kWait is understood; without it RAM evicts at once.
+  // Room for an item. `may_wait`: kWait is understood; without it RAM evicts at once. `draft` is empty but for a spare.
   virtual AllocateResult Allocate(const Key& key, uint32_t client_flags, uint32_t exptime_s,
                                   uint64_t value_bytes, bool may_wait, Draft* draft) = 0;
   // kStored, kNotStored, kExists, kNotFound, kTooLarge or kNoMemory (append, prepend), kNeedsFlash,

@@ -1,6 +1,6 @@
-// The commands that store: set and its kin, incr and decr, flush_all. A new value is always a new
-// item; the slots of the key go before it is linked (I2), and what is derived from an old value is
-// built in the same critical section that found it.
+// The commands that store: set and its kin, incr and decr, flush_all. A new value is always built as a new item, which
+// takes the place of the old one or, where it fits, moves into its chunk (Shard::Link); the slots of the key go before
+// that (I2), and what is derived from an old value is built in the same critical section that found it.
 #include <charconv>
 #include <cstring>
 
@@ -38,9 +38,11 @@ AllocateResult TwoTierCache::Allocate(const Key& key, uint32_t client_flags, uin
     counters.store_too_large.fetch_add(1, std::memory_order_relaxed);
     return AllocateResult::kTooLarge;
   }
+  TERRACED_DCHECK(!*draft);
   Position position = storage::kNoPosition;
   const auto bytes = static_cast<uint32_t>(value_bytes);
-  switch (reclaimer_->NewItem(key.bytes, client_flags, bytes, may_wait, &position)) {
+  switch (
+      reclaimer_->NewItem(key.bytes, client_flags, bytes, may_wait, &position, &draft->spare_)) {
     case Reclaimer::Room::kWait:
       counters.demotion_waits.fetch_add(1, std::memory_order_relaxed);
       return AllocateResult::kWait;
@@ -97,7 +99,8 @@ Outcome TwoTierCache::Store(const Key& key, StoreMode mode, Draft* draft, uint64
   if (outcome == Outcome::kNoMemory) {
     tiers_->counters.store_no_memory.fetch_add(1, std::memory_order_relaxed);
   }
-  if (outcome != Outcome::kNeedsFlash) draft->Reset();
+  const bool consumed = outcome == Outcome::kStored && !*draft;  // a spare may be left in it
+  if (outcome != Outcome::kNeedsFlash && !consumed) draft->Reset();
   return outcome;
 }
 
@@ -192,7 +195,8 @@ Outcome TwoTierCache::StoreOnce(const StoreJob& job, DerivedRoom* room) {
   fresh->cas_unique = tiers_->NextCas();
   fresh->last_access_s = moment.now_s;
   *job.cas_unique = fresh->cas_unique;
-  shard.Link(stored->Release(), item, job.key, moment, SegmentFor(fresh->exptime_s));
+  shard.Link(stored->Release(), item, job.key, moment, SegmentFor(fresh->exptime_s),
+             stored == job.draft ? &job.draft->spare_ : nullptr);
   return Outcome::kStored;
 }
 

@@ -8,24 +8,31 @@ namespace terraced::tiering {
 using storage::Item;
 
 Draft::Draft(Draft&& other) noexcept
-    : allocator_(std::exchange(other.allocator_, nullptr)),
-      position_(std::exchange(other.position_, storage::kNoPosition)) {}
+    : allocator_(other.allocator_),
+      position_(std::exchange(other.position_, storage::kNoPosition)),
+      spare_(std::exchange(other.spare_, storage::kNoPosition)) {}
 
 Draft& Draft::operator=(Draft&& other) noexcept {
   if (this != &other) {
     Reset();
-    allocator_ = std::exchange(other.allocator_, nullptr);
+    allocator_ = other.allocator_;
     position_ = std::exchange(other.position_, storage::kNoPosition);
+    spare_ = std::exchange(other.spare_, storage::kNoPosition);
   }
   return *this;
 }
 
 void Draft::Reset() {
-  if (allocator_ != nullptr) allocator_->Free(Release());
+  if (position_ != storage::kNoPosition) allocator_->Free(Release());
+  DropSpare();
+}
+
+void Draft::DropSpare() {
+  if (spare_ == storage::kNoPosition) return;
+  allocator_->Arena().Free(std::exchange(spare_, storage::kNoPosition));
 }
 
 storage::Position Draft::Release() {
-  allocator_ = nullptr;
   return std::exchange(position_, storage::kNoPosition);
 }
 

@@ -110,12 +110,16 @@ void Shard::MakeDirty(Item* item) {
 }
 
 void Shard::Link(Position draft, Item* old, const Key& key, const Moment& moment,
-                 LruSegment segment) {
+                 LruSegment segment, Position* spare) {
   const uint8_t epoch = FlushEpoch::Short(moment.epoch);
   TERRACED_DCHECK(ram.Find(key.hash, key.bytes) == old);
   if (old != nullptr) {
     if (old->Epoch() == FlushEpoch::Short(counted_epoch_)) --live_items_;
-    ram.ReplaceItem(old, draft, key.hash, segment, epoch);
+    const bool may_stay = tiers_.options.lru_segmented && segment == LruSegment::kHot &&
+                          old->Segment() != LruSegment::kTemp;
+    if (!may_stay || !ram.Overwrite(old, draft, epoch, spare)) {
+      ram.ReplaceItem(old, draft, key.hash, segment, epoch, spare);
+    }
   } else {
     ram.Link(draft, key.hash, segment, epoch);
   }

@@ -87,9 +87,11 @@ class alignas(64) Shard {
       TERRACED_REQUIRES(mutex);
   // Cancels demotion and clean hint of an item that is about to be changed in place.
   static void MakeDirty(storage::Item* item);
-  // Links a draft as the newest value of its key, in place of `old`, its linked item (nullptr if it has none).
+  // Links a draft as the newest value of its key, in place of `old`, its linked item (nullptr if it has none), whose
+  // chunk may be left in `spare` (see ItemAllocator::Retire).
   void Link(storage::Position draft, storage::Item* old, const Key& key, const Moment& moment,
-            storage::LruSegment segment) TERRACED_REQUIRES(mutex);
+            storage::LruSegment segment, storage::Position* spare = nullptr)
+      TERRACED_REQUIRES(mutex);
   void Unlink(storage::Item* item, uint64_t hash, const Moment& moment) TERRACED_REQUIRES(mutex);
   // The standing slot that a clean item hints at; nullopt: the hint is void and the item dirty.
   std::optional<storage::Slot> CleanSlot(const storage::Item& item, uint64_t hash,

@@ -160,9 +160,9 @@ class Connection {
   Gathering Gather(uint32_t* left);
   bool TakeBlock(Gathered* gathered);
   bool RunBatch(uint32_t* left);
-  void RunGathered(Gathered* gathered);
+  void RunGathered(Gathered* gathered, tiering::Draft* draft);
   void RunKeys(const Request& request);
-  void RunStore(Gathered* gathered);
+  void RunStore(Gathered* gathered, tiering::Draft* draft);
   bool RequestRoom(const Gathered& gathered, tiering::Draft* draft);
   void BeginValue(const Request& request, tiering::Draft draft);
   void FinishValue();

@@ -88,7 +88,9 @@ Connection::Gathering Connection::Gather(uint32_t* left) {
     context_.cache.Prefetch(scratch.keys);
     for (size_t i = 0; i < scratch.batch_size; ++i) {
       const Request& request = scratch.batch[i].request;
-      const bool changes = request.command->Has(kWrites) && request.key_count == 1;
+      // A store mostly finds room in the chunk of the old value, and then changes nothing beside it.
+      const bool changes =
+          request.command->Has(kWrites) && !request.command->Has(kStores) && request.key_count == 1;
       if (changes) context_.cache.PrefetchChange(scratch.keys[request.key_begin]);
     }
   }
@@ -108,13 +110,15 @@ bool Connection::TakeBlock(Gathered* gathered) {
 // counted in *left again.
 bool Connection::RunBatch(uint32_t* left) {
   const std::span<Gathered> batch(host_.Scratch().batch.data(), host_.Scratch().batch_size);
+  tiering::Draft
+      draft;  // of one store after the other, so that each may take over a chunk that the last left
   for (size_t i = 0; i < batch.size(); ++i) {
     Gathered& gathered = batch[i];
     const bool writes = gathered.request.command->Has(kWrites);
     if (writes && !suspended_.empty()) {
       write_waits_ = true;
     } else {
-      RunGathered(&gathered);
+      RunGathered(&gathered, &draft);
       if (IsClosed() || state_ == State::kDraining) return true;
       // Gets were chosen so that their replies fit; whatever else ran may have to be waited for.
       const bool was_get = gathered.request.command->Has(kManyKeys) && !writes;
@@ -130,7 +134,7 @@ bool Connection::RunBatch(uint32_t* left) {
   return true;
 }
 
-void Connection::RunGathered(Gathered* gathered) {
+void Connection::RunGathered(Gathered* gathered, tiering::Draft* draft) {
   Request& request = gathered->request;
   if (request.command->Has(kManyKeys)) {
     RunKeys(request);
@@ -138,7 +142,7 @@ void Connection::RunGathered(Gathered* gathered) {
   }
   if (request.key_count > 0) request.key = host_.Scratch().keys[request.key_begin];
   if (request.command->Has(kStores)) {
-    RunStore(gathered);
+    RunStore(gathered, draft);
     return;
   }
   ShowLine(request);
@@ -203,21 +207,20 @@ bool Connection::RequestRoom(const Gathered& gathered, tiering::Draft* draft) {
   return result == tiering::AllocateResult::kOk;
 }
 
-void Connection::RunStore(Gathered* gathered) {
+void Connection::RunStore(Gathered* gathered, tiering::Draft* draft) {
   Request& request = gathered->request;
-  tiering::Draft draft;
-  const bool has_room = RequestRoom(*gathered, &draft);
+  const bool has_room = RequestRoom(*gathered, draft);
   if (waits_for_room_) return;
   if (gathered->block.empty()) {
     if (has_room) {
-      BeginValue(request, std::move(draft));
+      BeginValue(request, std::move(*draft));
     } else {
       swallow_bytes_ = request.value_bytes + line_end_.size();
       state_ = State::kSwallow;
     }
   } else if (has_room) {
-    draft.FillValue({gathered->block.substr(0, request.value_bytes)});
-    StoreValue(&request, &draft, gathered->block.substr(request.value_bytes));
+    draft->FillValue({gathered->block.substr(0, request.value_bytes)});
+    StoreValue(&request, draft, gathered->block.substr(request.value_bytes));
   }
 }
 
@@ -248,6 +251,7 @@ void Connection::BeginValue(const Request& request, tiering::Draft draft) {
 void Connection::FinishValue() {
   state_ = State::kCommands;
   StoreValue(&store_, &draft_, {line_end_.data(), line_end_.size()});
+  draft_.Reset();
 }
 
 void Connection::StoreValue(Request* request, tiering::Draft* draft, std::string_view line_end) {
@@ -257,7 +261,7 @@ void Connection::StoreValue(Request* request, tiering::Draft* draft, std::string
   } else {
     Execute(*request);
   }
-  draft->Reset();
+  if (*draft) draft->Reset();
 }
 
 void Connection::ShowLine(const Request& request) const {

@@ -32,14 +32,14 @@ SlabClass ItemAllocator::ChunkClassFor(uint64_t value_bytes) const {
 }
 
 Position ItemAllocator::New(std::string_view key, uint32_t client_flags, uint32_t value_bytes,
-                            SlabClass* short_of) {
+                            SlabClass* short_of, Position* spare) {
   TERRACED_DCHECK(Fits(key.size(), client_flags, value_bytes));
   const uint64_t total = TotalBytes(key.size(), client_flags, value_bytes);
   const bool chunked = total > chunk_bytes_max_;
   const uint64_t head_bytes =
       chunked ? TotalBytes(key.size(), client_flags, sizeof(Position)) : total;
   const SlabClass head_class = arena_.ClassFor(head_bytes);
-  const Position position = arena_.Allocate(head_class);
+  const Position position = TakeChunk(head_class, spare);
   if (position == kNoPosition) {
     *short_of = head_class;
     return kNoPosition;
@@ -116,9 +116,29 @@ void ItemAllocator::Free(Position position) {
   arena_.Free(position);
 }
 
-void ItemAllocator::Retire(Position position) {
+Position ItemAllocator::TakeChunk(SlabClass slab_class, Position* spare) {
+  if (spare == nullptr || *spare == kNoPosition) return arena_.Allocate(slab_class);
+  const Position position = std::exchange(*spare, kNoPosition);
+  if (arena_.ClassOf(position) == slab_class) {
+    arena_.Recycle(position);
+    return position;
+  }
+  arena_.Free(position);
+  return arena_.Allocate(slab_class);
+}
+
+void ItemAllocator::Retire(Position position, Position* spare) {
   Item* const item = arena_.ItemAt(position);
   TERRACED_DCHECK(!item->Has(kItemLinked));
+  if (!item->IsPinned()) {
+    if (spare == nullptr || item->Has(kItemChunked) || arena_.IsLeaving(position)) {
+      Free(position);
+    } else {
+      TERRACED_DCHECK(*spare == kNoPosition);
+      *spare = position;
+    }
+    return;
+  }
   const uint16_t pins = item->pins.fetch_or(kPinsRetired, std::memory_order_acq_rel);
   TERRACED_DCHECK((pins & kPinsRetired) == 0);
   if (pins == 0) Free(position);

@@ -30,14 +30,16 @@ class ItemAllocator {
 
   // An item with key, client flags, sizes and no links; its value bytes are undefined. kNoPosition
   // when a class has no chunk left (then *short_of says which); a partly built chain is given back.
+  // `spare`: a chunk to take instead of another of its class; one of another class is given back. Empty afterwards.
   Position New(std::string_view key, uint32_t client_flags, uint32_t value_bytes,
-               SlabClass* short_of);
+               SlabClass* short_of, Position* spare = nullptr);
   // Gives back every chunk. The item must be unlinked and unpinned: a draft, or what Retire() found
   // so.
   void Free(Position position);
   // Of an item just unlinked (shard mutex held): frees it, at once if nobody has it pinned, else
   // with the last pin. Pins are only made of linked items, so none is added any more.
-  void Retire(Position position);
+  // `spare` (empty): gets the chunk of an unpinned item instead, for the next New().
+  void Retire(Position position, Position* spare = nullptr);
 
   // The value's bytes, in order. One piece for an unchunked item. Fills `pieces` (cleared first).
   void ValuePieces(const Item& item, std::vector<std::span<char>>* pieces) const;
@@ -65,6 +67,7 @@ class ItemAllocator {
   uint32_t CapacityOf(SlabClass slab_class) const {
     return arena_.ChunkBytes(slab_class) - static_cast<uint32_t>(sizeof(ValueChunk));
   }
+  Position TakeChunk(SlabClass slab_class, Position* spare);
   Position NewChain(Position head, uint32_t value_bytes, SlabClass* short_of);
   void FreeChain(Position first);
 

@@ -100,7 +100,7 @@ void RamTier::Unlink(Item* item, uint64_t hash) {
 }
 
 void RamTier::ReplaceItem(Item* old, Position draft, uint64_t hash, LruSegment segment,
-                          uint8_t epoch) {
+                          uint8_t epoch, Position* spare) {
   const Position old_position = Arena().PositionOf(old);
   Item* const item = Arena().ItemAt(draft);
   TERRACED_DCHECK(old->Has(kItemLinked) && old->Shard() == shard_);
@@ -114,7 +114,35 @@ void RamTier::ReplaceItem(Item* old, Position draft, uint64_t hash, LruSegment s
   PushHead(item, segment);
   item_bytes_ += ItemAllocator::RequestedBytes(*item);
   item_bytes_ -= ItemAllocator::RequestedBytes(*old);
-  allocator_.Retire(old_position);
+  allocator_.Retire(old_position, spare);
+}
+
+bool RamTier::Overwrite(Item* old, Position draft, uint8_t epoch, Position* spare) {
+  const Item* const item = Arena().ItemAt(draft);
+  TERRACED_DCHECK(old->Has(kItemLinked) && old->Key() == item->Key());
+  constexpr uint32_t kBound = kItemChunked | kItemInBatch;
+  if ((old->Bits() & kBound) != 0 || item->Has(kItemChunked) || old->IsPinned()) return false;
+  if (old->slab_class != item->slab_class) return false;
+  const uint32_t active = old->Segment() == LruSegment::kHot ? 0U : kItemActive;
+  const uint32_t place = old->Bits() & (kSegmentMask | kShardMask);
+  LruList& list = ListOf(*old);
+  const uint64_t grown = ItemAllocator::RequestedBytes(*item) - ItemAllocator::RequestedBytes(*old);
+  list.bytes += grown;  // modulo 2^64, like the sum below
+  item_bytes_ += grown;
+  // Not linked while it changes: a process killed meanwhile leaves a miss, never half a value.
+  MarkUnlinked(old);
+  std::atomic_thread_fence(std::memory_order_release);
+  old->cas_unique = item->cas_unique;
+  old->exptime_s = item->exptime_s;
+  old->last_access_s = item->last_access_s;
+  old->value_bytes = item->value_bytes;
+  const auto bytes = static_cast<size_t>(item->AfterKey() - item->Data()) + item->value_bytes;
+  std::memcpy(old->Data(), item->Data(), bytes);
+  old->state.store(
+      item->Bits() | kItemLinked | place | active | (uint32_t{epoch} << kItemEpochShift),
+      std::memory_order_release);
+  allocator_.Retire(draft, spare);
+  return true;
 }
 
 // --- Moving chunks -----------------------------------------------------------------------------

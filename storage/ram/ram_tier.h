@@ -42,8 +42,14 @@ class RamTier {
   // shard, the segment and the epoch; cas_unique, exptime_s and last_access_s are already set.
   void Link(Position draft, uint64_t hash, LruSegment segment, uint8_t epoch);
   void Unlink(Item* item, uint64_t hash);
-  // Unlink of `old` and Link of `draft` in one: the index slot changes by a single store.
-  void ReplaceItem(Item* old, Position draft, uint64_t hash, LruSegment segment, uint8_t epoch);
+  // Unlink of `old` and Link of `draft` in one: the index slot changes by a single store. `spare`: see
+  // ItemAllocator::Retire.
+  void ReplaceItem(Item* old, Position draft, uint64_t hash, LruSegment segment, uint8_t epoch,
+                   Position* spare = nullptr);
+  // ReplaceItem without touching the index or a list, where the draft fits the old item's chunk, nobody has that pinned
+  // and no batch is under way with it: the draft's content moves into the chunk. The item keeps its place, of WARM and
+  // COLD with the mark of a second access, so that it leaves its list at the other end. False: nothing was done.
+  bool Overwrite(Item* old, Position draft, uint8_t epoch, Position* spare = nullptr);
   // The page mover copies an unpinned item elsewhere: same content, same place in its list. `to` is
   // a chunk of the same class. The old chunk is freed. Of a chunked item this moves the head only.
   void Relocate(Item* item, Position to, uint64_t hash);

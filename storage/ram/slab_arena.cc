@@ -301,6 +301,13 @@ void SlabArena::Free(Position position) {
   Bump(of.free_chunks, 1);
 }
 
+void SlabArena::Recycle(Position position) {
+  TERRACED_DCHECK(ItemAt(position)->Has(kItemAllocated) && !ItemAt(position)->Has(kItemLinked));
+  ItemAt(position)->state.store(kItemAllocated, std::memory_order_release);
+  // Counted without the mutex: what two threads count at once may count once. It is an estimate.
+  Bump(classes_[ClassOf(position)].handed_out, 1);
+}
+
 // --- Page mover --------------------------------------------------------------------------------
 
 // The page with the fewest used chunks among the next kPagesLookedAt; those never carved to the end

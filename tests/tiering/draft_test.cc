@@ -53,6 +53,36 @@ TEST_F(DraftTest, MovingHandsTheChunksOn) {
   EXPECT_EQ(UsedChunks(), 0U);
 }
 
+TEST_F(DraftTest, KeepsAChunkOfWhatItReplacedForTheNextAllocation) {
+  const Key key = rig_->KeyOf("key");
+  Evidence evidence;
+  uint64_t cas_unique = 0;
+  const auto allocate = [&](Draft* draft) {
+    EXPECT_EQ(rig_.cache->Allocate(key, 0, 0, 10, false, draft), AllocateResult::kOk);
+    draft->FillValue({"0123456789"});
+  };
+  const auto store = [&](Draft* draft) {
+    EXPECT_EQ(rig_.cache->Store(key, StoreMode::kSet, draft, 0, &evidence, &cas_unique),
+              Outcome::kStored);
+    EXPECT_FALSE(*draft);
+  };
+  Draft draft;
+  allocate(&draft);
+  store(&draft);
+  EXPECT_EQ(UsedChunks(), 1U);  // nothing was replaced
+  allocate(&draft);
+  store(&draft);
+  EXPECT_EQ(UsedChunks(), 2U);
+  allocate(&draft);
+  EXPECT_EQ(UsedChunks(), 2U);  // the spare became the draft
+  store(&draft);
+  Draft other(std::move(draft));
+  draft.Reset();
+  EXPECT_EQ(UsedChunks(), 2U);
+  other.DropSpare();
+  EXPECT_EQ(UsedChunks(), 1U);
+}
+
 TEST_F(DraftTest, PartsAreLaidBehindOneAnother) {
   Draft draft = Allocate(10);
   draft.FillValue({"abc", "", "defghi", "j"});

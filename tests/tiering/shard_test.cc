@@ -95,6 +95,21 @@ TEST_F(ShardTest, JuggleMovesItemsThatAreMuchOlderThanColds) {
   EXPECT_EQ(InShard().ram.List(slab_class, LruSegment::kHot).count, 0U);
 }
 
+TEST_F(ShardTest, ASetOfTheSameSizeStaysInPlaceButNotIntoOrOutOfTemp) {
+  rig_->Set("k", "one");
+  Item* const item = rig_.ItemOf("k");
+  rig_->Set("k", "two");
+  EXPECT_EQ(rig_.ItemOf("k"), item);
+  EXPECT_EQ(rig_->Get("k"), "two");
+  {
+    const MutexLock lock(rig_.InTiers().ShardOf(rig_->KeyOf("k").hash).mutex);
+    rig_.InTiers().ShardOf(rig_->KeyOf("k").hash).ram.MoveTo(item, LruSegment::kTemp);
+  }
+  rig_->Set("k", "six");
+  EXPECT_NE(rig_.ItemOf("k"), item);
+  EXPECT_EQ(rig_.ItemOf("k")->Segment(), LruSegment::kHot);
+}
+
 TEST_F(ShardTest, ReclaimTakesColdBeforeHotBeforeWarmBeforeTemp) {
   const std::vector<std::string> keys = KeysOf(7, 4);
   const std::vector<LruSegment> order = {LruSegment::kCold, LruSegment::kHot, LruSegment::kWarm,

@@ -59,6 +59,62 @@ std::string Pattern(size_t bytes, unsigned seed) {
   return pattern;
 }
 
+TEST_F(ItemAllocatorTest, ASpareChunkOfTheClassIsTakenFirst) {
+  Position spare = New("old", 7, 20);
+  const Position old = spare;
+  ItemAt(old)->Set(kItemStale | kItemKeptOff);
+  const uint32_t handed_out = arena_->HandedOut(arena_->ClassOf(old));
+  SlabClass short_of = kNoSlabClass;
+  const Position position = allocator_.New("new", 0, 22, &short_of, &spare);
+  EXPECT_EQ(position, old);
+  EXPECT_EQ(spare, kNoPosition);
+  EXPECT_EQ(ItemAt(position)->Bits(), kItemAllocated);
+  EXPECT_EQ(ItemAt(position)->Key(), "new");
+  EXPECT_EQ(ItemAt(position)->value_bytes, 22U);
+  EXPECT_EQ(arena_->HandedOut(arena_->ClassOf(old)), handed_out + 1);
+  EXPECT_EQ(UsedChunks(), 1U);
+  allocator_.Free(position);
+}
+
+TEST_F(ItemAllocatorTest, ASpareChunkOfAnotherClassGoesBack) {
+  Position spare = New("old", 0, 20);
+  SlabClass short_of = kNoSlabClass;
+  const Position position = allocator_.New("new", 0, 2'000, &short_of, &spare);
+  EXPECT_NE(position, kNoPosition);
+  EXPECT_EQ(spare, kNoPosition);
+  EXPECT_EQ(UsedChunks(), 1U);
+  allocator_.Free(position);
+}
+
+TEST_F(ItemAllocatorTest, RetiringLeavesASpareOfWhatIsFreeAndWhole) {
+  Position spare = kNoPosition;
+  const Position small = New("small", 0, 20);
+  allocator_.Retire(small, &spare);
+  EXPECT_EQ(spare, small);
+  EXPECT_EQ(UsedChunks(), 1U);
+  arena_->Free(spare);
+  spare = kNoPosition;
+  allocator_.Retire(New("chunked", 0, 200'000), &spare);
+  EXPECT_EQ(spare, kNoPosition);
+  EXPECT_EQ(UsedChunks(), 0U);
+  // Of a page that is leaving nothing is taken into use again.
+  const Position first = New("first", 0, 20);
+  const SlabClass slab_class = arena_->ClassOf(first);
+  std::vector<Position> filling;
+  while (arena_->Stats()[slab_class].total_pages < 2) filling.push_back(New("x", 0, 20));
+  ASSERT_TRUE(arena_->BeginPageMove(slab_class).ok());
+  const std::vector<Position> leaving = arena_->LeavingChunks();
+  ASSERT_FALSE(leaving.empty());
+  allocator_.Retire(leaving.front(), &spare);
+  EXPECT_EQ(spare, kNoPosition);
+  arena_->CancelPageMove();
+  filling.push_back(first);
+  for (const Position position : filling) {
+    if (position != leaving.front()) allocator_.Free(position);
+  }
+  EXPECT_EQ(UsedChunks(), 0U);
+}
+
 TEST_F(ItemAllocatorTest, LaysOutKeyFlagsAndValueWithoutGaps) {
   const Position position = New("some_key", 0, 5);
   ASSERT_NE(position, kNoPosition);

@@ -133,6 +133,70 @@ TEST_F(RamTierTest, ReplacingChangesClassSegmentAndEpoch) {
   EXPECT_EQ(UsedChunks(), 1U);
 }
 
+TEST_F(RamTierTest, OverwritingKeepsChunkAndPlace) {
+  LinkNew("above", 10, LruSegment::kCold);
+  Item* const old = LinkNew("key", 10, LruSegment::kCold);
+  LinkNew("below", 10, LruSegment::kCold);
+  old->Set(kItemFetched | kItemClean | kItemStale);
+  old->clean_serial = 7;
+  const Position draft = Draft("key", 12, 77);
+  Item* const fresh = arena_->ItemAt(draft);
+  fresh->cas_unique = 5;
+  fresh->exptime_s = 6;
+  fresh->last_access_s = 8;
+  const uint64_t bytes = tier_.ItemBytes();
+  ASSERT_EQ(fresh->slab_class, old->slab_class);
+  ASSERT_TRUE(tier_.Overwrite(old, draft, kEpoch + 1));
+  ASSERT_EQ(tier_.Find(HashOf("key"), "key"), old);
+  EXPECT_EQ(Value(*old), ValueOf("key", 12));
+  EXPECT_EQ(old->ClientFlags(), 77U);
+  EXPECT_EQ(old->cas_unique, 5U);
+  EXPECT_EQ(old->exptime_s, 6U);
+  EXPECT_EQ(old->last_access_s, 8U);
+  EXPECT_EQ(old->Epoch(), kEpoch + 1);
+  EXPECT_EQ(old->Shard(), kShard);
+  EXPECT_TRUE(old->Has(kItemAllocated | kItemLinked | kItemActive | kItemHasFlags));
+  EXPECT_EQ(old->Bits() & (kItemFetched | kItemClean | kItemStale), 0U);
+  EXPECT_EQ(old->clean_serial, 7U);  // a batch that it was cancelled in still knows it
+  EXPECT_EQ(Keys(old->slab_class, LruSegment::kCold),
+            (std::vector<std::string>{"above", "key", "below"}));
+  EXPECT_EQ(tier_.ItemBytes(), bytes + 2 + 4);
+  EXPECT_EQ(UsedChunks(), 3U);  // the draft's went back
+}
+
+TEST_F(RamTierTest, OverwritingInHotIsNoSecondAccess) {
+  Item* const old = LinkNew("key", 10, LruSegment::kHot);
+  Position spare = kNoPosition;
+  const Position draft = Draft("key", 10);
+  ASSERT_TRUE(tier_.Overwrite(old, draft, kEpoch, &spare));
+  EXPECT_FALSE(old->Has(kItemActive));
+  EXPECT_EQ(spare, draft);
+  EXPECT_EQ(UsedChunks(), 2U);
+  arena_->Free(spare);
+}
+
+TEST_F(RamTierTest, NothingIsOverwrittenThatSomebodyNeedsAsItIs) {
+  const auto refuses = [this](Item* old, uint32_t value_bytes) {
+    const uint32_t bits = old->Bits();
+    const std::string value = Value(*old);
+    const Position draft = Draft(old->Key(), value_bytes);
+    const bool overwritten = tier_.Overwrite(old, draft, kEpoch + 1);
+    EXPECT_EQ(old->Bits(), bits);
+    EXPECT_EQ(Value(*old), value);
+    if (!overwritten) allocator_.Free(draft);
+    return !overwritten;
+  };
+  EXPECT_TRUE(refuses(LinkNew("another class", 10), 1'000));
+  EXPECT_TRUE(refuses(LinkNew("chunked", 200'000), 200'000));
+  EXPECT_TRUE(refuses(LinkNew("becomes chunked", 60'000), 200'000));
+  Item* const pinned = LinkNew("pinned", 10);
+  const ItemRef ref(allocator_, arena_->PositionOf(pinned));
+  EXPECT_TRUE(refuses(pinned, 10));
+  Item* const in_batch = LinkNew("in a batch", 10);
+  in_batch->Set(kItemInBatch);
+  EXPECT_TRUE(refuses(in_batch, 10));
+}
+
 TEST_F(RamTierTest, APinnedItemOutlivesItsReplacement) {
   Item* const old = LinkNew("key", 100'000);
   const ItemRef ref(allocator_, arena_->PositionOf(old));
