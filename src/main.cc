@@ -114,6 +114,7 @@ Step Daemon::TakeAsRoot() {
     if (Step failed = Check(ExitCode::kSystem, RaiseCoreLimit())) return failed;
   }
   if (options_.daemon.lock_memory) RaiseLockedMemoryLimit();
+  AllowPrioritiesToReturn();
   if (Step failed = Check(ExitCode::kSystem, RaiseDescriptorLimit(options_))) return failed;
   Result<std::unique_ptr<Server>> server = Server::Bind(options_);
   if (!server.ok()) return Failure{ExitCode::kSystem, server.status()};

@@ -321,6 +321,16 @@ Status AllowCoreFiles() {
   return Status();
 }
 
+void AllowPrioritiesToReturn() {
+  constexpr rlim_t kUpToNice0 = 20;
+  struct rlimit limit;
+  if (::getrlimit(RLIMIT_NICE, &limit) != 0 || limit.rlim_cur >= kUpToNice0) return;
+  limit.rlim_cur = kUpToNice0;
+  limit.rlim_max = std::max(limit.rlim_max, kUpToNice0);
+  static_cast<void>(
+      ::setrlimit(RLIMIT_NICE, &limit));  // not granted: the demoter never stands back
+}
+
 void RaiseLockedMemoryLimit() {
   const struct rlimit unlimited = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
   if (::setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0) return;

@@ -97,6 +97,8 @@ Status RaiseDescriptorLimit(const Options& options);
 // -r: the limit, while this is still root; and after BecomeAccount, which would forbid core files.
 Status RaiseCoreLimit();
 Status AllowCoreFiles();
+// So that a thread which stands back behind the workers may come forward again (tiering/thread_priority.h).
+void AllowPrioritiesToReturn();
 // -k: as far as it is a limit of the process.
 void RaiseLockedMemoryLimit();
 

@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include "tiering/thread_priority.h"
+
 namespace terraced::tiering {
 
 void BackgroundThread::Start(const char* name, std::function<std::chrono::milliseconds()> round) {
@@ -10,6 +12,7 @@ void BackgroundThread::Start(const char* name, std::function<std::chrono::millis
 }
 
 void BackgroundThread::Run(const std::function<std::chrono::milliseconds()>& round) {
+  StandBack();
   while (!Stopping()) {
     const std::chrono::milliseconds rest = round();
     MutexLock lock(mutex_);

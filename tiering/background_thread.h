@@ -1,5 +1,5 @@
 // BackgroundThread: a loop that works, rests as long as its last round said, and can be woken or
-// stopped at once.
+// stopped at once. It stands back behind the threads that serve clients (thread_priority.h).
 // Threads: Start and Join by the owner; Wake by any; the round runs on the thread.
 #pragma once
 

@@ -83,6 +83,7 @@ void Demoter::Join() {
     stopping_ = true;
     wake_.NotifyAll();
   }
+  priority_.Hurry();
   if (thread_.joinable()) thread_.join();
   AnswerRequests();
 }
@@ -103,7 +104,7 @@ void Demoter::DemoteAll(Executor& executor, Completion* done) {
     MutexLock lock(mutex_);
     requests_.push_back({&executor, done});
   }
-  Wake();
+  WakeUrgently();
 }
 
 uint64_t Demoter::ReserveAt(SlabClass slab_class, uint64_t bytes) const {
@@ -121,7 +122,9 @@ bool Demoter::NoteAllocation(SlabClass slab_class) {
   const uint64_t free = tiers_.arena->FreeChunks(slab_class);
   if (free >= ReserveChunks(slab_class)) return false;
   Wake();
-  return free < ReserveAt(slab_class, batch_bytes_ / 4) && BatchMayCome(slab_class);
+  if (free >= ReserveAt(slab_class, batch_bytes_ / 4)) return false;
+  priority_.Hurry();
+  return BatchMayCome(slab_class);
 }
 
 bool Demoter::IsPressed(SlabClass slab_class) const {
@@ -137,10 +140,13 @@ bool Demoter::UnderPressure() const {
 }
 
 void Demoter::Run() {
+  priority_.Begin();
   while (WaitForWork()) Step();
 }
 
 bool Demoter::WaitForWork() {
+  // Nothing was left to do in the last round: nobody waits.
+  if (!wanted_.load(std::memory_order_relaxed)) priority_.CalmDown();
   MutexLock lock(mutex_);
   if (!stopping_ && !wanted_.load(std::memory_order_relaxed)) wake_.WaitFor(mutex_, kIdleWait);
   wanted_.store(false, std::memory_order_relaxed);

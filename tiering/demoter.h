@@ -21,6 +21,7 @@
 #include "tiering/demotion_outlook.h"
 #include "tiering/flash_keeper.h"
 #include "tiering/index_grower.h"
+#include "tiering/thread_priority.h"
 #include "tiering/tiers.h"
 
 namespace terraced::tiering {
@@ -34,6 +35,10 @@ class Demoter {
   void Join();  // stops the thread; waiting DemoteAll requests are answered
 
   void Wake();
+  void WakeUrgently() {  // somebody waits
+    priority_.Hurry();
+    Wake();
+  }
   // After an allocation: wakes the thread where the class's reserve runs low; true where it is
   // nearly gone and a batch may come.
   bool NoteAllocation(storage::SlabClass slab_class);
@@ -128,6 +133,7 @@ class Demoter {
   std::atomic<bool> settings_changed_{true};  // at the start: none was looked at yet
   std::atomic<uint64_t> next_serial_;         // raised by the writing thread only
   std::atomic<uint64_t> serial_end_;
+  YieldingThread priority_;
   std::thread thread_;
   // Guarded.
   mutable Mutex mutex_;

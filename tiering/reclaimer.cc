@@ -30,7 +30,7 @@ Reclaimer::Room Reclaimer::NewItem(std::string_view key, uint32_t client_flags,
       return Room::kWait;
     }
     if (tiers_.FlashOnline()) {
-      demoter_.Wake();
+      demoter_.WakeUrgently();
       const Reclaimed dropped = ReclaimFrom(short_of, EvictPolicy::kSpareDirty, kShardsGlanced);
       if (dropped == Reclaimed::kYes) continue;
       if (may_wait && demoter_.BatchMayCome(short_of)) return Room::kWait;
