@@ -63,7 +63,9 @@ def flash_reads(bench):
     for value_bytes, keys, size in ((100, 4_000_000, "4g"), (1_000, 1_000_000, "4g"), (8_000, 150_000, "4g")):
         keys = bench.scaled(keys)
         with bench.contenders(lambda kind: flash_arguments(kind, 512 if kind != "terraced" else 64, size)) as servers:
-            bench.fill(servers, keys, value_bytes)
+            bench.fill(servers, keys, value_bytes, rate=bench.fill_rate * min(1, 1_000 / value_bytes))
+            for server in servers:
+                server.warm_page_cache()
             for choice in ("uniform", "zipf"):
                 bench.compare(f"flash_get_{value_bytes}_{choice}",
                               f"GET from flash, {keys:,} x {value_bytes:,} bytes, {choice}, page cache warm", servers,
@@ -223,11 +225,12 @@ plot $data using 1:2 with linespoints title "GET from flash", \\
 
 def scale_mark(bench, server, at, set_cost, stats):
     server.settle()
+    server.warm_page_cache()
     shape = {"work": "get", "connections": 8, "batch": 16, "value_bytes": 100, "seconds": bench.seconds}
     hit = bench.loader.run(server, {**shape, "keys": at})
     miss = bench.loader.run(server, {**shape, "keys": at, "first_key": 10 ** 12})
     print(f"  {at:>12,} items: GET {hit['cpu_us']:.2f} us ({100 * hit['hits'] / hit['operations']:.2f} % hits), "
           f"miss {miss['cpu_us']:.2f} us, SET {set_cost['cpu_us']:.2f} us, RSS {server.rss_bytes() / MEGA:.0f} MB, "
-          f"flash RAM {int(stats['flash_ram_bytes']) / max(1, int(stats['flash_items'])):.2f} bytes an item, "
+          f"flash RAM {int(stats['flash_ram_bytes']) / MEGA:.1f} MB for {int(stats['flash_items']):,} items there, "
           f"disk {server.disk_bytes() / MEGA:,.0f} MB", flush=True)
     return f"{at} {hit['cpu_us']} {set_cost['cpu_us']} {miss['cpu_us']}\n"

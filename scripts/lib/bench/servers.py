@@ -161,14 +161,27 @@ class Server:
                 found[words[1]] = words[2]
         return found
 
-    def settle(self, quiet_s=1.0, limit_s=120):
+    quiet_s = 1.0  # so long a server must have been at rest
+
+    def settle(self, limit_s=120):
         """Waits until what the server does by itself (demotion, growth, slab moves) is over."""
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
             before = self.cpu_seconds()
-            time.sleep(quiet_s)
-            if self.cpu_seconds() - before < 0.03 * quiet_s:
+            time.sleep(self.quiet_s)
+            if self.cpu_seconds() - before < 0.03 * self.quiet_s:
                 return
+
+    def warm_page_cache(self):
+        """Reads what lies on disk once, so that a run finds it in the page cache."""
+        for folder, _, files in os.walk(self.directory):
+            for name in files:
+                try:
+                    with open(os.path.join(folder, name), "rb", buffering=0) as file:
+                        while file.read(1 << 20):
+                            pass
+                except OSError:
+                    pass  # dropped meanwhile
 
     def cpu_seconds(self):
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
