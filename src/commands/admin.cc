@@ -36,7 +36,8 @@ bool AttachDelay(std::string_view name, std::string_view delay) {
 bool IsFreeMemchunks(const Request& request) {
   uint64_t slab_class = 0;
   uint64_t chunks = 0;
-  return request.argument_count == kArgumentsMax && std::string_view(request.arguments[0]) == "free_memchunks" &&
+  return request.argument_count == kArgumentsMax &&
+         std::string_view(request.arguments[0]) == "free_memchunks" &&
          ParseUnsigned(request.arguments[1], &slab_class) &&
          ParseUnsigned(request.arguments[2], &chunks) && slab_class < storage::kSlabClassesMax;
 }
@@ -65,7 +66,8 @@ Step HandleFlushAll(const CommandContext& context, const Request& request, tieri
 
 Step HandleStats(const CommandContext& context, const Request& request, tiering::Evidence*,
                  ReplySink& sink) {
-  const std::string_view group = request.argument_count == 0 ? std::string_view() : request.arguments[0];
+  const std::string_view group =
+      request.argument_count == 0 ? std::string_view() : request.arguments[0];
   if (group == "reset") {
     context.control.ResetStats();
     sink.Answer(request, Reply::kReset);
