@@ -26,7 +26,8 @@ void WriteBudget::Renew(uint64_t limit_bytes, uint64_t now_us) {
 }
 
 bool AdmissionPolicy::Admits(const storage::Item& item, uint32_t now_s, bool flash_full) const {
-  if (item.value_bytes + uint64_t{item.key_length} < live_.flash_item_min_bytes.Get()) return false;
+  if (item.ValueBytes() + uint64_t{item.key_length} < live_.flash_item_min_bytes.Get())
+    return false;
   const uint32_t ttl_min_s = live_.flash_ttl_min_s.Get();
   if (ttl_min_s > 0 && item.exptime_s != kExptimeNever && item.exptime_s < now_s + ttl_min_s) {
     return false;

@@ -78,7 +78,7 @@ void BatchBuilder::PrefetchItem(Position position) const {
 bool BatchBuilder::Examine(Shard& shard, Item* item, const Moment& moment,
                            const CollectRules& rules) {
   const uint64_t hash = tiers_.HashOf(item->Key());
-  ClassCounters& counters = shard.classes[item->slab_class];
+  ClassCounters& counters = shard.CountersOf(*item);
   if (!shard.IsLive(*item, moment)) {
     shard.CountReclaimed(*item);
     shard.Unlink(item, hash, moment);
@@ -98,8 +98,8 @@ bool BatchBuilder::Examine(Shard& shard, Item* item, const Moment& moment,
     Shard::MakeDirty(item);
   }
   const bool cancelled_here =
-      static_cast<uint32_t>(serial_) - item->clean_serial <= rules.serials_tried;
-  const bool too_large = item->value_bytes > rules.item_bytes_max;
+      static_cast<uint32_t>(serial_) - item->CleanSerial() <= rules.serials_tried;
+  const bool too_large = item->ValueBytes() > rules.item_bytes_max;
   if (cancelled_here || too_large) {
     if (too_large) CountOnce(item, &tiers_.counters.items_too_large);
     shard.ram.MoveTo(item, LruSegment::kCold);
@@ -121,9 +121,9 @@ bool BatchBuilder::Examine(Shard& shard, Item* item, const Moment& moment,
 void BatchBuilder::Stage(Shard& shard, Item* item, uint64_t hash) {
   Staged staged;
   staged.entry.hash = hash;
-  staged.entry.cas_unique = item->cas_unique;
+  staged.entry.cas_unique = item->CasUnique();
   staged.entry.position = tiers_.arena->PositionOf(item);
-  staged.meta = {.cas_unique = item->cas_unique,
+  staged.meta = {.cas_unique = item->CasUnique(),
                  .epoch = epoch_,
                  .client_flags = item->ClientFlags(),
                  .exptime_s = item->exptime_s,
@@ -136,14 +136,14 @@ void BatchBuilder::Stage(Shard& shard, Item* item, uint64_t hash) {
   stage_.append(item->Key());
   staged.entry.key_bytes = item->key_length;
   staged.value_at = stage_.size();
-  staged.value_bytes = item->value_bytes;
-  if (item->value_bytes > kStageBytesMax && storage::ItemRef::CanPin(*item)) {
+  staged.value_bytes = item->ValueBytes();
+  if (item->ValueBytes() > kStageBytesMax && storage::ItemRef::CanPin(*item)) {
     staged.pinned = storage::ItemRef(tiers_.allocator, staged.entry.position);
   } else {
-    stage_.resize(stage_.size() + item->value_bytes);
+    stage_.resize(stage_.size() + item->ValueBytes());
     tiers_.allocator.CopyValue(*item, stage_.data() + staged.value_at);
   }
-  item->clean_serial = static_cast<uint32_t>(serial_);
+  item->SetCleanSerial(static_cast<uint32_t>(serial_));
   item->Set(storage::kItemInBatch);
   ram_bytes_ += tiers_.allocator.FootprintBytes(*item);
   // To the head, so that the tail always shows what is still to be looked at.
@@ -223,8 +223,8 @@ Item* BatchBuilder::ValidItem(Shard& shard, const Entry& entry) const {
   if (!shard.ram.IsLinked(entry.hash, entry.position)) return nullptr;
   Item* const item = tiers_.arena->ItemAt(entry.position);
   const bool marked =
-      item->Has(storage::kItemInBatch) && item->clean_serial == static_cast<uint32_t>(serial_);
-  return marked && item->cas_unique == entry.cas_unique ? item : nullptr;
+      item->Has(storage::kItemInBatch) && item->CleanSerial() == static_cast<uint32_t>(serial_);
+  return marked && item->CasUnique() == entry.cas_unique ? item : nullptr;
 }
 
 void BatchBuilder::PrefetchEntry(Shard& shard, const Entry& entry) const {
@@ -320,8 +320,8 @@ void BatchBuilder::MoveCleanMark(Shard& shard, const Entry& entry, storage::Batc
                                  storage::BatchNumber to) {
   Item* const item = shard.ram.Find(entry.hash, rewrite_keys_[entry.position]);
   if (item == nullptr || !item->Has(storage::kItemClean)) return;
-  if (item->clean_serial != static_cast<uint32_t>(entry.source)) return;
-  item->clean_serial = static_cast<uint32_t>(serial_);
+  if (item->CleanSerial() != static_cast<uint32_t>(entry.source)) return;
+  item->SetCleanSerial(static_cast<uint32_t>(serial_));
   tiers_.batches.AddClean(from, -1);
   tiers_.batches.AddClean(to, 1);
 }
@@ -330,9 +330,9 @@ void BatchBuilder::ReleaseItem(Shard& shard, Item* item, const Entry& entry,
                                storage::BatchNumber number, const Moment& moment,
                                bool keep_hit_items) {
   tiers_.counters.demoted_items.fetch_add(1, std::memory_order_relaxed);
-  tiers_.counters.demoted_bytes.fetch_add(item->key_length + item->value_bytes,
+  tiers_.counters.demoted_bytes.fetch_add(item->key_length + item->ValueBytes(),
                                           std::memory_order_relaxed);
-  ++shard.classes[item->slab_class].demoted;
+  ++shard.CountersOf(*item).demoted;
   if (keep_hit_items && item->Has(storage::kItemActive)) {
     // Read again while its file was being built: it has earned its place, now as a clean item.
     item->Set(storage::kItemClean);

@@ -33,13 +33,13 @@ LruSegment TwoTierCache::SegmentFor(uint32_t exptime_s) const {
 }
 
 void TwoTierCache::DeliverRam(const Item& item, ValueSink& sink) const {
-  const ItemMeta meta{.cas_unique = item.cas_unique,
+  const ItemMeta meta{.cas_unique = item.CasUnique(),
                       .client_flags = item.ClientFlags(),
                       .exptime_s = item.exptime_s,
                       .last_access_s = item.last_access_s,
-                      .value_bytes = item.value_bytes,
+                      .value_bytes = item.ValueBytes(),
                       .fetched = item.Has(storage::kItemFetched)};
-  if (item.value_bytes > kCopyBytesMax && storage::ItemRef::CanPin(item)) {
+  if (item.ValueBytes() > kCopyBytesMax && storage::ItemRef::CanPin(item)) {
     sink.Pinned(meta, storage::ItemRef(tiers_->allocator, tiers_->arena->PositionOf(&item)));
     return;
   }
@@ -47,7 +47,7 @@ void TwoTierCache::DeliverRam(const Item& item, ValueSink& sink) const {
   if (item.Has(storage::kItemChunked)) {
     tiers_->allocator.CopyValue(item, to);
   } else {
-    std::memcpy(to, item.AfterKey(), item.value_bytes);
+    std::memcpy(to, item.AfterKey(), item.ValueBytes());
   }
 }
 
@@ -89,7 +89,7 @@ Draft TwoTierCache::DraftFromFill(const Key& key, const Evidence* evidence, bool
 void TwoTierCache::Inherit(const storage::RecordMeta& meta, Draft* draft) const {
   Item* const item = tiers_->arena->ItemAt(draft->position_);
   item->exptime_s = meta.exptime_s;
-  item->cas_unique = meta.cas_unique;
+  item->SetCasUnique(meta.cas_unique);
   item->last_access_s = meta.last_access_s;
   uint32_t bits = 0;
   if (meta.fetched) bits |= storage::kItemFetched;
@@ -108,7 +108,7 @@ void TwoTierCache::Promote(Shard& shard, const Key& key, const Moment& moment,
   Item* const item = tiers_->arena->ItemAt(draft->position_);
   // The flash copy stays and the RAM item is clean (I1). It lives under the record's epoch: a flush
   // between the read and now must not be escaped by moving up.
-  item->clean_serial = static_cast<uint32_t>(answer.found->serial);
+  item->SetCleanSerial(static_cast<uint32_t>(answer.found->serial));
   item->Set(storage::kItemClean | storage::kItemFetched);
   item->last_access_s = moment.now_s;
   const Moment stored{moment.now_s, answer.found->record.meta.epoch};
@@ -135,7 +135,7 @@ Outcome TwoTierCache::Get(const Key& key, Evidence* evidence, ValueSink& sink) {
       ++counters.cmd_get;
       ++counters.get_hits;
       ++counters.get_hits_ram;
-      ++shard.classes[item->slab_class].get_hits;
+      ++shard.CountersOf(*item).get_hits;
       DeliverRam(*item, sink);
       shard.NoteHit(item, moment.now_s);
       return Outcome::kHit;
@@ -176,7 +176,7 @@ Outcome TwoTierCache::TouchOnce(const Key& key, uint32_t exptime_s, Evidence* ev
     if (Item* const item = shard.FindLive(key, moment)) {
       ++counters.cmd_touch;
       ++counters.touch_hits;
-      ++shard.classes[item->slab_class].touch_hits;
+      ++shard.CountersOf(*item).touch_hits;
       if (sink != nullptr) {
         DeliverRam(*item, *sink);
         shard.NoteHit(item, moment.now_s);
@@ -235,7 +235,7 @@ Outcome TwoTierCache::Delete(const Key& key, Evidence* evidence) {
   CommandCounters& counters = shard.commands;
   if (Item* const item = shard.FindLive(key, moment)) {
     ++counters.delete_hits;
-    ++shard.classes[item->slab_class].delete_hits;
+    ++shard.CountersOf(*item).delete_hits;
     shard.RemoveSlots(key, moment, item, storage::kNoSerial);
     shard.Unlink(item, key.hash, moment);
     return Outcome::kDeleted;

@@ -24,7 +24,7 @@ constexpr int kRoomAttempts = 64;
 std::string_view ValueOf(const storage::ItemAllocator& allocator, const Item& item,
                          std::string* copy) {
   if (!item.Has(storage::kItemChunked)) return allocator.Value(item);
-  copy->resize(item.value_bytes);
+  copy->resize(item.ValueBytes());
   allocator.CopyValue(item, copy->data());
   return *copy;
 }
@@ -76,7 +76,7 @@ Outcome TwoTierCache::RunWithRoom(const Key& key, const Once& once) {
 Draft TwoTierCache::TakeRoom(const Key& key, const Item* own, uint32_t client_flags,
                              uint32_t value_bytes, DerivedRoom* room) const {
   storage::ItemAllocator& allocator = tiers_->allocator;
-  if (room->draft && room->draft.Peek().value_bytes == value_bytes &&
+  if (room->draft && room->draft.Peek().ValueBytes() == value_bytes &&
       room->draft.Peek().ClientFlags() == client_flags) {
     return std::move(room->draft);
   }
@@ -134,9 +134,9 @@ Outcome TwoTierCache::JudgeStore(const StoreJob& job, bool present, uint64_t pre
 
 Outcome TwoTierCache::Concatenate(const StoreJob& job, const Item* item, const Fill::Try* found,
                                   DerivedRoom* room, Draft* joined) const {
-  const uint64_t old_bytes = item != nullptr ? item->value_bytes : found->record.value.size();
+  const uint64_t old_bytes = item != nullptr ? item->ValueBytes() : found->record.value.size();
   const uint32_t flags = item != nullptr ? item->ClientFlags() : found->record.meta.client_flags;
-  const uint64_t bytes = old_bytes + job.draft->Peek().value_bytes;
+  const uint64_t bytes = old_bytes + job.draft->Peek().ValueBytes();
   storage::ItemAllocator& allocator = tiers_->allocator;
   if (!allocator.Fits(job.key.bytes.size(), flags, bytes)) return Outcome::kTooLarge;
   *joined = TakeRoom(job.key, item, flags, static_cast<uint32_t>(bytes), room);
@@ -170,7 +170,7 @@ Outcome TwoTierCache::StoreOnce(const StoreJob& job, DerivedRoom* room) {
   }
   const bool on_flash = answer.kind == Kind::kFound;
   const uint64_t present_cas =
-      item != nullptr ? item->cas_unique : (on_flash ? answer.found->record.meta.cas_unique : 0);
+      item != nullptr ? item->CasUnique() : (on_flash ? answer.found->record.meta.cas_unique : 0);
   Draft joined;
   Draft* stored = job.draft;
   const bool joins = job.mode == StoreMode::kAppend || job.mode == StoreMode::kPrepend;
@@ -180,9 +180,10 @@ Outcome TwoTierCache::StoreOnce(const StoreJob& job, DerivedRoom* room) {
     stored = &joined;
   }
   ++shard.commands.cmd_set;
-  ++shard.classes[stored->Peek().slab_class].cmd_set;
+  const SlabClass slab_class = tiers_->allocator.ListClass(stored->Peek());
+  ++shard.classes[slab_class].cmd_set;
   const Outcome judged =
-      JudgeStore(job, item != nullptr || on_flash, present_cas, shard, stored->Peek().slab_class);
+      JudgeStore(job, item != nullptr || on_flash, present_cas, shard, slab_class);
   if (judged != Outcome::kStored) {
     // A refused add still counts as an access of what is there.
     if (item != nullptr && job.mode == StoreMode::kAdd) item->last_access_s = moment.now_s;
@@ -192,9 +193,9 @@ Outcome TwoTierCache::StoreOnce(const StoreJob& job, DerivedRoom* room) {
     shard.RemoveSlots(job.key, moment, item, on_flash ? answer.found->serial : storage::kNoSerial);
   }
   Item* const fresh = tiers_->arena->ItemAt(stored->position_);
-  fresh->cas_unique = tiers_->NextCas();
+  fresh->SetCasUnique(tiers_->NextCas());
   fresh->last_access_s = moment.now_s;
-  *job.cas_unique = fresh->cas_unique;
+  *job.cas_unique = fresh->CasUnique();
   shard.Link(stored->Release(), item, job.key, moment, SegmentFor(fresh->exptime_s),
              stored == job.draft ? &job.draft->spare_ : nullptr);
   return Outcome::kStored;
@@ -245,10 +246,10 @@ Outcome TwoTierCache::CountOnce(const CountJob& job, DerivedRoom* room) {
   draft.FillValue({text});
   Item* const fresh = tiers_->arena->ItemAt(draft.position_);
   fresh->exptime_s = item != nullptr ? item->exptime_s : answer.found->record.meta.exptime_s;
-  fresh->cas_unique = tiers_->NextCas();
+  fresh->SetCasUnique(tiers_->NextCas());
   fresh->last_access_s = moment.now_s;
   ++(up ? counters.incr_hits : counters.decr_hits);
-  ClassCounters& of_class = shard.classes[fresh->slab_class];
+  ClassCounters& of_class = shard.CountersOf(*fresh);
   ++(up ? of_class.incr_hits : of_class.decr_hits);
   shard.RemoveSlots(job.key, moment, item,
                     item == nullptr ? answer.found->serial : storage::kNoSerial);

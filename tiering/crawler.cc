@@ -88,11 +88,11 @@ bool Crawler::WalkStep(Shard& shard, uint64_t* cursor) {
   const bool more =
       shard.ram.Index().Walk(cursor, kBucketsPerHold, [&](storage::Position position) {
         storage::Item* const item = tiers_.arena->ItemAt(position);
-        ++classes[item->slab_class].crawler_items_checked;
+        ++classes[tiers_.allocator.ListClass(*item)].crawler_items_checked;
         if (!shard.IsLive(*item, moment)) dead.push_back(item);
       });
   for (storage::Item* const item : dead) {
-    ClassCounters& counters = classes[item->slab_class];
+    ClassCounters& counters = shard.CountersOf(*item);
     ++counters.crawler_reclaimed;
     if (!item->Has(storage::kItemFetched)) ++counters.expired_unfetched;
     shard.Unlink(item, tiers_.HashOf(item->Key()), moment);

@@ -48,7 +48,7 @@ void Draft::FillValue(std::initializer_list<std::string_view> parts) {
       std::memcpy(to, part.data(), part.size());
       to += part.size();
     }
-    TERRACED_CHECK(to == item->AfterKey() + item->value_bytes);
+    TERRACED_CHECK(to == item->AfterKey() + item->ValueBytes());
     return;
   }
   std::vector<std::span<char>> pieces;

@@ -17,8 +17,8 @@ constexpr int kRoundsMax = 4096;
 }  // namespace
 
 Reclaimer::Room Reclaimer::NewItem(std::string_view key, uint32_t client_flags,
-                                   uint32_t value_bytes, bool may_wait,
-                                   storage::Position* position, storage::Position* spare) {
+                                   uint32_t value_bytes, bool may_wait, storage::Position* position,
+                                   storage::Position* spare) {
   for (int round = 0; round < kRoundsMax; ++round) {
     SlabClass short_of = storage::kNoSlabClass;
     *position = tiers_.allocator.New(key, client_flags, value_bytes, &short_of, spare);
@@ -51,7 +51,7 @@ void Reclaimer::NoteOutOfMemory(SlabClass slab_class) {
 
 bool Reclaimer::ReserveNearlyGone(storage::Position position) {
   if (!tiers_.HasFlash()) return false;
-  const SlabClass slab_class = tiers_.arena->ItemAt(position)->slab_class;
+  const SlabClass slab_class = tiers_.allocator.ListClass(*tiers_.arena->ItemAt(position));
   return demoter_.NoteAllocation(slab_class);
 }
 

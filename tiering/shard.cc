@@ -103,7 +103,7 @@ void Shard::RemoveSlots(const Key& key, const Moment& moment, Item* item, uint64
 }
 
 void Shard::MakeDirty(Item* item) {
-  // clean_serial stays: an item that was cancelled in a batch is recognised by it and never taken
+  // the serial stays: an item that was cancelled in a batch is recognised by it and never taken
   // into the same batch again (rule 2).
   if (MutantIs(Mutant::kDemotionNotCancelled)) return;
   item->Clear(storage::kItemClean | storage::kItemInBatch);
@@ -142,7 +142,7 @@ void Shard::Unlink(Item* item, uint64_t hash, const Moment& moment) {
 
 std::optional<Slot> Shard::CleanSlot(const Item& item, uint64_t hash, uint64_t epoch) const {
   for (const Slot& slot : tiers_.index.Find(number_, hash, epoch)) {
-    if (static_cast<uint32_t>(slot.serial) == item.clean_serial) return slot;
+    if (static_cast<uint32_t>(slot.serial) == item.CleanSerial()) return slot;
   }
   return std::nullopt;
 }
@@ -155,7 +155,7 @@ void Shard::NoteHit(Item* item, uint32_t now_s) {
     item->Set(storage::kItemActive);
   }
   if (item->last_access_s != now_s) item->last_access_s = now_s;
-  ++classes[item->slab_class].lru_hits[static_cast<size_t>(item->Segment())];
+  ++CountersOf(*item).lru_hits[static_cast<size_t>(item->Segment())];
 }
 
 uint32_t Shard::Juggle(SlabClass slab_class, const Moment& moment, uint32_t moves) {
@@ -223,7 +223,7 @@ Reclaimed Shard::Reclaim(SlabClass slab_class, EvictPolicy policy, const Moment&
 std::optional<Reclaimed> Shard::ReclaimItem(Item* item, EvictPolicy policy, const Moment& moment,
                                             bool* dirty_seen) {
   if (item->IsPinned()) {
-    ++classes[item->slab_class].lrutail_reflocked;
+    ++CountersOf(*item).lrutail_reflocked;
     return std::nullopt;
   }
   const uint64_t hash = tiers_.HashOf(item->Key());
@@ -251,7 +251,7 @@ void Shard::Evict(Item* item, uint64_t hash, const Moment& moment) {
       return;
     }
   }
-  ClassCounters& counters = classes[item->slab_class];
+  ClassCounters& counters = CountersOf(*item);
   ++counters.evicted;
   counters.evicted_time = moment.now_s - std::min(moment.now_s, item->last_access_s);
   if (item->exptime_s != kExptimeNever) ++counters.evicted_nonzero;
@@ -262,8 +262,8 @@ void Shard::Evict(Item* item, uint64_t hash, const Moment& moment) {
 }
 
 void Shard::CountReclaimed(const Item& item) {
-  ++classes[item.slab_class].reclaimed;
-  if (!item.Has(storage::kItemFetched)) ++classes[item.slab_class].expired_unfetched;
+  ++CountersOf(item).reclaimed;
+  if (!item.Has(storage::kItemFetched)) ++CountersOf(item).expired_unfetched;
 }
 
 void Shard::ResetCounters() {

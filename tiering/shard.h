@@ -119,6 +119,9 @@ class alignas(64) Shard {
     return epoch == counted_epoch_ ? live_items_ : 0;
   }
   uint32_t Number() const { return number_; }
+  ClassCounters& CountersOf(const storage::Item& item) TERRACED_REQUIRES(mutex) {
+    return classes[tiers_.allocator.ListClass(item)];
+  }
   void ResetCounters() TERRACED_REQUIRES(mutex);
 
   storage::RamTier ram TERRACED_GUARDED_BY(mutex);

@@ -187,7 +187,8 @@ void SlabMover::Drop(Shard& shard, Item* item, uint64_t hash, const Moment& mome
     shard.Unlink(item, hash, moment);
     return;
   }
-  if (!shard.StandsOnFlash(*item, hash, moment) && demoter_.BatchMayCome(item->slab_class)) {
+  if (!shard.StandsOnFlash(*item, hash, moment) &&
+      demoter_.BatchMayCome(tiers_.allocator.ListClass(*item))) {
     awaits_demoter_ = true;  // it demotes this item, or others whose chunks this one can have
     return;
   }

@@ -31,7 +31,7 @@ Tiers::Tiers(const CacheOptions& the_options, const Clock& the_clock,
       hash_key(key),
       has_flash(!the_options.flash_path.empty()),
       arena(std::move(the_arena)),
-      allocator(*arena, the_options.slabs.item_bytes_max),
+      allocator(*arena, the_options.slabs.item_bytes_max, has_flash),
       store(std::move(the_store)),
       index(batches, has_flash ? kFirstBuckets : 0) {
   for (uint32_t i = 0; i < shards.size(); ++i) {

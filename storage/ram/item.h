@@ -2,12 +2,14 @@
 // arena and in one that lives in a file: positions instead of pointers, no addresses, no mutexes.
 // Threads: every field is guarded by the mutex of the item's shard, except `state` and `pins`,
 // which the page mover and the last unpin read without it and are therefore atomic.
-// Sizes: the header is 40 bytes (memcached's: 48 plus 8 for the CAS unique); 4 more where the
-// client flags are not 0. Behind it: [client flags] key value, with no terminators. An item larger
-// than slab_chunk_max keeps its value in a chain of chunks (ValueChunk) instead.
+// Sizes: the header is 31 bytes (memcached's: 48 plus 8 for the CAS unique); 4 more where there is a flash tier, and 4
+// where the client flags are not 0. Behind it: [batch serial] [client flags] key value, with no terminators and no
+// alignment. An item larger than slab_chunk_max keeps its value in a chain of chunks (ValueChunk) instead, of which
+// the first one's Position and the value's size stand behind the key.
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -44,8 +46,8 @@ constexpr int kLruSegments = 4;
 // Item::pins: how many ItemRefs lend the item, and the mark that it was unlinked, so that whoever
 // takes the last pin away frees it. Both in one word: exactly one side sees "retired and not
 // pinned" come about.
-constexpr uint16_t kPinsRetired = 1U << 15;
-constexpr uint16_t kPinsMax = kPinsRetired - 1;
+constexpr uint8_t kPinsRetired = 1U << 7;
+constexpr uint8_t kPinsMax = kPinsRetired - 1;
 
 // Bits of Item::state. The high bytes carry the shard (bits 16-23) and the flush epoch (24-31).
 enum ItemBits : uint32_t {
@@ -57,29 +59,37 @@ enum ItemBits : uint32_t {
   kItemHasFlags = 1U << 4,    // 4 bytes of client flags stand before the key
   kItemFetched = 1U << 5,     // read at least once since it was stored
   kItemActive = 1U << 6,      // read again since: worth keeping when the LRU tail is looked at
-  kItemClean = 1U << 7,       // also on flash unchanged, in the batch that clean_serial hints at
-  kItemInBatch = 1U << 8,     // marked for the batch that clean_serial hints at (tiering rule 2)
+  kItemClean = 1U << 7,       // also on flash unchanged, in the batch that CleanSerial() hints at
+  kItemInBatch = 1U << 8,     // marked for the batch that CleanSerial() hints at (tiering rule 2)
   kItemStale = 1U << 9,       // meta protocol: invalidated by md I
   kItemTokenSent = 1U << 10,  // meta protocol: a client was told to recache
   kItemSegmentShift = 11,     // two bits: LruSegment (a shift, not a mask)
   kItemBinaryKey = 1U << 13,  // meta protocol: the key was given in base64
   kItemKeptOff = 1U << 14,    // too large for flash or not admitted; counted as that once
+  kItemHasSerial = 1U << 15,  // 4 bytes of a batch serial stand before the client flags
   kItemShardShift = 16,
   kItemEpochShift = 24,
 };
 
+constexpr size_t kItemHeaderBytes = 31;
+// What a chunked item has behind its key.
+constexpr size_t kChainBytes = sizeof(Position) + sizeof(uint32_t);
+// The server's own reach it after nine years of a million stores a second, and begin again.
+constexpr uint64_t kCasUniqueMax = (1ULL << 48) - 1;
+
 struct Item {
   std::atomic<uint32_t> state;
-  std::atomic<uint16_t> pins;  // see kPinsRetired; the chunks are freed by the last ItemRef
-  uint8_t key_length;
-  uint8_t slab_class;   // whose LRU lists it is in: its chunk's class, or the largest where chunked
-  LinkedPosition next;  // LRU list, towards the tail; in a free chunk, the free list
-  LinkedPosition prev;  // LRU list, towards the head
-  uint64_t cas_unique;
+  LinkedPosition next;     // LRU list, towards the tail; in a free chunk, the free list
+  LinkedPosition prev;     // LRU list, towards the head
   uint32_t exptime_s;      // Unix seconds, 0 = never
   uint32_t last_access_s;  // Unix seconds
-  uint32_t value_bytes;
-  uint32_t clean_serial;  // low 32 bits of a batch serial, see kItemClean and kItemInBatch
+  uint32_t cas_low;        // see CasUnique()
+  uint16_t cas_high;
+  uint16_t value_low;  // see ValueBytes()
+  uint8_t value_high;
+  std::atomic<uint8_t> pins;  // see kPinsRetired; the chunks are freed by the last ItemRef
+  uint8_t key_length;
+  char data[1];  // and what follows
 
   uint32_t Bits() const { return state.load(std::memory_order_relaxed); }
   bool Has(uint32_t bits) const { return (Bits() & bits) == bits; }
@@ -95,46 +105,97 @@ struct Item {
   uint8_t Shard() const { return static_cast<uint8_t>(Bits() >> kItemShardShift); }
   uint8_t Epoch() const { return static_cast<uint8_t>(Bits() >> kItemEpochShift); }
 
-  char* Data() { return reinterpret_cast<char*>(this + 1); }
-  const char* Data() const { return reinterpret_cast<const char*>(this + 1); }
+  uint64_t CasUnique() const { return (uint64_t{cas_high} << 32) | cas_low; }
+  void SetCasUnique(uint64_t unique) {
+    cas_low = static_cast<uint32_t>(unique);
+    cas_high = static_cast<uint16_t>((unique & kCasUniqueMax) >> 32);
+  }
+
+  char* Data() { return data; }
+  const char* Data() const { return data; }
+  // Low 32 bits of a batch serial, see kItemClean and kItemInBatch. Only of items made where there is a flash tier.
+  uint32_t CleanSerial() const {
+    TERRACED_DCHECK(Has(kItemHasSerial));
+    return Load32(Data());
+  }
+  void SetCleanSerial(uint32_t serial) {
+    TERRACED_DCHECK(Has(kItemHasSerial));
+    std::memcpy(Data(), &serial, sizeof(serial));
+  }
   uint32_t ClientFlags() const {
-    uint32_t flags = 0;
-    if (Has(kItemHasFlags)) std::memcpy(&flags, Data(), sizeof(flags));
-    return flags;
+    const uint32_t bits = Bits();
+    return (bits & kItemHasFlags) != 0 ? Load32(Data() + SerialBytes(bits)) : 0;
   }
-  std::string_view Key() const {
-    return {Data() + (Has(kItemHasFlags) ? sizeof(uint32_t) : 0), key_length};
+  void SetClientFlags(uint32_t flags) {
+    TERRACED_DCHECK(Has(kItemHasFlags));
+    std::memcpy(Data() + SerialBytes(Bits()), &flags, sizeof(flags));
   }
-  // Where the value (or, for a chunked item, the 4 bytes of the first ValueChunk's Position)
-  // begins.
-  char* AfterKey() { return Data() + (Has(kItemHasFlags) ? sizeof(uint32_t) : 0) + key_length; }
+  std::string_view Key() const { return {Data() + PrefixBytes(), key_length}; }
+  // Where the value (or, for a chunked item, what names its chain) begins.
+  char* AfterKey() { return Data() + PrefixBytes() + key_length; }
   const char* AfterKey() const { return const_cast<Item*>(this)->AfterKey(); }
-  // Of a chunked item: its first ValueChunk. Unaligned, hence copied.
-  Position FirstChunk() const {
-    Position first = kNoPosition;
-    std::memcpy(&first, AfterKey(), sizeof(first));
-    return first;
+
+  uint32_t ValueBytes() const {
+    if (Has(kItemChunked)) return Load32(AfterKey() + sizeof(Position));
+    return (uint32_t{value_high} << 16) | value_low;
   }
+  // After the key is in place.
+  void SetValueBytes(uint32_t bytes) {
+    if (Has(kItemChunked)) {
+      std::memcpy(AfterKey() + sizeof(Position), &bytes, sizeof(bytes));
+      return;
+    }
+    TERRACED_DCHECK(bytes >> 24 == 0);  // a chunk is at most a slab page of 1 MiB
+    value_low = static_cast<uint16_t>(bytes);
+    value_high = static_cast<uint8_t>(bytes >> 16);
+  }
+  // Of a chunked item: its first ValueChunk.
+  Position FirstChunk() const { return Load32(AfterKey()); }
   void SetFirstChunk(Position first) { std::memcpy(AfterKey(), &first, sizeof(first)); }
+
+  // Everything about the other item but its state, its place, its pins and what stands in data.
+  void CopyFieldsOf(const Item& other) {
+    exptime_s = other.exptime_s;
+    last_access_s = other.last_access_s;
+    cas_low = other.cas_low;
+    cas_high = other.cas_high;
+    value_low = other.value_low;
+    value_high = other.value_high;
+    key_length = other.key_length;
+  }
+
+  // Serial and client flags, as far as the item has them.
+  size_t PrefixBytes() const {
+    const uint32_t bits = Bits();
+    return SerialBytes(bits) + ((bits & kItemHasFlags) != 0 ? sizeof(uint32_t) : 0);
+  }
+
+ private:
+  static size_t SerialBytes(uint32_t bits) {
+    return (bits & kItemHasSerial) != 0 ? sizeof(uint32_t) : 0;
+  }
+  // Nothing behind the header is aligned.
+  static uint32_t Load32(const char* at) {
+    uint32_t value = 0;
+    std::memcpy(&value, at, sizeof(value));
+    return value;
+  }
 };
-static_assert(sizeof(Item) == 40, "the header's size is a promise of the RAM tier");
+static_assert(offsetof(Item, data) == kItemHeaderBytes,
+              "the header's size is a promise of the RAM tier");
 static_assert(std::atomic<uint32_t>::is_always_lock_free);
 
 // A chunk of a chained value. It begins like an item, so that the page mover can tell what it sees.
 struct ValueChunk {
   std::atomic<uint32_t>
-      state;  // kItemAllocated | kItemValueChunk; linked: kItemLinked and the shard
-  uint16_t reserved;
-  uint8_t reserved2;
-  uint8_t slab_class;
+      state;      // kItemAllocated | kItemValueChunk; linked: kItemLinked and the shard
   Position next;  // next chunk of the value, kNoPosition in the last
   Position head;  // the item it belongs to
   uint32_t used_bytes;
-  uint32_t reserved3;
 
   char* Data() { return reinterpret_cast<char*>(this + 1); }
   const char* Data() const { return reinterpret_cast<const char*>(this + 1); }
 };
-static_assert(sizeof(ValueChunk) == 24);
+static_assert(sizeof(ValueChunk) == 16);
 
 }  // namespace terraced::storage

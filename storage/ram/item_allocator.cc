@@ -5,10 +5,11 @@
 
 namespace terraced::storage {
 
-ItemAllocator::ItemAllocator(SlabArena& arena, uint32_t item_bytes_max)
+ItemAllocator::ItemAllocator(SlabArena& arena, uint32_t item_bytes_max, bool with_serials)
     : arena_(arena),
       item_bytes_max_(item_bytes_max),
-      chunk_bytes_max_(arena.ChunkBytes(arena.LargestClass())) {}
+      chunk_bytes_max_(arena.ChunkBytes(arena.LargestClass())),
+      with_serials_(with_serials) {}
 
 bool ItemAllocator::Fits(size_t key_length, uint32_t client_flags, uint64_t value_bytes) const {
   if (key_length > UINT8_MAX || value_bytes > item_bytes_max_) return false;
@@ -17,7 +18,7 @@ bool ItemAllocator::Fits(size_t key_length, uint32_t client_flags, uint64_t valu
   // With a tiny slab_chunk_max even the header and the key of a chunked item may be too much for a
   // chunk.
   return total <= chunk_bytes_max_ ||
-         TotalBytes(key_length, client_flags, sizeof(Position)) <= chunk_bytes_max_;
+         TotalBytes(key_length, client_flags, kChainBytes) <= chunk_bytes_max_;
 }
 
 SlabClass ItemAllocator::ClassFor(size_t key_length, uint32_t client_flags,
@@ -36,8 +37,7 @@ Position ItemAllocator::New(std::string_view key, uint32_t client_flags, uint32_
   TERRACED_DCHECK(Fits(key.size(), client_flags, value_bytes));
   const uint64_t total = TotalBytes(key.size(), client_flags, value_bytes);
   const bool chunked = total > chunk_bytes_max_;
-  const uint64_t head_bytes =
-      chunked ? TotalBytes(key.size(), client_flags, sizeof(Position)) : total;
+  const uint64_t head_bytes = chunked ? TotalBytes(key.size(), client_flags, kChainBytes) : total;
   const SlabClass head_class = arena_.ClassFor(head_bytes);
   const Position position = TakeChunk(head_class, spare);
   if (position == kNoPosition) {
@@ -55,17 +55,17 @@ Position ItemAllocator::New(std::string_view key, uint32_t client_flags, uint32_
   Item* const item = arena_.ItemAt(position);
   item->pins.store(0, std::memory_order_relaxed);
   item->key_length = static_cast<uint8_t>(key.size());
-  item->slab_class = chunked ? arena_.LargestClass() : head_class;
   item->next = kNoPosition;
   item->prev = kNoPosition;
-  item->cas_unique = 0;
+  item->SetCasUnique(0);
   item->exptime_s = 0;
   item->last_access_s = 0;
-  item->value_bytes = value_bytes;
-  item->clean_serial = 0;
-  item->Set((client_flags != 0 ? kItemHasFlags : 0U) | (chunked ? kItemChunked : 0U));
-  if (client_flags != 0) std::memcpy(item->Data(), &client_flags, sizeof(client_flags));
+  item->Set((with_serials_ ? kItemHasSerial : 0U) | (client_flags != 0 ? kItemHasFlags : 0U) |
+            (chunked ? kItemChunked : 0U));
+  if (with_serials_) item->SetCleanSerial(0);
+  if (client_flags != 0) item->SetClientFlags(client_flags);
   std::memcpy(item->AfterKey() - key.size(), key.data(), key.size());
+  item->SetValueBytes(value_bytes);
   if (chunked) item->SetFirstChunk(first);
   return position;
 }
@@ -139,7 +139,7 @@ void ItemAllocator::Retire(Position position, Position* spare) {
     }
     return;
   }
-  const uint16_t pins = item->pins.fetch_or(kPinsRetired, std::memory_order_acq_rel);
+  const uint8_t pins = item->pins.fetch_or(kPinsRetired, std::memory_order_acq_rel);
   TERRACED_DCHECK((pins & kPinsRetired) == 0);
   if (pins == 0) Free(position);
 }
@@ -147,7 +147,7 @@ void ItemAllocator::Retire(Position position, Position* spare) {
 void ItemAllocator::ValuePieces(const Item& item, std::vector<std::span<char>>* pieces) const {
   pieces->clear();
   if (!item.Has(kItemChunked)) {
-    pieces->emplace_back(const_cast<Item&>(item).AfterKey(), item.value_bytes);
+    pieces->emplace_back(const_cast<Item&>(item).AfterKey(), item.ValueBytes());
     return;
   }
   for (Position at = item.FirstChunk(); at != kNoPosition; at = arena_.ChunkAt(at)->next) {
@@ -158,7 +158,7 @@ void ItemAllocator::ValuePieces(const Item& item, std::vector<std::span<char>>* 
 
 void ItemAllocator::CopyValue(const Item& item, char* to) const {
   if (!item.Has(kItemChunked)) {
-    std::memcpy(to, item.AfterKey(), item.value_bytes);
+    std::memcpy(to, item.AfterKey(), item.ValueBytes());
     return;
   }
   for (Position at = item.FirstChunk(); at != kNoPosition; at = arena_.ChunkAt(at)->next) {
@@ -172,8 +172,8 @@ uint64_t ItemAllocator::FootprintBytes(const Item& item) const {
   uint64_t bytes = arena_.ChunkBytes(arena_.ClassOf(arena_.PositionOf(&item)));
   if (!item.Has(kItemChunked)) return bytes;
   const uint32_t capacity_max = CapacityOf(arena_.LargestClass());
-  bytes += uint64_t{item.value_bytes / capacity_max} * chunk_bytes_max_;
-  const uint32_t rest = item.value_bytes % capacity_max;
+  bytes += uint64_t{item.ValueBytes() / capacity_max} * chunk_bytes_max_;
+  const uint32_t rest = item.ValueBytes() % capacity_max;
   if (rest > 0) bytes += arena_.ChunkBytes(ChunkClassFor(rest));
   return bytes;
 }
@@ -184,7 +184,7 @@ ItemRef::ItemRef(ItemAllocator& allocator, Position position)
     : allocator_(&allocator), position_(position) {
   Item* const item = allocator.Arena().ItemAt(position);
   TERRACED_DCHECK(item->Has(kItemLinked));
-  const uint16_t pins = item->pins.fetch_add(1, std::memory_order_relaxed);
+  const uint8_t pins = item->pins.fetch_add(1, std::memory_order_relaxed);
   TERRACED_CHECK(pins < kPinsMax);  // also: not retired
 }
 
@@ -205,7 +205,7 @@ void ItemRef::Reset() {
   ItemAllocator* const allocator = std::exchange(allocator_, nullptr);
   const Position position = std::exchange(position_, kNoPosition);
   Item* const item = allocator->Arena().ItemAt(position);
-  const uint16_t pins = item->pins.fetch_sub(1, std::memory_order_acq_rel);
+  const uint8_t pins = item->pins.fetch_sub(1, std::memory_order_acq_rel);
   TERRACED_DCHECK((pins & kPinsMax) != 0);
   if (pins == (kPinsRetired | 1U)) allocator->Free(position);
 }

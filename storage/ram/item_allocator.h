@@ -18,7 +18,8 @@ namespace terraced::storage {
 
 class ItemAllocator {
  public:
-  ItemAllocator(SlabArena& arena, uint32_t item_bytes_max);
+  // `with_serials`: items have room for a batch serial, because there is a flash tier.
+  ItemAllocator(SlabArena& arena, uint32_t item_bytes_max, bool with_serials = false);
 
   // Whether such an item could ever be stored (-I covers header, key and value).
   bool Fits(size_t key_length, uint32_t client_flags, uint64_t value_bytes) const;
@@ -47,20 +48,26 @@ class ItemAllocator {
   // For an unchunked item only.
   std::string_view Value(const Item& item) const {
     TERRACED_DCHECK(!item.Has(kItemChunked));
-    return {item.AfterKey(), item.value_bytes};
+    return {item.AfterKey(), item.ValueBytes()};
   }
   // Chunk bytes the item really takes, chain included.
   uint64_t FootprintBytes(const Item& item) const;
-  // Header, client flags, key and value: what `bytes` and mem_requested count.
+  // Header, serial, client flags, key and value: what `bytes` and mem_requested count.
   static uint64_t RequestedBytes(const Item& item) {
-    return TotalBytes(item.key_length, item.Has(kItemHasFlags) ? 1 : 0, item.value_bytes);
+    return kItemHeaderBytes + item.PrefixBytes() + item.key_length + item.ValueBytes();
+  }
+  // Whose LRU lists the item is in: its chunk's class, or the largest where it is chunked.
+  SlabClass ListClass(const Item& item) const {
+    return item.Has(kItemChunked) ? arena_.LargestClass()
+                                  : arena_.ClassOf(arena_.PositionOf(&item));
   }
 
   SlabArena& Arena() const { return arena_; }
 
  private:
-  static uint64_t TotalBytes(size_t key_length, uint32_t client_flags, uint64_t value_bytes) {
-    return sizeof(Item) + (client_flags != 0 ? sizeof(uint32_t) : 0) + key_length + value_bytes;
+  uint64_t TotalBytes(size_t key_length, uint32_t client_flags, uint64_t value_bytes) const {
+    return kItemHeaderBytes + (with_serials_ ? sizeof(uint32_t) : 0) +
+           (client_flags != 0 ? sizeof(uint32_t) : 0) + key_length + value_bytes;
   }
   // The class of the ValueChunk that has to hold so many value bytes or the first part of them.
   SlabClass ChunkClassFor(uint64_t value_bytes) const;
@@ -74,6 +81,7 @@ class ItemAllocator {
   SlabArena& arena_;
   const uint32_t item_bytes_max_;
   const uint32_t chunk_bytes_max_;
+  const bool with_serials_;
 };
 
 // ItemRef: a pin on an item whose value is being sent or encoded outside the shard mutex. The item

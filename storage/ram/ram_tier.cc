@@ -122,7 +122,8 @@ bool RamTier::Overwrite(Item* old, Position draft, uint8_t epoch, Position* spar
   TERRACED_DCHECK(old->Has(kItemLinked) && old->Key() == item->Key());
   constexpr uint32_t kBound = kItemChunked | kItemInBatch;
   if ((old->Bits() & kBound) != 0 || item->Has(kItemChunked) || old->IsPinned()) return false;
-  if (old->slab_class != item->slab_class) return false;
+  if (((old->Bits() ^ item->Bits()) & kItemHasSerial) != 0) return false;
+  if (Arena().ClassOf(Arena().PositionOf(old)) != Arena().ClassOf(draft)) return false;
   const uint32_t active = old->Segment() == LruSegment::kHot ? 0U : kItemActive;
   const uint32_t place = old->Bits() & (kSegmentMask | kShardMask);
   LruList& list = ListOf(*old);
@@ -132,12 +133,11 @@ bool RamTier::Overwrite(Item* old, Position draft, uint8_t epoch, Position* spar
   // Not linked while it changes: a process killed meanwhile leaves a miss, never half a value.
   MarkUnlinked(old);
   std::atomic_thread_fence(std::memory_order_release);
-  old->cas_unique = item->cas_unique;
-  old->exptime_s = item->exptime_s;
-  old->last_access_s = item->last_access_s;
-  old->value_bytes = item->value_bytes;
-  const auto bytes = static_cast<size_t>(item->AfterKey() - item->Data()) + item->value_bytes;
-  std::memcpy(old->Data(), item->Data(), bytes);
+  old->CopyFieldsOf(*item);
+  // The serial stays: an item that was cancelled in a batch must not get into the same one again (rule 2).
+  const size_t serial = item->Has(kItemHasSerial) ? sizeof(uint32_t) : 0;
+  std::memcpy(old->Data() + serial, item->Data() + serial,
+              item->PrefixBytes() - serial + item->key_length + item->ValueBytes());
   old->state.store(
       item->Bits() | kItemLinked | place | active | (uint32_t{epoch} << kItemEpochShift),
       std::memory_order_release);
@@ -155,19 +155,13 @@ void RamTier::Relocate(Item* item, Position to, uint64_t hash) {
   TERRACED_CHECK(arena.ClassOf(from) == arena.ClassOf(to));
   Item* const copy = arena.ItemAt(to);
   copy->pins.store(0, std::memory_order_relaxed);
-  copy->key_length = item->key_length;
-  copy->slab_class = item->slab_class;
   copy->next = item->next;
   copy->prev = item->prev;
-  copy->cas_unique = item->cas_unique;
-  copy->exptime_s = item->exptime_s;
-  copy->last_access_s = item->last_access_s;
-  copy->value_bytes = item->value_bytes;
-  copy->clean_serial = item->clean_serial;
+  copy->CopyFieldsOf(*item);
   const bool chunked = item->Has(kItemChunked);
-  const size_t header_bytes = static_cast<size_t>(item->AfterKey() - item->Data());
+  const size_t header_bytes = item->PrefixBytes() + item->key_length;
   std::memcpy(copy->Data(), item->Data(),
-              header_bytes + (chunked ? sizeof(Position) : item->value_bytes));
+              header_bytes + (chunked ? kChainBytes : item->ValueBytes()));
 
   const uint32_t bits = item->Bits();
   item->Clear(kItemLinked);
@@ -210,7 +204,7 @@ void RamTier::RelocateValueChunk(Item* item, Position from, Position to) {
 // --- LRU lists ---------------------------------------------------------------------------------
 
 LruList& RamTier::ListOf(const Item& item) {
-  return lists_[item.slab_class][static_cast<size_t>(item.Segment())];
+  return lists_[allocator_.ListClass(item)][static_cast<size_t>(item.Segment())];
 }
 
 const LruList& RamTier::List(SlabClass slab_class, LruSegment segment) const {
@@ -220,14 +214,14 @@ const LruList& RamTier::List(SlabClass slab_class, LruSegment segment) const {
 Position RamTier::Before(SlabClass slab_class, LruSegment segment, Position position) const {
   if (position == kNoPosition) return List(slab_class, segment).tail;
   const Item* const item = Arena().ItemAt(position);
-  TERRACED_DCHECK(item->slab_class == slab_class && item->Segment() == segment);
+  TERRACED_DCHECK(allocator_.ListClass(*item) == slab_class && item->Segment() == segment);
   return item->prev;
 }
 
 // The item's state names the segment already.
 void RamTier::PushHead(Item* item, LruSegment segment) {
   TERRACED_DCHECK(item->Segment() == segment);
-  LruList& list = lists_[item->slab_class][static_cast<size_t>(segment)];
+  LruList& list = ListOf(*item);
   const Position position = Arena().PositionOf(item);
   item->prev = kNoPosition;
   item->next = list.head;

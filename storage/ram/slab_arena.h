@@ -28,13 +28,14 @@ constexpr uint32_t kSlabPageBytes = 1U << 20;
 constexpr int kSlabClassesMax = 64;  // numbers 1..63 are in use, as in memcached
 using SlabClass = uint8_t;
 constexpr SlabClass kNoSlabClass = 0;
+constexpr double kGrowthFactorDefault = 1.25;
 
 struct SlabOptions {
-  uint64_t limit_bytes = 64ULL << 20;          // -m: item memory
-  double growth_factor = 1.25;                 // -f
-  uint32_t chunk_bytes_min = 48;               // -n: room for key and value in the smallest chunk
-  uint32_t item_bytes_max = 1U << 20;          // -I: header, key and value together
-  uint32_t slab_chunk_bytes_max = 512U << 10;  // -o slab_chunk_max
+  uint64_t limit_bytes = 64ULL << 20;           // -m: item memory
+  double growth_factor = kGrowthFactorDefault;  // -f; at its default, see SlabClassSizes
+  uint32_t chunk_bytes_min = 48;                // -n: room for key and value in the smallest chunk
+  uint32_t item_bytes_max = 1U << 20;           // -I: header, key and value together
+  uint32_t slab_chunk_bytes_max = 512U << 10;   // -o slab_chunk_max
   std::vector<uint32_t> slab_sizes;  // -o slab_sizes: explicit chunk sizes; empty = by factor
   bool lock_memory = false;          // -k: mlock what is touched; a refusal is a warning
   bool preallocate = false;          // -L: say so where the kernel has no huge pages
@@ -60,7 +61,7 @@ class SlabArena {
   SlabClass LargestClass() const;  // class numbers are 1..LargestClass()
   uint32_t ChunkBytes(SlabClass slab_class) const;
 
-  // A chunk with state kItemAllocated and slab_class set, nothing else. kNoPosition: see above.
+  // A chunk with state kItemAllocated, nothing else. kNoPosition: see above.
   // Each class may take its first page even where -m is used up (memcached does), so that a small
   // -m cannot lock a size out for ever.
   Position Allocate(SlabClass slab_class);
@@ -197,7 +198,8 @@ class SlabArena {
   uint32_t page_end_ TERRACED_GUARDED_BY(mutex_) = 0;
 };
 
-// The chunk sizes of classes 1, 2, ... for these options, each a multiple of `unit_bytes`.
+// The chunk sizes of classes 1, 2, ... for these options, each a multiple of `unit_bytes`: memcached's table, but that
+// sizes below 1 KiB are closer with the default factor and 64 MB or more.
 // Errors: options that cannot work.
 Result<std::vector<uint32_t>> SlabClassSizes(const SlabOptions& options, uint32_t unit_bytes);
 

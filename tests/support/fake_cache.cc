@@ -246,7 +246,7 @@ Outcome FakeCache::Store(const tiering::Key& key, tiering::StoreMode mode, tieri
   Called("store", key.bytes);
   const storage::Item& item = own.Peek();
   Entry made;
-  made.value.resize(item.value_bytes);
+  made.value.resize(item.ValueBytes());
   allocator_->CopyValue(item, made.value.data());
   made.client_flags = item.ClientFlags();
   made.exptime_s = item.exptime_s;

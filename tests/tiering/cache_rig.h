@@ -25,6 +25,8 @@ using support::BatchCall;
 using support::FaultyBatchStore;
 using support::MemoryBatchStore;
 
+// Of an item in a cache with flash: header and batch serial.
+constexpr uint64_t kItemOverhead = storage::kItemHeaderBytes + 4;
 constexpr uint32_t kStartS = 1'700'000'000;
 
 // Small, with flash in memory, and with one class of each size: what tests change, they change before Make.
@@ -101,6 +103,9 @@ class CacheRig {
     Shard& shard = InTiers().ShardOf(hash);
     const MutexLock lock(shard.mutex);
     return shard.ram.Find(hash, key);
+  }
+  storage::SlabClass ClassOf(std::string_view key) {
+    return InTiers().allocator.ListClass(*ItemOf(key));
   }
   bool InRam(std::string_view key) { return ItemOf(key) != nullptr; }
   uint64_t IdentityOf(std::string_view key) {

@@ -52,17 +52,17 @@ TEST_F(CollectStatsTest, KeysInBothTiersCountOnce) {
 TEST_F(CollectStatsTest, MemRequestedIsHeaderFlagsKeyAndValue) {
   rig_->Set("key", "value", 1);
   rig_->Set("large", std::string(700'000, 'v'));
-  const storage::SlabClass small = rig_.ItemOf("key")->slab_class;
-  EXPECT_EQ(rig_.Stats().gauges[small].mem_requested, sizeof(storage::Item) + 4 + 8);
+  const storage::SlabClass small = rig_.ClassOf("key");
+  EXPECT_EQ(rig_.Stats().gauges[small].mem_requested, kItemOverhead + 4 + 8);
   EXPECT_EQ(rig_.Stats().gauges[rig_.InTiers().arena->LargestClass()].mem_requested,
-            sizeof(storage::Item) + 5 + 700'000);
+            kItemOverhead + 5 + 700'000);
   rig_->Delete("key");
   EXPECT_EQ(rig_.Stats().gauges[small].mem_requested, 0U);
 }
 
 TEST_F(CollectStatsTest, BytesAreHeaderKeyAndValueInRam) {
   rig_->Set("key", "value");
-  EXPECT_EQ(rig_.Stats().bytes, sizeof(storage::Item) + 8);
+  EXPECT_EQ(rig_.Stats().bytes, kItemOverhead + 8);
   rig_.Demote();
   EXPECT_EQ(rig_.Stats().bytes, 0U);
   const FlashStats flash = rig_.Stats().flash;
@@ -76,7 +76,7 @@ TEST_F(CollectStatsTest, BytesAreHeaderKeyAndValueInRam) {
 
 TEST_F(CollectStatsTest, ClassesHaveTheirCountersAndGauges) {
   rig_->Set("k", "5");
-  const storage::SlabClass slab_class = rig_.ItemOf("k")->slab_class;
+  const storage::SlabClass slab_class = rig_.ClassOf("k");
   rig_->Get("k");
   rig_->Touch("k", 0);
   rig_->Increment("k", 1);
@@ -107,7 +107,7 @@ TEST_F(CollectStatsTest, EvictionsSayHowOldTheItemWas) {
   options.slabs.limit_bytes = 1U << 20;
   CacheRig rig(options);
   rig->Set("k", std::string(1'000, 'v'));
-  const storage::SlabClass slab_class = rig.ItemOf("k")->slab_class;
+  const storage::SlabClass slab_class = rig.ClassOf("k");
   for (int i = 0; i < 10'000 && rig.InTiers().counters.evictions.load() == 0; ++i) {
     rig->Set("k" + std::to_string(i), std::string(1'000, 'v'), 0, kStartS + 1'000);
     if (i == 100) rig.clock.Set(kStartS + 50);

@@ -20,7 +20,7 @@ class DraftTest : public testing::Test {
     return used;
   }
   std::string ValueOf(const Draft& draft) {
-    std::string value(draft.Peek().value_bytes, '\0');
+    std::string value(draft.Peek().ValueBytes(), '\0');
     rig_.InTiers().allocator.CopyValue(draft.Peek(), value.data());
     return value;
   }

@@ -483,7 +483,7 @@ TEST_F(CollisionTest, AMutationInRamLosesTheNeighboursRecordAndCountsIt) {
   CollectRules rules;
   rules.everything = true;
   rules.item_bytes_max = 1'000;
-  const storage::SlabClass slab_class = rig_.ItemOf(key)->slab_class;
+  const storage::SlabClass slab_class = rig_.ClassOf(key);
   {
     const MutexLock lock(shard.mutex);
     shard.ram.MoveTo(shard.ram.Find(rig_->KeyOf(twin).hash, twin), storage::LruSegment::kWarm);

@@ -89,7 +89,7 @@ TEST_F(ReclaimerTest, AnItemThatIsBeingSentIsPassedOver) {
 
 TEST_F(ReclaimerTest, ChunksOfLargeItemsAreFoundInTheirLargestClass) {
   rig_->Set("large", std::string(600'000, 'l'));
-  ASSERT_EQ(rig_.ItemOf("large")->slab_class, rig_.InTiers().arena->LargestClass());
+  ASSERT_EQ(rig_.ClassOf("large"), rig_.InTiers().arena->LargestClass());
   for (int i = 0; i < 20; ++i) {
     const std::string key = "large" + std::to_string(i);
     ASSERT_EQ(rig_->Set(key, std::string(600'000, static_cast<char>('a' + i))), Outcome::kStored)

@@ -63,7 +63,7 @@ TEST_F(ShardTest, JuggleKeepsHotWithinItsShareAndMovesActiveItemsToWarm) {
     rig_->Get(keys[i]);
     rig_->Get(keys[i]);
   }
-  const storage::SlabClass slab_class = rig_.ItemOf(keys[0])->slab_class;
+  const storage::SlabClass slab_class = rig_.ClassOf(keys[0]);
   const MutexLock lock(InShard().mutex);
   EXPECT_EQ(InShard().Juggle(slab_class, rig_.Now(), 10), 10U);  // bounded
   while (InShard().Juggle(slab_class, rig_.Now(), 10) > 0) {
@@ -78,7 +78,7 @@ TEST_F(ShardTest, JuggleKeepsHotWithinItsShareAndMovesActiveItemsToWarm) {
 TEST_F(ShardTest, JuggleMovesItemsThatAreMuchOlderThanColds) {
   const std::vector<std::string> keys = KeysOf(7, 40);
   for (const std::string& key : keys) rig_->Set(key, "v");
-  const storage::SlabClass slab_class = rig_.ItemOf(keys[0])->slab_class;
+  const storage::SlabClass slab_class = rig_.ClassOf(keys[0]);
   {
     const MutexLock lock(InShard().mutex);
     while (InShard().Juggle(slab_class, rig_.Now(), 10) > 0) {
@@ -122,7 +122,7 @@ TEST_F(ShardTest, ReclaimTakesColdBeforeHotBeforeWarmBeforeTemp) {
     InShard().Link(position, nullptr, rig_->KeyOf(keys[i]), rig_.Now(), order[i]);
   }
   const storage::SlabClass slab_class =
-      InShard().ram.Find(rig_->KeyOf(keys[0]).hash, keys[0])->slab_class;
+      rig_.InTiers().allocator.ListClass(*InShard().ram.Find(rig_->KeyOf(keys[0]).hash, keys[0]));
   EXPECT_EQ(InShard().Reclaim(slab_class, EvictPolicy::kSpareDirty, rig_.Now()),
             Reclaimed::kNeedsDemotion);
   EXPECT_EQ(InShard().ram.ItemCount(), 4U);
@@ -150,7 +150,8 @@ TEST_F(ShardTest, Rule4ACleanHintIsBelievedOnlyWhileItsSlotStands) {
   rig_.InTiers().index.Remove(shard.Number(), key.hash, rig_.Now().epoch);
   EXPECT_FALSE(shard.CleanSlot(*item, key.hash, rig_.Now().epoch).has_value());
   // Without its slot it is the only copy: not to be dropped unwritten.
-  EXPECT_EQ(shard.Reclaim(item->slab_class, EvictPolicy::kSpareDirty, rig_.Now()),
+  EXPECT_EQ(shard.Reclaim(rig_.InTiers().allocator.ListClass(*item), EvictPolicy::kSpareDirty,
+                          rig_.Now()),
             Reclaimed::kNeedsDemotion);
 }
 

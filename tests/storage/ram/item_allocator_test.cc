@@ -70,7 +70,7 @@ TEST_F(ItemAllocatorTest, ASpareChunkOfTheClassIsTakenFirst) {
   EXPECT_EQ(spare, kNoPosition);
   EXPECT_EQ(ItemAt(position)->Bits(), kItemAllocated);
   EXPECT_EQ(ItemAt(position)->Key(), "new");
-  EXPECT_EQ(ItemAt(position)->value_bytes, 22U);
+  EXPECT_EQ(ItemAt(position)->ValueBytes(), 22U);
   EXPECT_EQ(arena_->HandedOut(arena_->ClassOf(old)), handed_out + 1);
   EXPECT_EQ(UsedChunks(), 1U);
   allocator_.Free(position);
@@ -122,16 +122,16 @@ TEST_F(ItemAllocatorTest, LaysOutKeyFlagsAndValueWithoutGaps) {
   EXPECT_EQ(item->Bits(), kItemAllocated);
   EXPECT_EQ(item->Key(), "some_key");
   EXPECT_EQ(item->ClientFlags(), 0U);
-  EXPECT_EQ(item->value_bytes, 5U);
+  EXPECT_EQ(item->ValueBytes(), 5U);
   EXPECT_EQ(item->AfterKey(), item->Data() + 8);
-  EXPECT_EQ(ItemAllocator::RequestedBytes(*item), sizeof(Item) + 8 + 5);
+  EXPECT_EQ(ItemAllocator::RequestedBytes(*item), kItemHeaderBytes + 8 + 5);
 
   const Position with_flags = New("some_key", 0xdeadbeef, 5);
   Item* const other = ItemAt(with_flags);
   EXPECT_EQ(other->Bits(), kItemAllocated | kItemHasFlags);
   EXPECT_EQ(other->Key(), "some_key");
   EXPECT_EQ(other->ClientFlags(), 0xdeadbeefU);
-  EXPECT_EQ(ItemAllocator::RequestedBytes(*other), sizeof(Item) + 4 + 8 + 5);
+  EXPECT_EQ(ItemAllocator::RequestedBytes(*other), kItemHeaderBytes + 4 + 8 + 5);
   allocator_.Free(position);
   allocator_.Free(with_flags);
   EXPECT_EQ(UsedChunks(), 0U);
@@ -149,7 +149,7 @@ TEST_F(ItemAllocatorTest, AnUnchunkedValueIsOnePieceEvenWhenEmpty) {
 
 TEST_F(ItemAllocatorTest, TheLimitCoversHeaderFlagsKeyAndValue) {
   const uint32_t limit = Options().item_bytes_max;
-  const uint32_t value_max = limit - static_cast<uint32_t>(sizeof(Item)) - 10;
+  const uint32_t value_max = limit - static_cast<uint32_t>(kItemHeaderBytes) - 10;
   EXPECT_TRUE(allocator_.Fits(10, 0, value_max));
   EXPECT_FALSE(allocator_.Fits(10, 0, value_max + 1));
   EXPECT_FALSE(allocator_.Fits(10, 1, value_max));
@@ -162,7 +162,7 @@ TEST_F(ItemAllocatorTest, TheLimitCoversHeaderFlagsKeyAndValue) {
 TEST_F(ItemAllocatorTest, ValuesOfEverySizeSurviveTheRoundTrip) {
   const std::string key = "round_trip_key";
   const uint32_t chunk_max = arena_->ChunkBytes(arena_->LargestClass());
-  const uint32_t head = static_cast<uint32_t>(sizeof(Item) + key.size());
+  const uint32_t head = static_cast<uint32_t>(kItemHeaderBytes + key.size());
   const uint32_t capacity = chunk_max - static_cast<uint32_t>(sizeof(ValueChunk));
   std::vector<uint32_t> sizes = {0, 1, 2, 7, 8, 9, 100, 1000, 10'000};
   for (const uint32_t edge : {chunk_max - head, chunk_max, capacity, 2 * capacity, 3 * capacity,
@@ -192,7 +192,7 @@ TEST_F(ItemAllocatorTest, ValuesOfEverySizeSurviveTheRoundTrip) {
       allocator_.CopyValue(item, read.data());
       EXPECT_TRUE(read == value) << size;
       EXPECT_EQ(allocator_.FootprintBytes(item), UsedBytes()) << size;
-      EXPECT_EQ(item.slab_class, allocator_.ClassFor(key.size(), client_flags, size));
+      EXPECT_EQ(allocator_.ListClass(item), allocator_.ClassFor(key.size(), client_flags, size));
       allocator_.Free(position);
       ASSERT_EQ(UsedChunks(), 0U) << size;
     }
@@ -211,7 +211,7 @@ TEST_F(ItemAllocatorTest, AChainIsOfLargestChunksAndOneSmallRest) {
     classes.push_back(arena_->ClassOf(at));
   }
   EXPECT_EQ(classes, (std::vector<SlabClass>{largest, largest, 1}));
-  EXPECT_EQ(ItemAt(position)->slab_class, largest);
+  EXPECT_EQ(allocator_.ListClass(*ItemAt(position)), largest);
   EXPECT_EQ(arena_->ClassOf(position), 1);
   allocator_.Free(position);
 }
@@ -242,7 +242,7 @@ TEST_F(ItemAllocatorTest, ChunksUpToAWholePageWork) {
   options.slab_chunk_bytes_max = kSlabPageBytes;
   const auto arena = std::move(SlabArena::Create(options)).value();
   ItemAllocator allocator(*arena, options.item_bytes_max);
-  const uint32_t largest_value = kSlabPageBytes - static_cast<uint32_t>(sizeof(Item)) - 3;
+  const uint32_t largest_value = kSlabPageBytes - static_cast<uint32_t>(kItemHeaderBytes) - 3;
   ASSERT_TRUE(allocator.Fits(3, 0, largest_value));
   SlabClass short_of = kNoSlabClass;
   const Position position = allocator.New("key", 0, largest_value, &short_of);
@@ -363,7 +363,7 @@ TEST_F(ItemRefTest, ReadersOutliveUnlinkingInOtherThreads) {
           ref = ItemRef(allocator_, arena_->PositionOf(item));
         }
         allocator_.ValuePieces(*ref, &pieces);
-        const char expected = static_cast<char>((*ref).cas_unique);
+        const char expected = static_cast<char>((*ref).CasUnique());
         for (const std::span<char> piece : pieces) {
           TERRACED_CHECK(piece.front() == expected && piece.back() == expected);
         }
@@ -377,7 +377,7 @@ TEST_F(ItemRefTest, ReadersOutliveUnlinkingInOtherThreads) {
     TERRACED_CHECK(draft != kNoPosition);
     std::vector<std::span<char>> pieces;
     allocator_.ValuePieces(*ItemAt(draft), &pieces);
-    ItemAt(draft)->cas_unique = static_cast<uint64_t>(round);
+    ItemAt(draft)->SetCasUnique(static_cast<uint64_t>(round));
     for (const std::span<char> piece : pieces) {
       std::fill(piece.begin(), piece.end(), static_cast<char>(round));
     }

@@ -32,7 +32,7 @@ class RamTierTest : public testing::Test {
 
   RamTierTest()
       : arena_(std::move(SlabArena::Create(Options())).value()),
-        allocator_(*arena_, Options().item_bytes_max),
+        allocator_(*arena_, Options().item_bytes_max, true),
         tier_(allocator_, kShard) {}
 
   static uint64_t HashOf(std::string_view key) { return HashBytes(key, HashKey{{1, 2, 3, 4}}); }
@@ -59,7 +59,7 @@ class RamTierTest : public testing::Test {
     return arena_->ItemAt(position);
   }
   std::string Value(const Item& item) const {
-    std::string value(item.value_bytes, '\0');
+    std::string value(item.ValueBytes(), '\0');
     allocator_.CopyValue(item, value.data());
     return value;
   }
@@ -106,8 +106,9 @@ TEST_F(RamTierTest, ALinkedItemIsFoundAndSaysWhereItBelongs) {
   EXPECT_EQ(item->Segment(), LruSegment::kCold);
   EXPECT_TRUE(tier_.IsLinked(HashOf("key"), draft));
   EXPECT_EQ(tier_.ItemCount(), 1U);
-  EXPECT_EQ(tier_.ItemBytes(), sizeof(Item) + 4 + 3 + 10);
-  EXPECT_EQ(tier_.List(item->slab_class, LruSegment::kCold).bytes, sizeof(Item) + 4 + 3 + 10);
+  EXPECT_EQ(tier_.ItemBytes(), kItemHeaderBytes + 4 + 4 + 3 + 10);
+  EXPECT_EQ(tier_.List(allocator_.ListClass(*item), LruSegment::kCold).bytes,
+            kItemHeaderBytes + 4 + 4 + 3 + 10);
   tier_.Unlink(item, HashOf("key"));
   EXPECT_EQ(tier_.Find(HashOf("key"), "key"), nullptr);
   EXPECT_FALSE(tier_.IsLinked(HashOf("key"), draft));
@@ -118,18 +119,18 @@ TEST_F(RamTierTest, ALinkedItemIsFoundAndSaysWhereItBelongs) {
 
 TEST_F(RamTierTest, ReplacingChangesClassSegmentAndEpoch) {
   Item* const old = LinkNew("key", 10);
-  const SlabClass old_class = old->slab_class;
+  const SlabClass old_class = allocator_.ListClass(*old);
   const Position draft = Draft("key", 1'000);
   tier_.ReplaceItem(old, draft, HashOf("key"), LruSegment::kTemp, kEpoch + 1);
   Item* const item = tier_.Find(HashOf("key"), "key");
   ASSERT_EQ(item, arena_->ItemAt(draft));
   EXPECT_EQ(item->Epoch(), kEpoch + 1);
   EXPECT_EQ(item->Segment(), LruSegment::kTemp);
-  EXPECT_NE(item->slab_class, old_class);
+  EXPECT_NE(allocator_.ListClass(*item), old_class);
   EXPECT_TRUE(Keys(old_class, LruSegment::kHot).empty());
-  EXPECT_EQ(Keys(item->slab_class, LruSegment::kTemp).size(), 1U);
+  EXPECT_EQ(Keys(allocator_.ListClass(*item), LruSegment::kTemp).size(), 1U);
   EXPECT_EQ(tier_.ItemCount(), 1U);
-  EXPECT_EQ(tier_.ItemBytes(), sizeof(Item) + 3 + 1'000);
+  EXPECT_EQ(tier_.ItemBytes(), kItemHeaderBytes + 4 + 3 + 1'000);
   EXPECT_EQ(UsedChunks(), 1U);
 }
 
@@ -138,27 +139,27 @@ TEST_F(RamTierTest, OverwritingKeepsChunkAndPlace) {
   Item* const old = LinkNew("key", 10, LruSegment::kCold);
   LinkNew("below", 10, LruSegment::kCold);
   old->Set(kItemFetched | kItemClean | kItemStale);
-  old->clean_serial = 7;
+  old->SetCleanSerial(7);
   const Position draft = Draft("key", 12, 77);
   Item* const fresh = arena_->ItemAt(draft);
-  fresh->cas_unique = 5;
+  fresh->SetCasUnique(5);
   fresh->exptime_s = 6;
   fresh->last_access_s = 8;
   const uint64_t bytes = tier_.ItemBytes();
-  ASSERT_EQ(fresh->slab_class, old->slab_class);
+  ASSERT_EQ(allocator_.ListClass(*fresh), allocator_.ListClass(*old));
   ASSERT_TRUE(tier_.Overwrite(old, draft, kEpoch + 1));
   ASSERT_EQ(tier_.Find(HashOf("key"), "key"), old);
   EXPECT_EQ(Value(*old), ValueOf("key", 12));
   EXPECT_EQ(old->ClientFlags(), 77U);
-  EXPECT_EQ(old->cas_unique, 5U);
+  EXPECT_EQ(old->CasUnique(), 5U);
   EXPECT_EQ(old->exptime_s, 6U);
   EXPECT_EQ(old->last_access_s, 8U);
   EXPECT_EQ(old->Epoch(), kEpoch + 1);
   EXPECT_EQ(old->Shard(), kShard);
   EXPECT_TRUE(old->Has(kItemAllocated | kItemLinked | kItemActive | kItemHasFlags));
   EXPECT_EQ(old->Bits() & (kItemFetched | kItemClean | kItemStale), 0U);
-  EXPECT_EQ(old->clean_serial, 7U);  // a batch that it was cancelled in still knows it
-  EXPECT_EQ(Keys(old->slab_class, LruSegment::kCold),
+  EXPECT_EQ(old->CleanSerial(), 7U);  // a batch that it was cancelled in still knows it
+  EXPECT_EQ(Keys(allocator_.ListClass(*old), LruSegment::kCold),
             (std::vector<std::string>{"above", "key", "below"}));
   EXPECT_EQ(tier_.ItemBytes(), bytes + 2 + 4);
   EXPECT_EQ(UsedChunks(), 3U);  // the draft's went back
@@ -255,7 +256,7 @@ TEST_F(RamTierTest, ListsKeepTheOrderOfAReferenceModel) {
         tier_.ReplaceItem(item, draft, HashOf(key), segment, kEpoch);
       }
     }
-    const ListKey list{tier_.Find(HashOf(key), key)->slab_class, segment};
+    const ListKey list{allocator_.ListClass(*tier_.Find(HashOf(key), key)), segment};
     reference[list].push_front(key);
     where[key] = list;
   }
@@ -277,13 +278,13 @@ TEST_F(RamTierTest, ARelocatedItemIsTheSameInTheSamePlace) {
     Item* const first = LinkNew("first", value_bytes);
     Item* const middle = LinkNew("middle", value_bytes);
     LinkNew("last", value_bytes);
-    middle->cas_unique = 99;
+    middle->SetCasUnique(99);
     middle->exptime_s = 1'234;
     middle->last_access_s = 1'200;
-    middle->clean_serial = 17;
+    middle->SetCleanSerial(17);
     middle->Set(kItemClean | kItemFetched);
     const uint32_t bits = middle->Bits();
-    const SlabClass lists = middle->slab_class;
+    const SlabClass lists = allocator_.ListClass(*middle);
     const std::vector<std::string> order = {"first", "middle", "last"};
     EXPECT_EQ(Keys(lists, LruSegment::kHot), order);
     const uint64_t chunks = UsedChunks();
@@ -299,10 +300,10 @@ TEST_F(RamTierTest, ARelocatedItemIsTheSameInTheSamePlace) {
     }
     const Item* const moved = tier_.Find(HashOf("middle"), "middle");
     EXPECT_EQ(moved->Bits(), bits);
-    EXPECT_EQ(moved->cas_unique, 99U);
+    EXPECT_EQ(moved->CasUnique(), 99U);
     EXPECT_EQ(moved->exptime_s, 1'234U);
     EXPECT_EQ(moved->last_access_s, 1'200U);
-    EXPECT_EQ(moved->clean_serial, 17U);
+    EXPECT_EQ(moved->CleanSerial(), 17U);
     EXPECT_EQ(UsedChunks(), chunks);
     EXPECT_NE(tier_.Find(HashOf("first"), "first"), first);
     for (const std::string& key : order) tier_.Unlink(tier_.Find(HashOf(key), key), HashOf(key));
