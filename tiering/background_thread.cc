@@ -6,13 +6,15 @@
 
 namespace terraced::tiering {
 
-void BackgroundThread::Start(const char* name, std::function<std::chrono::milliseconds()> round) {
-  thread_ = std::thread([this, round = std::move(round)] { Run(round); });
+void BackgroundThread::Start(const char* name, std::function<std::chrono::milliseconds()> round,
+                             bool stands_back) {
+  thread_ = std::thread([this, round = std::move(round), stands_back] { Run(round, stands_back); });
   pthread_setname_np(thread_.native_handle(), name);
 }
 
-void BackgroundThread::Run(const std::function<std::chrono::milliseconds()>& round) {
-  StandBack();
+void BackgroundThread::Run(const std::function<std::chrono::milliseconds()>& round,
+                           bool stands_back) {
+  if (stands_back) StandBack();
   while (!Stopping()) {
     const std::chrono::milliseconds rest = round();
     MutexLock lock(mutex_);

@@ -1,5 +1,5 @@
 // BackgroundThread: a loop that works, rests as long as its last round said, and can be woken or
-// stopped at once. It stands back behind the threads that serve clients (thread_priority.h).
+// stopped at once. It may stand back behind the threads that serve clients (thread_priority.h).
 // Threads: Start and Join by the owner; Wake by any; the round runs on the thread.
 #pragma once
 
@@ -17,13 +17,15 @@ class BackgroundThread {
   ~BackgroundThread() { Join(); }
 
   // `round` answers how long to rest before the next one.
-  void Start(const char* name, std::function<std::chrono::milliseconds()> round);
+  // `stands_back`: not where somebody may wait for a round.
+  void Start(const char* name, std::function<std::chrono::milliseconds()> round,
+             bool stands_back = true);
   void Join();
   void Wake();
   bool Stopping() const;
 
  private:
-  void Run(const std::function<std::chrono::milliseconds()>& round);
+  void Run(const std::function<std::chrono::milliseconds()>& round, bool stands_back);
 
   std::thread thread_;
   mutable Mutex mutex_;

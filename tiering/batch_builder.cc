@@ -121,9 +121,9 @@ bool BatchBuilder::Examine(Shard& shard, Item* item, const Moment& moment,
 void BatchBuilder::Stage(Shard& shard, Item* item, uint64_t hash) {
   Staged staged;
   staged.entry.hash = hash;
-  staged.entry.cas_unique = item->CasUnique();
+  staged.entry.cas_unique = tiers_.allocator.Uniques().Unique(*item);
   staged.entry.position = tiers_.arena->PositionOf(item);
-  staged.meta = {.cas_unique = item->CasUnique(),
+  staged.meta = {.cas_unique = tiers_.allocator.Uniques().Unique(*item),
                  .epoch = epoch_,
                  .client_flags = item->ClientFlags(),
                  .exptime_s = item->exptime_s,
@@ -224,7 +224,7 @@ Item* BatchBuilder::ValidItem(Shard& shard, const Entry& entry) const {
   Item* const item = tiers_.arena->ItemAt(entry.position);
   const bool marked =
       item->Has(storage::kItemInBatch) && item->CleanSerial() == static_cast<uint32_t>(serial_);
-  return marked && item->CasUnique() == entry.cas_unique ? item : nullptr;
+  return marked && tiers_.allocator.Uniques().Unique(*item) == entry.cas_unique ? item : nullptr;
 }
 
 void BatchBuilder::PrefetchEntry(Shard& shard, const Entry& entry) const {

@@ -33,7 +33,7 @@ LruSegment TwoTierCache::SegmentFor(uint32_t exptime_s) const {
 }
 
 void TwoTierCache::DeliverRam(const Item& item, ValueSink& sink) const {
-  const ItemMeta meta{.cas_unique = item.CasUnique(),
+  const ItemMeta meta{.cas_unique = tiers_->allocator.Uniques().Unique(item),
                       .client_flags = item.ClientFlags(),
                       .exptime_s = item.exptime_s,
                       .last_access_s = item.last_access_s,
@@ -89,7 +89,9 @@ Draft TwoTierCache::DraftFromFill(const Key& key, const Evidence* evidence, bool
 void TwoTierCache::Inherit(const storage::RecordMeta& meta, Draft* draft) const {
   Item* const item = tiers_->arena->ItemAt(draft->position_);
   item->exptime_s = meta.exptime_s;
-  item->SetCasUnique(meta.cas_unique);
+  // The unique of a run too many: a client that has it is told once that the value changed.
+  storage::CasRuns& uniques = tiers_->allocator.Uniques();
+  if (!uniques.SetForeign(item, meta.cas_unique)) uniques.Set(item, tiers_->NextCas());
   item->last_access_s = meta.last_access_s;
   uint32_t bits = 0;
   if (meta.fetched) bits |= storage::kItemFetched;

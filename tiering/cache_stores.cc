@@ -169,8 +169,9 @@ Outcome TwoTierCache::StoreOnce(const StoreJob& job, DerivedRoom* room) {
     if (answer.kind == Kind::kFailed) return Outcome::kFlashFailed;
   }
   const bool on_flash = answer.kind == Kind::kFound;
-  const uint64_t present_cas =
-      item != nullptr ? item->CasUnique() : (on_flash ? answer.found->record.meta.cas_unique : 0);
+  const uint64_t present_cas = item != nullptr
+                                   ? tiers_->allocator.Uniques().Unique(*item)
+                                   : (on_flash ? answer.found->record.meta.cas_unique : 0);
   Draft joined;
   Draft* stored = job.draft;
   const bool joins = job.mode == StoreMode::kAppend || job.mode == StoreMode::kPrepend;
@@ -193,9 +194,9 @@ Outcome TwoTierCache::StoreOnce(const StoreJob& job, DerivedRoom* room) {
     shard.RemoveSlots(job.key, moment, item, on_flash ? answer.found->serial : storage::kNoSerial);
   }
   Item* const fresh = tiers_->arena->ItemAt(stored->position_);
-  fresh->SetCasUnique(tiers_->NextCas());
+  *job.cas_unique = tiers_->NextCas();
+  tiers_->allocator.Uniques().Set(fresh, *job.cas_unique);
   fresh->last_access_s = moment.now_s;
-  *job.cas_unique = fresh->CasUnique();
   shard.Link(stored->Release(), item, job.key, moment, SegmentFor(fresh->exptime_s),
              stored == job.draft ? &job.draft->spare_ : nullptr);
   return Outcome::kStored;
@@ -246,7 +247,7 @@ Outcome TwoTierCache::CountOnce(const CountJob& job, DerivedRoom* room) {
   draft.FillValue({text});
   Item* const fresh = tiers_->arena->ItemAt(draft.position_);
   fresh->exptime_s = item != nullptr ? item->exptime_s : answer.found->record.meta.exptime_s;
-  fresh->SetCasUnique(tiers_->NextCas());
+  tiers_->allocator.Uniques().Set(fresh, tiers_->NextCas());
   fresh->last_access_s = moment.now_s;
   ++(up ? counters.incr_hits : counters.decr_hits);
   ClassCounters& of_class = shard.CountersOf(*fresh);

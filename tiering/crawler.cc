@@ -18,7 +18,9 @@ constexpr uint64_t kUnsweptMax = 64;
 void Crawler::Start() {
   if (!tiers_.options.lru_crawler) return;
   last_walk_us_ = MonotonicUs();
-  thread_.Start("crawler", [this] { return Round(); });
+  // A flush_all may wait for a walk (SweepNow), so this one does not stand back.
+  thread_.Start(
+      "crawler", [this] { return Round(); }, false);
 }
 
 std::chrono::milliseconds Crawler::Round() {

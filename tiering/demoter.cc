@@ -121,10 +121,10 @@ uint64_t Demoter::ReserveChunks(SlabClass slab_class) const {
 bool Demoter::NoteAllocation(SlabClass slab_class) {
   const uint64_t free = tiers_.arena->FreeChunks(slab_class);
   if (free >= ReserveChunks(slab_class)) return false;
+  const bool short_of = free < ReserveAt(slab_class, batch_bytes_ / 4) && BatchMayCome(slab_class);
+  if (short_of) priority_.Hurry();
   Wake();
-  if (free >= ReserveAt(slab_class, batch_bytes_ / 4)) return false;
-  priority_.Hurry();
-  return BatchMayCome(slab_class);
+  return short_of;
 }
 
 bool Demoter::IsPressed(SlabClass slab_class) const {
@@ -144,9 +144,14 @@ void Demoter::Run() {
   while (WaitForWork()) Step();
 }
 
+bool Demoter::IsStopping() const {
+  MutexLock lock(mutex_);
+  return stopping_;
+}
+
 bool Demoter::WaitForWork() {
   // Nothing was left to do in the last round: nobody waits.
-  if (!wanted_.load(std::memory_order_relaxed)) priority_.CalmDown();
+  if (!wanted_.load(std::memory_order_relaxed) && !IsStopping()) priority_.CalmDown();
   MutexLock lock(mutex_);
   if (!stopping_ && !wanted_.load(std::memory_order_relaxed)) wake_.WaitFor(mutex_, kIdleWait);
   wanted_.store(false, std::memory_order_relaxed);

@@ -82,6 +82,7 @@ class Demoter {
   }
 
   void Run();
+  bool IsStopping() const;
   bool WaitForWork();  // false: stop
   // One batch. `everything`: `debug demote` and drain; else what has too little in reserve.
   // `spare_from`: batches of this serial and younger ones may not go for it.

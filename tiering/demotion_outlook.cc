@@ -15,8 +15,10 @@ constexpr uint64_t kNewPart = 16;
 bool DemotionOutlook::WorthALook(storage::SlabClass slab_class) const {
   const Class& of = classes_[slab_class];
   if (!of.barren.load(std::memory_order_relaxed)) return true;
-  const uint32_t stored = arena_.HandedOut(slab_class) - of.handed_out;
-  return stored >= std::max<uint64_t>(arena_.TotalChunks(slab_class) / kNewPart, 1);
+  // Counts that threads made at once may be lost, later ones too: then it is less than before.
+  const auto stored = static_cast<int32_t>(arena_.HandedOut(slab_class) - of.handed_out);
+  return stored > 0 && static_cast<uint32_t>(stored) >=
+                           std::max<uint64_t>(arena_.TotalChunks(slab_class) / kNewPart, 1);
 }
 
 void DemotionOutlook::NoteTurn(storage::SlabClass slab_class, bool found, uint64_t looks) {

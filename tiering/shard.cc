@@ -208,8 +208,10 @@ Reclaimed Shard::Reclaim(SlabClass slab_class, EvictPolicy policy, const Moment&
     for (int look = 0; look < kTailLooks; ++look) {
       const Position next = ram.Before(slab_class, segment, at);
       if (next == storage::kNoPosition) break;
-      const std::optional<Reclaimed> done =
-          ReclaimItem(tiers_.arena->ItemAt(next), policy, moment, &dirty_seen);
+      Item* const item = tiers_.arena->ItemAt(next);
+      if (segment == LruSegment::kCold && policy != EvictPolicy::kSpareDirty && IsSparedOnce(item))
+        continue;
+      const std::optional<Reclaimed> done = ReclaimItem(item, policy, moment, &dirty_seen);
       if (done) {
         ++classes[slab_class].direct_reclaims;
         return *done;
@@ -218,6 +220,16 @@ Reclaimed Shard::Reclaim(SlabClass slab_class, EvictPolicy policy, const Moment&
     }
   }
   return dirty_seen ? Reclaimed::kNeedsDemotion : Reclaimed::kNothing;
+}
+
+// One that was read or stored again in COLD moves on to WARM, where the next look may take it.
+bool Shard::IsSparedOnce(Item* item) {
+  if (!item->Has(storage::kItemActive) || item->IsPinned() || !tiers_.options.lru_segmented)
+    return false;
+  item->Clear(storage::kItemActive);
+  ram.MoveTo(item, LruSegment::kWarm);
+  ++CountersOf(*item).moves_to_warm;
+  return true;
 }
 
 std::optional<Reclaimed> Shard::ReclaimItem(Item* item, EvictPolicy policy, const Moment& moment,

@@ -138,6 +138,7 @@ class alignas(64) Shard {
   bool MoveOverflow(storage::SlabClass slab_class, const Share& share, const Moment& moment)
       TERRACED_REQUIRES(mutex);
   double TailAge(const storage::LruList& list, const Moment& moment) const TERRACED_REQUIRES(mutex);
+  bool IsSparedOnce(storage::Item* item) TERRACED_REQUIRES(mutex);
   // One look at a tail. nullopt: look at the next one.
   std::optional<Reclaimed> ReclaimItem(storage::Item* item, EvictPolicy policy,
                                        const Moment& moment, bool* dirty_seen)

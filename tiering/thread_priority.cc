@@ -34,15 +34,21 @@ void YieldingThread::Begin() {
 }
 
 void YieldingThread::Hurry() {
-  if (!stands_back_.load(std::memory_order_relaxed)) return;
-  if (!stands_back_.exchange(false, std::memory_order_acq_rel)) return;
+  if (state_.load(std::memory_order_relaxed) == State::kForward) return;
+  if (state_.exchange(State::kForward, std::memory_order_acq_rel) == State::kForward) return;
   SetPolicy(thread_.load(std::memory_order_acquire), SCHED_OTHER);
 }
 
-// A Hurry at the same moment may be overtaken by this one's change: the next allocation hurries again.
+// A Hurry in the middle finds kCalming and makes this fail, so that the thread comes forward again.
 void YieldingThread::CalmDown() {
-  if (thread_.load(std::memory_order_relaxed) == 0 || StandsBack()) return;
-  if (SetPolicy(0, SCHED_IDLE)) stands_back_.store(true, std::memory_order_release);
+  if (thread_.load(std::memory_order_relaxed) == 0) return;
+  State expected = State::kForward;
+  if (!state_.compare_exchange_strong(expected, State::kCalming, std::memory_order_acq_rel)) return;
+  const bool is_back = SetPolicy(0, SCHED_IDLE);
+  expected = State::kCalming;
+  const State now = is_back ? State::kBack : State::kForward;
+  if (!state_.compare_exchange_strong(expected, now, std::memory_order_acq_rel))
+    SetPolicy(0, SCHED_OTHER);
 }
 
 }  // namespace terraced::tiering

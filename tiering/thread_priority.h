@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <cstdint>
 
 namespace terraced::tiering {
 
@@ -24,11 +25,12 @@ class YieldingThread {
   void Begin();
   void Hurry();
   void CalmDown();
-  bool StandsBack() const { return stands_back_.load(std::memory_order_relaxed); }
+  bool StandsBack() const { return state_.load(std::memory_order_relaxed) == State::kBack; }
 
  private:
+  enum class State : uint8_t { kForward, kCalming, kBack };
   std::atomic<pid_t> thread_{0};  // 0: may not change its priority, or not begun
-  std::atomic<bool> stands_back_{false};
+  std::atomic<State> state_{State::kForward};
 };
 
 }  // namespace terraced::tiering

@@ -74,17 +74,15 @@ enum ItemBits : uint32_t {
 constexpr size_t kItemHeaderBytes = 31;
 // What a chunked item has behind its key.
 constexpr size_t kChainBytes = sizeof(Position) + sizeof(uint32_t);
-// The server's own reach it after nine years of a million stores a second, and begin again.
-constexpr uint64_t kCasUniqueMax = (1ULL << 48) - 1;
-
 struct Item {
   std::atomic<uint32_t> state;
   LinkedPosition next;     // LRU list, towards the tail; in a free chunk, the free list
   LinkedPosition prev;     // LRU list, towards the head
   uint32_t exptime_s;      // Unix seconds, 0 = never
   uint32_t last_access_s;  // Unix seconds
-  uint32_t cas_low;        // see CasUnique()
-  uint16_t cas_high;
+  uint32_t cas_low;        // the CAS unique, see CasRuns
+  uint8_t cas_middle;
+  uint8_t cas_run;
   uint16_t value_low;  // see ValueBytes()
   uint8_t value_high;
   std::atomic<uint8_t> pins;  // see kPinsRetired; the chunks are freed by the last ItemRef
@@ -104,12 +102,6 @@ struct Item {
   LruSegment Segment() const { return static_cast<LruSegment>((Bits() >> kItemSegmentShift) & 3U); }
   uint8_t Shard() const { return static_cast<uint8_t>(Bits() >> kItemShardShift); }
   uint8_t Epoch() const { return static_cast<uint8_t>(Bits() >> kItemEpochShift); }
-
-  uint64_t CasUnique() const { return (uint64_t{cas_high} << 32) | cas_low; }
-  void SetCasUnique(uint64_t unique) {
-    cas_low = static_cast<uint32_t>(unique);
-    cas_high = static_cast<uint16_t>((unique & kCasUniqueMax) >> 32);
-  }
 
   char* Data() { return data; }
   const char* Data() const { return data; }
@@ -158,7 +150,8 @@ struct Item {
     exptime_s = other.exptime_s;
     last_access_s = other.last_access_s;
     cas_low = other.cas_low;
-    cas_high = other.cas_high;
+    cas_middle = other.cas_middle;
+    cas_run = other.cas_run;
     value_low = other.value_low;
     value_high = other.value_high;
     key_length = other.key_length;
@@ -188,9 +181,10 @@ static_assert(std::atomic<uint32_t>::is_always_lock_free);
 // A chunk of a chained value. It begins like an item, so that the page mover can tell what it sees.
 struct ValueChunk {
   std::atomic<uint32_t>
-      state;      // kItemAllocated | kItemValueChunk; linked: kItemLinked and the shard
-  Position next;  // next chunk of the value, kNoPosition in the last
-  Position head;  // the item it belongs to
+      state;  // kItemAllocated | kItemValueChunk; linked: kItemLinked and the shard
+  // Atomic because a hint may still take the chunk for the item that it was.
+  LinkedPosition next;  // next chunk of the value, kNoPosition in the last
+  LinkedPosition head;  // the item it belongs to
   uint32_t used_bytes;
 
   char* Data() { return reinterpret_cast<char*>(this + 1); }

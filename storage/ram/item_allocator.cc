@@ -57,7 +57,9 @@ Position ItemAllocator::New(std::string_view key, uint32_t client_flags, uint32_
   item->key_length = static_cast<uint8_t>(key.size());
   item->next = kNoPosition;
   item->prev = kNoPosition;
-  item->SetCasUnique(0);
+  item->cas_low = 0;
+  item->cas_middle = 0;
+  item->cas_run = 0;
   item->exptime_s = 0;
   item->last_access_s = 0;
   item->Set((with_serials_ ? kItemHasSerial : 0U) | (client_flags != 0 ? kItemHasFlags : 0U) |

@@ -3,7 +3,7 @@
 // ValueChunks, all of the largest class but the last, which is of the smallest class that holds
 // the rest. RamTier knows which items are linked; tiering decides who has to leave when memory is
 // short.
-// Threads: any, it has no state but the arena. A draft belongs to the thread that allocated it
+// Threads: any, its state is in the arena and in CasRuns. A draft belongs to the thread that allocated it
 // until it is linked.
 #pragma once
 
@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "storage/ram/cas_runs.h"
 #include "storage/ram/item.h"
 #include "storage/ram/slab_arena.h"
 
@@ -63,6 +64,9 @@ class ItemAllocator {
   }
 
   SlabArena& Arena() const { return arena_; }
+  // How items hold their CAS uniques.
+  CasRuns& Uniques() { return uniques_; }
+  const CasRuns& Uniques() const { return uniques_; }
 
  private:
   uint64_t TotalBytes(size_t key_length, uint32_t client_flags, uint64_t value_bytes) const {
@@ -82,6 +86,7 @@ class ItemAllocator {
   const uint32_t item_bytes_max_;
   const uint32_t chunk_bytes_max_;
   const bool with_serials_;
+  CasRuns uniques_;
 };
 
 // ItemRef: a pin on an item whose value is being sent or encoded outside the shard mutex. The item

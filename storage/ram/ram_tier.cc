@@ -124,7 +124,8 @@ bool RamTier::Overwrite(Item* old, Position draft, uint8_t epoch, Position* spar
   if ((old->Bits() & kBound) != 0 || item->Has(kItemChunked) || old->IsPinned()) return false;
   if (((old->Bits() ^ item->Bits()) & kItemHasSerial) != 0) return false;
   if (Arena().ClassOf(Arena().PositionOf(old)) != Arena().ClassOf(draft)) return false;
-  const uint32_t active = old->Segment() == LruSegment::kHot ? 0U : kItemActive;
+  const bool hot = old->Segment() == LruSegment::kHot;
+  const uint32_t active = hot ? old->Bits() & kItemActive : uint32_t{kItemActive};
   const uint32_t place = old->Bits() & (kSegmentMask | kShardMask);
   LruList& list = ListOf(*old);
   const uint64_t grown = ItemAllocator::RequestedBytes(*item) - ItemAllocator::RequestedBytes(*old);

@@ -315,7 +315,7 @@ void SlabArena::Free(Position position) {
 void SlabArena::Recycle(Position position) {
   TERRACED_DCHECK(ItemAt(position)->Has(kItemAllocated) && !ItemAt(position)->Has(kItemLinked));
   ItemAt(position)->state.store(kItemAllocated, std::memory_order_release);
-  // Counted without the mutex: what two threads count at once may count once. It is an estimate.
+  // Counted without the mutex: what threads count at once may be lost. It is an estimate.
   Bump(classes_[ClassOf(position)].handed_out, 1);
 }
 

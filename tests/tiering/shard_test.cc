@@ -110,6 +110,28 @@ TEST_F(ShardTest, ASetOfTheSameSizeStaysInPlaceButNotIntoOrOutOfTemp) {
   EXPECT_EQ(rig_.ItemOf("k")->Segment(), LruSegment::kHot);
 }
 
+TEST_F(ShardTest, EvictionSparesOnceWhatWasUsedAgainInCold) {
+  const std::vector<std::string> keys = KeysOf(7, 2);
+  const MutexLock lock(InShard().mutex);
+  for (const std::string& key : keys) {
+    storage::SlabClass short_of = storage::kNoSlabClass;
+    const storage::Position position = rig_.InTiers().allocator.New(key, 0, 1, &short_of);
+    InShard().Link(position, nullptr, rig_->KeyOf(key), rig_.Now(), LruSegment::kCold);
+  }
+  const Key spared = rig_->KeyOf(keys[0]);
+  const Key taken = rig_->KeyOf(keys[1]);
+  Item* const item = InShard().ram.Find(spared.hash, spared.bytes);
+  const storage::SlabClass slab_class = rig_.InTiers().allocator.ListClass(*item);
+  item->Set(storage::kItemActive);  // it is at the tail
+  EXPECT_EQ(InShard().Reclaim(slab_class, EvictPolicy::kEvict, rig_.Now()), Reclaimed::kYes);
+  ASSERT_EQ(InShard().ram.Find(spared.hash, spared.bytes), item);
+  EXPECT_EQ(InShard().ram.Find(taken.hash, taken.bytes), nullptr);
+  EXPECT_EQ(item->Segment(), LruSegment::kWarm);
+  EXPECT_FALSE(item->Has(storage::kItemActive));
+  EXPECT_EQ(InShard().Reclaim(slab_class, EvictPolicy::kEvict, rig_.Now()), Reclaimed::kYes);
+  EXPECT_EQ(InShard().ram.Find(spared.hash, spared.bytes), nullptr);
+}
+
 TEST_F(ShardTest, ReclaimTakesColdBeforeHotBeforeWarmBeforeTemp) {
   const std::vector<std::string> keys = KeysOf(7, 4);
   const std::vector<LruSegment> order = {LruSegment::kCold, LruSegment::kHot, LruSegment::kWarm,

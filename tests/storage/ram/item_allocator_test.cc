@@ -363,7 +363,7 @@ TEST_F(ItemRefTest, ReadersOutliveUnlinkingInOtherThreads) {
           ref = ItemRef(allocator_, arena_->PositionOf(item));
         }
         allocator_.ValuePieces(*ref, &pieces);
-        const char expected = static_cast<char>((*ref).CasUnique());
+        const char expected = static_cast<char>((*ref).exptime_s);
         for (const std::span<char> piece : pieces) {
           TERRACED_CHECK(piece.front() == expected && piece.back() == expected);
         }
@@ -377,7 +377,7 @@ TEST_F(ItemRefTest, ReadersOutliveUnlinkingInOtherThreads) {
     TERRACED_CHECK(draft != kNoPosition);
     std::vector<std::span<char>> pieces;
     allocator_.ValuePieces(*ItemAt(draft), &pieces);
-    ItemAt(draft)->SetCasUnique(static_cast<uint64_t>(round));
+    ItemAt(draft)->exptime_s = static_cast<uint32_t>(round);
     for (const std::span<char> piece : pieces) {
       std::fill(piece.begin(), piece.end(), static_cast<char>(round));
     }

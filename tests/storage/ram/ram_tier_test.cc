@@ -142,7 +142,7 @@ TEST_F(RamTierTest, OverwritingKeepsChunkAndPlace) {
   old->SetCleanSerial(7);
   const Position draft = Draft("key", 12, 77);
   Item* const fresh = arena_->ItemAt(draft);
-  fresh->SetCasUnique(5);
+  allocator_.Uniques().Set(fresh, 5);
   fresh->exptime_s = 6;
   fresh->last_access_s = 8;
   const uint64_t bytes = tier_.ItemBytes();
@@ -151,7 +151,7 @@ TEST_F(RamTierTest, OverwritingKeepsChunkAndPlace) {
   ASSERT_EQ(tier_.Find(HashOf("key"), "key"), old);
   EXPECT_EQ(Value(*old), ValueOf("key", 12));
   EXPECT_EQ(old->ClientFlags(), 77U);
-  EXPECT_EQ(old->CasUnique(), 5U);
+  EXPECT_EQ(allocator_.Uniques().Unique(*old), 5U);
   EXPECT_EQ(old->exptime_s, 6U);
   EXPECT_EQ(old->last_access_s, 8U);
   EXPECT_EQ(old->Epoch(), kEpoch + 1);
@@ -278,7 +278,7 @@ TEST_F(RamTierTest, ARelocatedItemIsTheSameInTheSamePlace) {
     Item* const first = LinkNew("first", value_bytes);
     Item* const middle = LinkNew("middle", value_bytes);
     LinkNew("last", value_bytes);
-    middle->SetCasUnique(99);
+    allocator_.Uniques().Set(middle, 99);
     middle->exptime_s = 1'234;
     middle->last_access_s = 1'200;
     middle->SetCleanSerial(17);
@@ -300,7 +300,7 @@ TEST_F(RamTierTest, ARelocatedItemIsTheSameInTheSamePlace) {
     }
     const Item* const moved = tier_.Find(HashOf("middle"), "middle");
     EXPECT_EQ(moved->Bits(), bits);
-    EXPECT_EQ(moved->CasUnique(), 99U);
+    EXPECT_EQ(allocator_.Uniques().Unique(*moved), 99U);
     EXPECT_EQ(moved->exptime_s, 1'234U);
     EXPECT_EQ(moved->last_access_s, 1'200U);
     EXPECT_EQ(moved->CleanSerial(), 17U);

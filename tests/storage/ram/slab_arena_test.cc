@@ -428,14 +428,14 @@ TEST(SlabArenaTest, ThreadsAllocateWhilePagesMove) {
       while (moved.load(std::memory_order_relaxed) < kMoves) {
         const Position position = arena->Allocate(random() % 2 == 0 ? small : large);
         if (position != kNoPosition) {
-          arena->ItemAt(position)->SetCasUnique(position);
+          arena->ItemAt(position)->exptime_s = position;
           live.push_back(position);
         }
         // Now and then all at once, so that whole pages fall empty.
         size_t leaving = random() % 100 == 0 ? live.size() : live.empty() ? 0 : random() % 2;
         for (; leaving > 0; --leaving) {
           std::swap(live[random() % live.size()], live.back());
-          TERRACED_CHECK(arena->ItemAt(live.back())->CasUnique() == live.back());
+          TERRACED_CHECK(arena->ItemAt(live.back())->exptime_s == live.back());
           arena->Free(live.back());
           live.pop_back();
         }

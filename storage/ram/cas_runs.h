@@ -1,0 +1,43 @@
+// CasRuns: CAS uniques in 6 bytes of an item instead of 8. The upper 24 bits of a unique say which run of the daemon gave
+// it out, and few runs have items in RAM: this one, and those whose records were promoted. So an item holds the number of
+// the run in a table of 256, and the lower 40 bits.
+// Threads: any. Numbers stay what they are for as long as the table lives.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "storage/ram/item.h"
+
+namespace terraced::storage {
+
+class CasRuns {
+ public:
+  CasRuns();
+
+  uint64_t Unique(const Item& item) const {
+    const uint64_t run = runs_[item.cas_run].load(std::memory_order_acquire);
+    return run << kCounterBits | uint64_t{item.cas_middle} << 32 | item.cas_low;
+  }
+  // A unique of this run.
+  void Set(Item* item, uint64_t unique);
+  // One of any run. False: no place is left for another run, and the item is as it was.
+  bool SetForeign(Item* item, uint64_t unique);
+
+ private:
+  static constexpr int kCounterBits = 40;
+  static constexpr uint32_t kNoRun = UINT32_MAX;
+  static constexpr size_t kRuns = 256;
+  static constexpr size_t kForeignRuns =
+      kRuns - 16;  // this run takes another number after 2^39 uniques
+
+  // The run's number below `end`, a new one where it has none; `end` where there is no place.
+  size_t NumberOf(uint32_t run, size_t end);
+  static void Put(Item* item, size_t number, uint64_t unique);
+
+  std::array<std::atomic<uint32_t>, kRuns> runs_;
+};
+
+}  // namespace terraced::storage
