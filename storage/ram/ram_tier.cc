@@ -131,9 +131,10 @@ bool RamTier::Overwrite(Item* old, Position draft, uint8_t epoch, Position* spar
   const uint64_t grown = ItemAllocator::RequestedBytes(*item) - ItemAllocator::RequestedBytes(*old);
   list.bytes += grown;  // modulo 2^64, like the sum below
   item_bytes_ += grown;
-  // Not linked while it changes: a process killed meanwhile leaves a miss, never half a value.
+  // Not linked while it changes: a process killed meanwhile leaves a miss, never half a value. A kill is like a signal:
+  // what the thread has stored is there in its order, so only the compiler has to be held back.
   MarkUnlinked(old);
-  std::atomic_thread_fence(std::memory_order_release);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
   old->CopyFieldsOf(*item);
   // The serial stays: an item that was cancelled in a batch must not get into the same one again (rule 2).
   const size_t serial = item->Has(kItemHasSerial) ? sizeof(uint32_t) : 0;
