@@ -27,6 +27,7 @@ constexpr size_t kArgumentsMax = 3;
 struct Word {
   const char* data;
   size_t size;
+  // NOLINTNEXTLINE(google-explicit-constructor): it is one, made elsewhere.
   operator std::string_view() const { return {data, size}; }
 };
 

@@ -34,6 +34,7 @@ class LinkedPosition {
     value_.store(value, std::memory_order_relaxed);
     return *this;
   }
+  // NOLINTNEXTLINE(google-explicit-constructor): it stands for a Position.
   operator Position() const { return value_.load(std::memory_order_relaxed); }
 
  private:
