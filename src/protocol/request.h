@@ -32,7 +32,8 @@ struct Word {
 };
 
 struct Request {
-  Request() {}  // not defaulted: that would clear `arguments` too, for every request
+  // Defaulted it would clear `arguments` too, for every request.
+  Request() {}  // NOLINT(modernize-use-equals-default)
   const CommandSpec* command = nullptr;
   tiering::Key key;        // of a command with many keys: the one that is being run
   uint32_t key_begin = 0;  // many keys: where they begin in the list given to Decode

@@ -99,7 +99,7 @@ Result<std::vector<uint32_t>> SlabClassSizes(const SlabOptions& options, uint32_
     sizes.push_back(static_cast<uint32_t>(size));
     uint64_t grown = static_cast<uint64_t>(static_cast<double>(size) * options.growth_factor);
     if (fine && size < kFineSizesEnd) {
-      const uint64_t step = std::bit_floor(size) / kFineStepsPerDoubling;
+      const uint64_t step = std::max<uint64_t>(std::bit_floor(size) / kFineStepsPerDoubling, 1);
       grown = std::min(grown, (size / step + 1) * step);
     }
     size = std::max(grown, size + 1);
