@@ -78,16 +78,13 @@ void BatchBuilder::PrefetchItem(Position position) const {
 bool BatchBuilder::Examine(Shard& shard, Item* item, const Moment& moment,
                            const CollectRules& rules) {
   const uint64_t hash = tiers_.HashOf(item->Key());
-  ClassCounters& counters = shard.CountersOf(*item);
   if (!shard.IsLive(*item, moment)) {
     shard.CountReclaimed(*item);
     shard.Unlink(item, hash, moment);
     return false;
   }
   if (!rules.everything && item->Has(storage::kItemActive)) {
-    item->Clear(storage::kItemActive);
-    shard.ram.MoveTo(item, LruSegment::kWarm);
-    ++counters.moves_to_warm;
+    shard.MoveToWarm(item);
     return false;
   }
   if (item->Has(storage::kItemClean)) {
@@ -123,7 +120,7 @@ void BatchBuilder::Stage(Shard& shard, Item* item, uint64_t hash) {
   staged.entry.hash = hash;
   staged.entry.cas_unique = tiers_.allocator.Uniques().Unique(*item);
   staged.entry.position = tiers_.arena->PositionOf(item);
-  staged.meta = {.cas_unique = tiers_.allocator.Uniques().Unique(*item),
+  staged.meta = {.cas_unique = staged.entry.cas_unique,
                  .epoch = epoch_,
                  .client_flags = item->ClientFlags(),
                  .exptime_s = item->exptime_s,

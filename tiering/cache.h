@@ -79,7 +79,6 @@ class Draft {
   Draft& operator=(Draft&& other) noexcept;
   ~Draft() { Reset(); }
   void Reset();
-  void DropSpare();
 
   explicit operator bool() const { return position_ != storage::kNoPosition; }
   void ValuePieces(std::vector<std::span<char>>* pieces) const;
@@ -90,6 +89,7 @@ class Draft {
  private:
   friend class TwoTierCache;
   storage::Position Release();  // the caller owns the chunks now
+  void DropSpare();
   storage::ItemAllocator* allocator_ = nullptr;
   storage::Position position_ = storage::kNoPosition;
   storage::Position spare_ = storage::kNoPosition;

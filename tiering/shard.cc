@@ -103,7 +103,7 @@ void Shard::RemoveSlots(const Key& key, const Moment& moment, Item* item, uint64
 }
 
 void Shard::MakeDirty(Item* item) {
-  // the serial stays: an item that was cancelled in a batch is recognised by it and never taken
+  // The serial stays: an item that was cancelled in a batch is recognised by it and never taken
   // into the same batch again (rule 2).
   if (MutantIs(Mutant::kDemotionNotCancelled)) return;
   item->Clear(storage::kItemClean | storage::kItemInBatch);
@@ -158,6 +158,12 @@ void Shard::NoteHit(Item* item, uint32_t now_s) {
   ++CountersOf(*item).lru_hits[static_cast<size_t>(item->Segment())];
 }
 
+void Shard::MoveToWarm(Item* item) {
+  item->Clear(storage::kItemActive);
+  ram.MoveTo(item, LruSegment::kWarm);
+  ++CountersOf(*item).moves_to_warm;
+}
+
 uint32_t Shard::Juggle(SlabClass slab_class, const Moment& moment, uint32_t moves) {
   const CacheOptions& options = tiers_.options;
   uint32_t moved = 0;
@@ -209,8 +215,10 @@ Reclaimed Shard::Reclaim(SlabClass slab_class, EvictPolicy policy, const Moment&
       const Position next = ram.Before(slab_class, segment, at);
       if (next == storage::kNoPosition) break;
       Item* const item = tiers_.arena->ItemAt(next);
-      if (segment == LruSegment::kCold && policy != EvictPolicy::kSpareDirty && IsSparedOnce(item))
+      if (IsSpared(*item, policy)) {
+        MoveToWarm(item);
         continue;
+      }
       const std::optional<Reclaimed> done = ReclaimItem(item, policy, moment, &dirty_seen);
       if (done) {
         ++classes[slab_class].direct_reclaims;
@@ -222,14 +230,9 @@ Reclaimed Shard::Reclaim(SlabClass slab_class, EvictPolicy policy, const Moment&
   return dirty_seen ? Reclaimed::kNeedsDemotion : Reclaimed::kNothing;
 }
 
-// One that was read or stored again in COLD moves on to WARM, where the next look may take it.
-bool Shard::IsSparedOnce(Item* item) {
-  if (!item->Has(storage::kItemActive) || item->IsPinned() || !tiers_.options.lru_segmented)
-    return false;
-  item->Clear(storage::kItemActive);
-  ram.MoveTo(item, LruSegment::kWarm);
-  ++CountersOf(*item).moves_to_warm;
-  return true;
+bool Shard::IsSpared(const Item& item, EvictPolicy policy) const {
+  return item.Has(storage::kItemActive) && item.Segment() == LruSegment::kCold &&
+         !item.IsPinned() && policy != EvictPolicy::kSpareDirty && tiers_.options.lru_segmented;
 }
 
 std::optional<Reclaimed> Shard::ReclaimItem(Item* item, EvictPolicy policy, const Moment& moment,
@@ -274,8 +277,9 @@ void Shard::Evict(Item* item, uint64_t hash, const Moment& moment) {
 }
 
 void Shard::CountReclaimed(const Item& item) {
-  ++CountersOf(item).reclaimed;
-  if (!item.Has(storage::kItemFetched)) ++CountersOf(item).expired_unfetched;
+  ClassCounters& counters = CountersOf(item);
+  ++counters.reclaimed;
+  if (!item.Has(storage::kItemFetched)) ++counters.expired_unfetched;
 }
 
 void Shard::ResetCounters() {

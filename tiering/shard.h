@@ -102,6 +102,8 @@ class alignas(64) Shard {
     return item.Has(storage::kItemClean) && CleanSlot(item, hash, moment.epoch).has_value();
   }
   void NoteHit(storage::Item* item, uint32_t now_s) TERRACED_REQUIRES(mutex);
+  // An item with the mark of a second access is looked at: the mark goes, and it has another turn in WARM.
+  void MoveToWarm(storage::Item* item) TERRACED_REQUIRES(mutex);
 
   // --- Room (LRU) ---
 
@@ -138,7 +140,8 @@ class alignas(64) Shard {
   bool MoveOverflow(storage::SlabClass slab_class, const Share& share, const Moment& moment)
       TERRACED_REQUIRES(mutex);
   double TailAge(const storage::LruList& list, const Moment& moment) const TERRACED_REQUIRES(mutex);
-  bool IsSparedOnce(storage::Item* item) TERRACED_REQUIRES(mutex);
+  // Whether eviction passes the item over, at the tail of COLD.
+  bool IsSpared(const storage::Item& item, EvictPolicy policy) const TERRACED_REQUIRES(mutex);
   // One look at a tail. nullopt: look at the next one.
   std::optional<Reclaimed> ReclaimItem(storage::Item* item, EvictPolicy policy,
                                        const Moment& moment, bool* dirty_seen)

@@ -79,7 +79,7 @@ TEST_F(DraftTest, KeepsAChunkOfWhatItReplacedForTheNextAllocation) {
   Draft other(std::move(draft));
   draft.Reset();
   EXPECT_EQ(UsedChunks(), 2U);
-  other.DropSpare();
+  other.Reset();
   EXPECT_EQ(UsedChunks(), 1U);
 }
 
