@@ -162,6 +162,13 @@ class ConnectionRig : public testing::Test {
     return Receive();
   }
 
+  // Stored, answered, and away from RAM.
+  void StoreOnFlash(const std::string& key, const std::string& value) {
+    Send("set " + key + " 0 0 " + std::to_string(value.size()) + "\r\n" + value + "\r\n");
+    Receive();
+    host_.cache.PutOnFlash(key);
+  }
+
   // Not through Send: it would wait for a connection that has stopped reading.
   void SendWithoutReading(const std::string& bytes) {
     ASSERT_EQ(send(client_, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));

@@ -76,9 +76,7 @@ TEST_F(ConnectionRunTest, AStoreInABatchThatWaitsForRoomKeepsWhatIsBehindIt) {
 }
 
 TEST_F(ConnectionRunTest, AMutationInABatchThatWaitsForFlashKeepsWhatIsBehindIt) {
-  Send(Set("cold", "5"));
-  Receive();
-  host_.cache.PutOnFlash("cold");
+  StoreOnFlash("cold", "5");
   EXPECT_EQ(Ask(Set("a", "1") + "incr cold 1\r\n" + Set("b", "2") + "get a b\r\n"), "STORED\r\n");
   ASSERT_EQ(host_.wanted.size(), 1U);
   host_.Answer(0);
@@ -131,9 +129,7 @@ TEST_F(ConnectionRunTest, LaterReadsOvertakeInWorkButNotInReplies) {
 }
 
 TEST_F(ConnectionRunTest, AMutationWaitsForEarlierFlashReads) {
-  Send(Set("cold", "c"));
-  Receive();
-  host_.cache.PutOnFlash("cold");
+  StoreOnFlash("cold", "c");
   EXPECT_EQ(Ask("get cold\r\nget cold\r\nset cold 0 0 1\r\nn\r\nget cold\r\n"), "");
   EXPECT_THAT(host_.cache.Calls(), ElementsAre("store cold"));
   EXPECT_FALSE(host_.reads) << "what cannot be run is not read either";
@@ -146,9 +142,7 @@ TEST_F(ConnectionRunTest, AMutationWaitsForEarlierFlashReads) {
 }
 
 TEST_F(ConnectionRunTest, NothingOvertakesAMutationThatWaitsForFlash) {
-  Send(Set("cold", "c"));
-  Receive();
-  host_.cache.PutOnFlash("cold");
+  StoreOnFlash("cold", "c");
   EXPECT_EQ(Ask("append cold 0 0 1\r\n+\r\nget cold\r\nversion\r\n"), "");
   ASSERT_EQ(host_.wanted.size(), 1U);
   EXPECT_FALSE(host_.reads);
@@ -159,9 +153,7 @@ TEST_F(ConnectionRunTest, NothingOvertakesAMutationThatWaitsForFlash) {
 
 TEST_F(ConnectionRunTest, HasABoundedNumberOfFlashReadsUnderWay) {
   host_.options.pipelined_reads_max = 4;
-  Send(Set("cold", "c"));
-  Receive();
-  host_.cache.PutOnFlash("cold");
+  StoreOnFlash("cold", "c");
   std::string request = "get";
   std::string reply;
   for (int i = 0; i < 10; ++i) {

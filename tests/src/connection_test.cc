@@ -88,9 +88,7 @@ TEST_F(ConnectionTest, SwallowsWhatIsTooLargeAndDropsTheOldValueOfASet) {
 }
 
 TEST_F(ConnectionTest, AFlashReadThatFailsIsAMissForGetAndAnErrorForTheOthers) {
-  Send(Set("cold", "c"));
-  Receive();
-  host_.cache.PutOnFlash("cold");
+  StoreOnFlash("cold", "c");
   EXPECT_EQ(Ask("get cold\r\n"), "");
   host_.Answer(0, false);
   EXPECT_EQ(Receive(), "END\r\n");
@@ -232,9 +230,7 @@ TEST_F(ConnectionTest, IsIdleBetweenRequestsAndInAStalledUploadButNotWhileItIsOw
 }
 
 TEST_F(ConnectionTest, AClientThatVanishesMidFillIsForgotten) {
-  Send(Set("cold", "c"));
-  Receive();
-  host_.cache.PutOnFlash("cold");
+  StoreOnFlash("cold", "c");
   Send("get cold\r\nget cold\r\n");
   ASSERT_EQ(host_.wanted.size(), 2U);
   connection_->Close();
@@ -243,9 +239,7 @@ TEST_F(ConnectionTest, AClientThatVanishesMidFillIsForgotten) {
 }
 
 TEST_F(ConnectionTest, AClientThatHasSaidAllIsStillAnswered) {
-  Send(Set("cold", "c"));
-  Receive();
-  host_.cache.PutOnFlash("cold");
+  StoreOnFlash("cold", "c");
   Send("get cold\r\n");
   shutdown(client_, SHUT_WR);
   Pump();
@@ -256,9 +250,7 @@ TEST_F(ConnectionTest, AClientThatHasSaidAllIsStillAnswered) {
 }
 
 TEST_F(ConnectionTest, QuitAnswersWhatWasAskedBefore) {
-  Send(Set("cold", "c"));
-  Receive();
-  host_.cache.PutOnFlash("cold");
+  StoreOnFlash("cold", "c");
   Send("get cold\r\nquit\r\nversion\r\n");
   EXPECT_FALSE(host_.closed);
   host_.Answer(0);
