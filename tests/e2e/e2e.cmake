@@ -27,6 +27,3 @@ endif()
 add_executable(figures EXCLUDE_FROM_ALL bench/figures.cc)
 target_link_libraries(figures PRIVATE terraced_test_support terraced_base)
 add_dependencies(figures terraced)
-# Replays traces against a running server (scripts/lib/bench_traces.py starts one).
-add_executable(bench_trace EXCLUDE_FROM_ALL bench/trace_main.cc)
-target_link_libraries(bench_trace PRIVATE terraced_bench)
