@@ -110,8 +110,8 @@ bool Connection::TakeBlock(Gathered* gathered) {
 // counted in *left again.
 bool Connection::RunBatch(uint32_t* left) {
   const std::span<Gathered> batch(host_.Scratch().batch.data(), host_.Scratch().batch_size);
-  tiering::Draft
-      draft;  // of one store after the other, so that each may take over a chunk that the last left
+  // Of one store after the other, so that each may take over a chunk that the last left.
+  tiering::Draft draft;
   for (size_t i = 0; i < batch.size(); ++i) {
     Gathered& gathered = batch[i];
     const bool writes = gathered.request.command->Has(kWrites);

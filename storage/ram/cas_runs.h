@@ -1,6 +1,6 @@
-// CasRuns: CAS uniques in 6 bytes of an item instead of 8. The upper 24 bits of a unique say which run of the daemon gave
-// it out, and few runs have items in RAM: this one, and those whose records were promoted. So an item holds the number of
-// the run in a table of 256, and the lower 40 bits.
+// CasRuns: CAS uniques in 6 bytes of an item instead of 8. The upper 24 bits of a unique say which run of the daemon
+// gave it out, and few runs have items in RAM: this one, and those whose records were promoted. So an item holds the
+// number of the run in a table of 256, and the lower 40 bits.
 // Threads: any. Numbers stay what they are for as long as the table lives.
 #pragma once
 
@@ -30,8 +30,8 @@ class CasRuns {
   static constexpr int kCounterBits = 40;
   static constexpr uint32_t kNoRun = UINT32_MAX;
   static constexpr size_t kRuns = 256;
-  static constexpr size_t kForeignRuns =
-      kRuns - 16;  // this run takes another number after 2^39 uniques
+  // The rest is for this run, which takes another number after 2^39 uniques.
+  static constexpr size_t kForeignRuns = kRuns - 16;
 
   // The run's number below `end`, a new one where it has none; `end` where there is no place.
   size_t NumberOf(uint32_t run, size_t end);

@@ -34,8 +34,8 @@ class HugePageMemory {
 
   mutable Mutex mutex_;  // a leaf
   std::vector<Mapping> mappings_ TERRACED_GUARDED_BY(mutex_);
-  char* next_ TERRACED_GUARDED_BY(mutex_) =
-      nullptr;  // what is left of the mapping that small ones are cut from
+  // What is left of the mapping that small ones are cut from.
+  char* next_ TERRACED_GUARDED_BY(mutex_) = nullptr;
   uint64_t left_bytes_ TERRACED_GUARDED_BY(mutex_) = 0;
 };
 

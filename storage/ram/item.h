@@ -75,6 +75,7 @@ enum ItemBits : uint32_t {
 constexpr size_t kItemHeaderBytes = 31;
 // What a chunked item has behind its key.
 constexpr size_t kChainBytes = sizeof(Position) + sizeof(uint32_t);
+
 struct Item {
   std::atomic<uint32_t> state;
   LinkedPosition next;     // LRU list, towards the tail; in a free chunk, the free list

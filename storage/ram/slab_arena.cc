@@ -86,9 +86,9 @@ Result<std::vector<uint32_t>> SlabClassSizes(const SlabOptions& options, uint32_
     sizes.push_back(last);
     return sizes;
   }
-  // As memcached builds its table, but for the steps below kFineSizesEnd: each size is rounded up before it is multiplied, the product is
-  // cut to an integer, and the first size that another factor would take past the largest chunk is
-  // not kept.
+  // As memcached builds its table, but for the steps below kFineSizesEnd: each size is rounded up before it is
+  // multiplied, the product is cut to an integer, and the first size that another factor would take past the largest
+  // chunk is not kept.
   const bool fine = options.growth_factor == kGrowthFactorDefault &&
                     options.limit_bytes >= kSlabClassesMax * uint64_t{kSlabPageBytes};
   uint64_t size = kItemHeaderBytes + uint64_t{options.chunk_bytes_min};

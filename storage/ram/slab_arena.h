@@ -76,7 +76,7 @@ class SlabArena {
     return PageOf(position) == leaving_page_.load(std::memory_order_relaxed);
   }
 
-  // The class that the chunk was cut for (an Item's own slab_class names its LRU lists instead).
+  // The class that the chunk was cut for (ItemAllocator::ListClass says in whose LRU lists an item is).
   SlabClass ClassOf(Position position) const {
     return pages_[PageOf(position)].slab_class.load(std::memory_order_acquire);
   }

@@ -54,8 +54,8 @@ uint64_t ResidentBytes() {
 
 // --- Size classes ------------------------------------------------------------------------------
 
-// With a header of 48 bytes memcached's smallest chunk is 96 bytes; -n 65 makes ours the same. Then, with a factor that is
-// the default but not exactly it, the whole table has to be the one of `stats slabs` of memcached 1.6.18.
+// With a header of 48 bytes memcached's smallest chunk is 96 bytes; -n 65 makes ours the same. Then, with a factor that
+// is the default but not exactly it, the whole table has to be the one of `stats slabs` of memcached 1.6.18.
 TEST(SlabArenaTest, HasMemcachedsClassesForTheSameFirstChunk) {
   SlabOptions options;
   options.chunk_bytes_min = 65;
