@@ -31,13 +31,13 @@ void CountOnce(Item* item, std::atomic<uint64_t>* counter) {
 }  // namespace
 
 BatchBuilder::BatchBuilder(Tiers& tiers, AdmissionPolicy& admission, uint64_t serial,
-                           uint64_t epoch, uint64_t bytes_limit)
+                           uint64_t epoch, const BatchLimits& limits)
     : tiers_(tiers),
       admission_(admission),
       serial_(serial),
       epoch_(epoch),
-      bytes_limit_(bytes_limit) {
-  bytes_.reserve(bytes_limit);
+      limits_(limits) {
+  bytes_.reserve(limits.ram_bytes);
 }
 
 uint32_t BatchBuilder::Collect(Shard& shard, SlabClass slab_class, LruSegment segment,

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,10 +29,16 @@ struct CollectRules {
   uint32_t serials_tried = 0;
 };
 
+// A batch is full beyond either.
+struct BatchLimits {
+  uint64_t ram_bytes = 0;
+  uint64_t records = std::numeric_limits<uint64_t>::max();
+};
+
 class BatchBuilder {
  public:
   BatchBuilder(Tiers& tiers, AdmissionPolicy& admission, uint64_t serial, uint64_t epoch,
-               uint64_t bytes_limit);
+               const BatchLimits& limits);
 
   // Takes items from the tail of one list; returns how many it took. Sets Flushed() when the epoch
   // is gone.
@@ -43,7 +50,9 @@ class BatchBuilder {
                   const storage::DecodedRecord& record);
 
   bool Empty() const { return entries_.empty(); }
-  bool Full() const { return ram_bytes_ >= bytes_limit_; }
+  bool Full() const {
+    return ram_bytes_ >= limits_.ram_bytes || entries_.size() >= limits_.records;
+  }
   bool Flushed() const { return flushed_; }
   uint64_t Serial() const { return serial_; }
   uint64_t Epoch() const { return epoch_; }
@@ -108,7 +117,7 @@ class BatchBuilder {
   AdmissionPolicy& admission_;
   const uint64_t serial_;
   const uint64_t epoch_;
-  const uint64_t bytes_limit_;
+  const BatchLimits limits_;
   uint64_t ram_bytes_ = 0;
   uint64_t raw_bytes_ = 0;
   bool flushed_ = false;

@@ -18,6 +18,7 @@ namespace {
 constexpr uint64_t kBatchBytesMin = 8ULL << 20;
 constexpr uint64_t kBatchBytesMax = 64ULL << 20;
 constexpr uint64_t kBatchBytesLeast = 64ULL << 10;
+constexpr uint64_t kRecordsAtOnceMin = 16U << 10;
 constexpr uint32_t kItemsPerHold = 32;
 constexpr uint32_t kFailuresUntilOffline = 3;
 constexpr uint64_t kRetryUs = 10'000'000;
@@ -209,7 +210,9 @@ Demoter::Wrote Demoter::WriteBatch(const CollectRules& rules, bool keep_hit_item
     NoteFailure(Status(StatusCode::kUnavailable, "no serials left, STATE could not be written"));
     return Wrote::kFailed;
   }
-  BatchBuilder builder(tiers_, admission_, serial, tiers_.flush.Current(), batch_bytes_);
+  BatchLimits limits{.ram_bytes = batch_bytes_};
+  if (!rules.everything) limits.records = RecordsAtOnce();
+  BatchBuilder builder(tiers_, admission_, serial, tiers_.flush.Current(), limits);
   if (rules.everything) {
     CollectAll(&builder, rules);
   } else {
@@ -230,6 +233,14 @@ Demoter::Wrote Demoter::WriteBatch(const CollectRules& rules, bool keep_hit_item
   keeper_.MakeHeadroom(bytes, &victims);
   keeper_.GatherRewrites(victims, &builder);
   return Finish(&builder, victims, keep_hit_items);
+}
+
+uint64_t Demoter::RecordsAtOnce() const {
+  int64_t slots = 0;
+  for (const storage::BatchNumber number : tiers_.batches.Living()) {
+    slots += tiers_.batches.Live(number);
+  }
+  return std::max(kRecordsAtOnceMin, static_cast<uint64_t>(std::max<int64_t>(slots, 0)) / 2);
 }
 
 Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims& victims,

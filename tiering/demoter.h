@@ -88,6 +88,9 @@ class Demoter {
   // `spare_from`: batches of this serial and younger ones may not go for it.
   Wrote WriteBatch(const CollectRules& rules, bool keep_hit_items,
                    uint64_t spare_from = UINT64_MAX);
+  // The index has to be large enough for a batch before the first of its items is on flash, so a
+  // batch is not much larger than what is there already.
+  uint64_t RecordsAtOnce() const;
   void CollectPressed(BatchBuilder* builder, const CollectRules& rules);
   // A turn through the shards for one class.
   struct Turn {

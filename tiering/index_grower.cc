@@ -20,8 +20,10 @@ constexpr double kLoadMax =
 constexpr double kLoadToGrowAlong = 0.85;
 constexpr int kGrowthsPerAddition = 4;  // a table can prove too small for how its slots fall
 constexpr size_t kHashesPerHold = 128;
-// Growing tables take no more than this, or than this share of the index, at a time (but one always may).
+// Growing tables take no more than this share of the index at a time (but one always may): an eighth as long as that
+// is less than a megabyte, for passes over the lists cost time.
 constexpr uint64_t kGrowingBytes = 1ULL << 20;
+constexpr uint64_t kGrowingShareOfSmall = 8;
 constexpr uint64_t kGrowingShare = 16;
 // A list that the disk refused so often is lost, unless more than a few others are refused too.
 constexpr int kRefusalsUntilLost = 3;
@@ -65,7 +67,8 @@ bool IndexGrower::GrowOne() {
 IndexGrower::Group IndexGrower::GroupAround(Partition partition,
                                             const PartitionCounts& additions) const {
   const uint64_t index_bytes = std::max<uint64_t>(tiers_.index.MemoryBytes(), 1);
-  const uint64_t growing_bytes = std::max(kGrowingBytes, index_bytes / kGrowingShare);
+  const uint64_t growing_bytes = std::max(
+      std::min(kGrowingBytes, index_bytes / kGrowingShareOfSmall), index_bytes / kGrowingShare);
   // A growing table is about as large as the partition's old one.
   const uint64_t fitting = growing_bytes * kPartitions / index_bytes;
   const auto size =

@@ -15,10 +15,9 @@
 namespace terraced::storage {
 namespace {
 
-// A table takes whole pages: doubling within the first one costs no memory.
-constexpr uint32_t kBucketsOfOnePage = 4096 / sizeof(SlotBucket);
+constexpr uint32_t kBucketsToDouble = 16;    // below, a quarter more is hardly anything
 constexpr double kLoadLimit = 0.92;          // beyond, both buckets of a key begin to be full
-constexpr double kLoadAfterGrowth = 0.74;    // as a quarter more than the limit leaves
+constexpr double kLoadAfterGrowth = 0.85;    // at most, where a batch needs more than a quarter
 constexpr double kLoadLimitWhenFull = 0.60;  // after a refusal: tiny tables fill unevenly
 
 constexpr uint32_t kSaveMagic = 0x50494654;  // "TFIP" in the file
@@ -285,7 +284,7 @@ void FlashIndex::BeginGrowth(Partition partition, uint64_t slots) {
   TERRACED_CHECK(states_ != nullptr);
   State& state = states_[partition];
   const uint32_t count = std::max(state.table.Count(), state.outgrown_buckets);
-  const uint32_t larger = count + (count < kBucketsOfOnePage ? count : count / 4);
+  const uint32_t larger = count + (count < kBucketsToDouble ? count : count / 4);
   const auto for_slots =
       static_cast<uint64_t>(static_cast<double>(slots) / kLoadAfterGrowth) / kSlotsPerBucket;
   const auto buckets = static_cast<uint32_t>(

@@ -3,18 +3,52 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <cstring>
+
 #include "storage/base/check.h"
 
 namespace terraced::storage {
 
+namespace {
+
+// Below, whole pages for each of 256 tables would be a large share of a small tier's index.
+constexpr size_t kMappedFrom = size_t{16} << 10;
+
+size_t BytesOf(uint32_t buckets) {
+  static const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t bytes = size_t{buckets} * sizeof(SlotBucket);
+  return bytes < kMappedFrom ? bytes : (bytes + page - 1) / page * page;
+}
+
+// Zeroes: every slot is empty.
+void* Allocate(size_t bytes) {
+  if (bytes < kMappedFrom) {
+    void* allocated = std::aligned_alloc(alignof(SlotBucket), bytes);
+    TERRACED_CHECK(allocated != nullptr);
+    return std::memset(allocated, 0, bytes);
+  }
+  void* mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                      /*fd=*/-1, /*offset=*/0);
+  TERRACED_CHECK(mapped != MAP_FAILED);
+  return mapped;
+}
+
+void Free(void* buckets, size_t bytes) {
+  if (bytes < kMappedFrom) {
+    std::free(buckets);
+  } else {
+    munmap(buckets, bytes);
+  }
+}
+
+}  // namespace
+
 SlotTable::SlotTable(uint32_t buckets, std::atomic<uint64_t>* memory_bytes)
     : memory_bytes_(memory_bytes), count_(buckets) {
   TERRACED_CHECK(buckets > 0 && buckets <= kSlotBucketsMax);
-  void* mapped = mmap(nullptr, MappedBytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                      /*fd=*/-1, /*offset=*/0);
-  TERRACED_CHECK(mapped != MAP_FAILED);
-  buckets_ = static_cast<SlotBucket*>(mapped);  // zeroes: every slot is empty
-  memory_bytes_->fetch_add(MappedBytes(), std::memory_order_relaxed);
+  buckets_ = static_cast<SlotBucket*>(Allocate(BytesOf(count_)));
+  memory_bytes_->fetch_add(BytesOf(count_), std::memory_order_relaxed);
 }
 
 SlotTable& SlotTable::operator=(SlotTable&& other) noexcept {
@@ -27,13 +61,8 @@ SlotTable& SlotTable::operator=(SlotTable&& other) noexcept {
 
 SlotTable::~SlotTable() {
   if (buckets_ == nullptr) return;
-  munmap(buckets_, MappedBytes());
-  memory_bytes_->fetch_sub(MappedBytes(), std::memory_order_relaxed);
-}
-
-size_t SlotTable::MappedBytes() const {
-  static const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  return (size_t{count_} * sizeof(SlotBucket) + page - 1) / page * page;
+  Free(buckets_, BytesOf(count_));
+  memory_bytes_->fetch_sub(BytesOf(count_), std::memory_order_relaxed);
 }
 
 }  // namespace terraced::storage

@@ -3,8 +3,8 @@
 // Threads: externally synchronised by the partition's mutex. Words are changed by single stores
 // only: a later version keeps them in a file that outlives a process killed between any two of
 // them. Ownership: its own mapping, so that a table that has been outgrown gives its memory back at
-// once. Errors: none; no memory stops the process, as operator new would. Sizes: 64 bytes a bucket
-// of 16 slots, in whole pages.
+// once; from the heap as long as it is a few pages. Errors: none; no memory stops the process, as
+// operator new would. Sizes: 64 bytes a bucket of 16 slots, mapped ones in whole pages.
 #pragma once
 
 #include <algorithm>
@@ -123,7 +123,6 @@ class SlotTable {
 
  private:
   uint32_t Compare(uint32_t bucket, uint32_t mask, uint32_t wanted) const;
-  size_t MappedBytes() const;
 
   SlotBucket* buckets_ = nullptr;
   std::atomic<uint64_t>* memory_bytes_ = nullptr;

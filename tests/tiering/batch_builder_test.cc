@@ -125,7 +125,8 @@ class BatchBuilderTest : public testing::Test {
   }
   std::unique_ptr<BatchBuilder> Begin() {
     return std::make_unique<BatchBuilder>(rig_.InTiers(), admission_, ++serial_,
-                                          rig_.InTiers().flush.Current(), 4U << 20);
+                                          rig_.InTiers().flush.Current(),
+                                          BatchLimits{.ram_bytes = 4U << 20});
   }
   uint32_t Collect(BatchBuilder* builder, const CollectRules& rules) {
     uint32_t taken = 0;
@@ -197,7 +198,7 @@ TEST_F(BatchBuilderTest, CountsWhatItHolds) {
 TEST_F(BatchBuilderTest, IsFullAtItsLimitOfRam) {
   for (int i = 0; i < 200; ++i) rig_->Set("key" + std::to_string(i), std::string(1'000, 'v'));
   BatchBuilder builder(rig_.InTiers(), admission_, ++serial_, rig_.InTiers().flush.Current(),
-                       64U << 10);
+                       {.ram_bytes = 64U << 10});
   for (const auto& shard : rig_.InTiers().shards) {
     for (storage::SlabClass i = 1; i <= rig_.InTiers().arena->LargestClass() && !builder.Full();
          ++i) {
@@ -206,6 +207,17 @@ TEST_F(BatchBuilderTest, IsFullAtItsLimitOfRam) {
   }
   EXPECT_TRUE(builder.Full());
   EXPECT_LT(builder.RecordCount(), 70U);
+  builder.Abandon();
+}
+
+TEST_F(BatchBuilderTest, IsFullAtItsLimitOfRecords) {
+  for (int i = 0; i < 30; ++i) rig_->Set("key" + std::to_string(i), "v");
+  BatchBuilder builder(rig_.InTiers(), admission_, ++serial_, rig_.InTiers().flush.Current(),
+                       {.ram_bytes = 1U << 20, .records = 30});
+  const bool was_full = builder.Full();
+  EXPECT_EQ(Collect(&builder, Everything()), 30U);
+  EXPECT_FALSE(was_full);
+  EXPECT_TRUE(builder.Full());
   builder.Abandon();
 }
 

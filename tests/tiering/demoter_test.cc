@@ -173,6 +173,29 @@ TEST_F(DemoterTest, ABatchTakesNoMoreThanAnEighthOfAClass) {
   EXPECT_LE(rig.Stats().flash.demoted_items, arena.TotalChunks(slab_class) / 8);
 }
 
+TEST_F(DemoterTest, ABatchIsNotMuchLargerThanWhatIsOnFlashAlready) {
+  CacheOptions options = RigOptions();
+  options.slabs.limit_bytes = 16U << 20;
+  options.flash_batch_bytes = 4U << 20;
+  CacheRig rig(options);
+  const storage::BatchTable& table = rig.InTiers().batches;
+  for (int i = 0; table.UsedNumbers() < 8; i += 512) {
+    ASSERT_LT(i, 1'000'000);
+    SetMany(&rig, i, i + 512, 1);
+  }
+  constexpr uint64_t kFirst = 16U << 10;
+  constexpr uint64_t kPerHold = 32;
+  uint64_t before = 0;
+  uint64_t largest = 0;
+  for (const storage::BatchNumber number : table.Living()) {
+    const uint64_t records = table.Info(number).record_count;
+    EXPECT_LT(records, std::max(kFirst, before / 2) + kPerHold);
+    largest = std::max(largest, records);
+    before += records;
+  }
+  EXPECT_GT(largest, kFirst + kPerHold);
+}
+
 // Their last parts lie in a small class of one page, which runs short long before the largest does.
 TEST_F(DemoterTest, AClassThatHoldsPartsOfChunkedItemsIsRelievedOfThem) {
   CacheOptions options = RigOptions();

@@ -478,7 +478,8 @@ TEST_F(CollisionTest, AMutationInRamLosesTheNeighboursRecordAndCountsIt) {
   rig_->Set(twin, "twin");
   // The twin's record gets a slot of its own, while the key stays in RAM.
   AdmissionPolicy admission(rig_.InTiers().live);
-  BatchBuilder builder(rig_.InTiers(), admission, 5, rig_.InTiers().flush.Current(), 1U << 20);
+  BatchBuilder builder(rig_.InTiers(), admission, 5, rig_.InTiers().flush.Current(),
+                       {.ram_bytes = 1U << 20});
   Shard& shard = rig_.InTiers().ShardOf(rig_->KeyOf(key).hash);
   CollectRules rules;
   rules.everything = true;

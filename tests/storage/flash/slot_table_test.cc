@@ -69,14 +69,30 @@ TEST_F(SlotTableTest, AVisitorMayEraseAndSeesABucketOnce) {
   EXPECT_EQ(table.Used(), 0U);
 }
 
-TEST_F(SlotTableTest, MemoryIsCountedInPagesUntilItIsGivenBack) {
+TEST_F(SlotTableTest, OnlyLargeTablesTakeWholePages) {
+  constexpr uint64_t kSmall = 5 * sizeof(SlotBucket);
+  constexpr uint64_t kLarge = (64U << 10) + 4096;
+  SlotTable small(5, &memory_bytes_);
+  EXPECT_EQ(memory_bytes_, kSmall);
+  SlotTable large(1025, &memory_bytes_);
+  EXPECT_EQ(memory_bytes_, kSmall + kLarge);
+  for (const SlotTable* table : {&small, &large}) {
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(table->Base()) % sizeof(SlotBucket), 0U);
+    for (uint32_t bucket = 0; bucket < table->Count(); ++bucket) {
+      ASSERT_EQ(table->Empty(bucket), 0xffffU);
+    }
+  }
+}
+
+TEST_F(SlotTableTest, MemoryIsCountedUntilItIsGivenBack) {
   {
-    SlotTable table(65, &memory_bytes_);
-    EXPECT_EQ(memory_bytes_.load(), 8192U);
+    SlotTable table(1025, &memory_bytes_);
     SlotTable taken(std::move(table));
-    EXPECT_EQ(taken.Count(), 65U);
+    EXPECT_EQ(taken.Count(), 1025U);
     taken = SlotTable(1, &memory_bytes_);
-    EXPECT_EQ(memory_bytes_.load(), 4096U);
+    EXPECT_EQ(memory_bytes_.load(), sizeof(SlotBucket));
+    taken = SlotTable(2, &memory_bytes_);
+    EXPECT_EQ(memory_bytes_.load(), 2 * sizeof(SlotBucket));
   }
   EXPECT_EQ(memory_bytes_.load(), 0U);
 }
