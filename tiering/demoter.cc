@@ -133,6 +133,12 @@ bool Demoter::IsPressed(SlabClass slab_class) const {
          outlook_.WorthALook(slab_class);
 }
 
+bool Demoter::IsSoonPressed(SlabClass slab_class) const {
+  const uint64_t reserve = ReserveChunks(slab_class);
+  const uint64_t free = tiers_.arena->FreeChunks(slab_class);
+  return free >= reserve && free < reserve + reserve / 2 && outlook_.WorthALook(slab_class);
+}
+
 bool Demoter::UnderPressure() const {
   for (SlabClass slab_class = 1; slab_class <= tiers_.arena->LargestClass(); ++slab_class) {
     if (IsPressed(slab_class)) return true;
@@ -289,18 +295,26 @@ Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims
 
 void Demoter::CollectPressed(BatchBuilder* builder, const CollectRules& rules) {
   const SlabClass largest = tiers_.arena->LargestClass();
-  for (SlabClass slab_class = 1; slab_class <= largest; ++slab_class) {
-    if (builder->Full()) return;  // what was not looked at is no worse for it
-    if (!IsPressed(slab_class)) continue;
-    Turn turn = CollectClass(builder, slab_class, rules);
-    if (turn.items == 0 && slab_class != largest && HoldsParts(slab_class)) {
-      turn.items = CollectClass(builder, largest, rules).items;
+  const auto collect_where = [&](bool (Demoter::*chosen)(SlabClass) const) {
+    for (SlabClass slab_class = 1; slab_class <= largest; ++slab_class) {
+      if (builder->Full() || builder->Flushed()) return;  // the rest is no worse for it
+      if ((this->*chosen)(slab_class)) CollectTurn(builder, slab_class, rules);
     }
-    if (builder->Flushed()) return;
-    const bool still_short = tiers_.arena->FreeChunks(slab_class) < ReserveChunks(slab_class);
-    if (turn.items > 0 || (turn.whole && still_short)) {
-      outlook_.NoteTurn(slab_class, turn.items > 0, turn.looks);
-    }
+  };
+  collect_where(&Demoter::IsPressed);
+  if (!builder->Empty()) collect_where(&Demoter::IsSoonPressed);
+}
+
+void Demoter::CollectTurn(BatchBuilder* builder, SlabClass slab_class, const CollectRules& rules) {
+  const SlabClass largest = tiers_.arena->LargestClass();
+  Turn turn = CollectClass(builder, slab_class, rules);
+  if (turn.items == 0 && slab_class != largest && HoldsParts(slab_class)) {
+    turn.items = CollectClass(builder, largest, rules).items;
+  }
+  if (builder->Flushed()) return;
+  const bool still_short = tiers_.arena->FreeChunks(slab_class) < ReserveChunks(slab_class);
+  if (turn.items > 0 || (turn.whole && still_short)) {
+    outlook_.NoteTurn(slab_class, turn.items > 0, turn.looks);
   }
 }
 
@@ -320,11 +334,11 @@ Demoter::Turn Demoter::CollectClass(BatchBuilder* builder, SlabClass slab_class,
   const storage::SlabArena& arena = *tiers_.arena;
   const uint64_t reserve = ReserveChunks(slab_class);
   const uint64_t free = arena.FreeChunks(slab_class);
-  // A whole batch's worth beyond the reserve, but never more than an eighth of the class: sets that
-  // come before the batch has its slots must find something to evict.
+  // A whole batch's worth beyond the reserve (one that has it is asked for the parts that its items
+  // have in another class), but never more than an eighth of the class: sets that come before the
+  // batch has its slots must find something to evict.
   const uint64_t most = std::max<uint64_t>(arena.TotalChunks(slab_class) / 8, 1);
-  const uint64_t wanted =
-      std::min(reserve - std::min(reserve, free) + ReserveAt(slab_class, batch_bytes_), most);
+  const uint64_t wanted = std::min(free < 2 * reserve ? 2 * reserve - free : reserve, most);
   // A chunked item is listed in the largest class and takes many of its chunks: one at a time.
   const uint32_t hold = slab_class == arena.LargestClass() ? 1 : kItemsPerHold;
   Turn turn;

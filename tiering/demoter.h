@@ -91,7 +91,10 @@ class Demoter {
   // The index has to be large enough for a batch before the first of its items is on flash, so a
   // batch is not much larger than what is there already.
   uint64_t RecordsAtOnce() const;
+  // From classes that are short of chunks, and along with them from those that soon will be: each on
+  // its own, the classes of a small RAM tier would make many small batches.
   void CollectPressed(BatchBuilder* builder, const CollectRules& rules);
+  void CollectTurn(BatchBuilder* builder, storage::SlabClass slab_class, const CollectRules& rules);
   // A turn through the shards for one class.
   struct Turn {
     uint64_t items = 0;  // collected
@@ -104,6 +107,7 @@ class Demoter {
   // largest class: then it is those that have to go.
   bool HoldsParts(storage::SlabClass slab_class);
   bool IsPressed(storage::SlabClass slab_class) const;
+  bool IsSoonPressed(storage::SlabClass slab_class) const;
   void CollectAll(BatchBuilder* builder, const CollectRules& rules);
   bool UnderPressure() const;
   uint64_t ReserveChunks(storage::SlabClass slab_class) const;

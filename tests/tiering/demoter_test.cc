@@ -196,6 +196,22 @@ TEST_F(DemoterTest, ABatchIsNotMuchLargerThanWhatIsOnFlashAlready) {
   EXPECT_GT(largest, kFirst + kPerHold);
 }
 
+// Classes that are used alike run short one a little after the other: a batch for each would be one of many.
+TEST_F(DemoterTest, ClassesThatWillSoonBeShortComeAlong) {
+  CacheOptions options = RigOptions();
+  options.slabs.limit_bytes = 12U << 20;
+  options.flash_batch_bytes = 1U << 20;
+  CacheRig rig(options);
+  constexpr std::array<size_t, 6> kSizes = {100, 250, 500, 800, 1'300, 2'000};
+  for (int i = 0; i < 30'000; ++i) {
+    SetMany(&rig, i, i + 1, kSizes[static_cast<size_t>(i) % kSizes.size()]);
+  }
+  const CacheStats stats = rig.Stats();
+  EXPECT_EQ(stats.evictions, 0U);
+  EXPECT_GT(stats.flash.demoted_items, 10'000U);
+  EXPECT_LT(stats.flash.batches_written, 30U);  // each class by itself: 56
+}
+
 // Their last parts lie in a small class of one page, which runs short long before the largest does.
 TEST_F(DemoterTest, AClassThatHoldsPartsOfChunkedItemsIsRelievedOfThem) {
   CacheOptions options = RigOptions();
