@@ -32,11 +32,7 @@ void CountOnce(Item* item, std::atomic<uint64_t>* counter) {
 
 BatchBuilder::BatchBuilder(Tiers& tiers, AdmissionPolicy& admission, uint64_t serial,
                            uint64_t epoch, const BatchLimits& limits)
-    : tiers_(tiers),
-      admission_(admission),
-      serial_(serial),
-      epoch_(epoch),
-      limits_(limits) {
+    : tiers_(tiers), admission_(admission), serial_(serial), epoch_(epoch), limits_(limits) {
   bytes_.reserve(limits.ram_bytes);
 }
 
