@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <bitset>
 
 #include "storage/base/clock.h"
 #include "storage/base/log.h"
@@ -134,9 +135,8 @@ bool Demoter::IsPressed(SlabClass slab_class) const {
 }
 
 bool Demoter::IsSoonPressed(SlabClass slab_class) const {
-  const uint64_t reserve = ReserveChunks(slab_class);
-  const uint64_t free = tiers_.arena->FreeChunks(slab_class);
-  return free >= reserve && free < reserve + reserve / 2 && outlook_.WorthALook(slab_class);
+  return 2 * tiers_.arena->FreeChunks(slab_class) < 3 * ReserveChunks(slab_class) &&
+         outlook_.WorthALook(slab_class);
 }
 
 bool Demoter::UnderPressure() const {
@@ -295,25 +295,32 @@ Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims
 
 void Demoter::CollectPressed(BatchBuilder* builder, const CollectRules& rules) {
   const SlabClass largest = tiers_.arena->LargestClass();
-  const auto collect_where = [&](bool (Demoter::*chosen)(SlabClass) const) {
+  std::bitset<storage::kSlabClassesMax> had_turn;  // one a batch: what was taken is not free yet
+  for (const bool soon : {false, true}) {
+    if (soon && builder->Empty()) return;
     for (SlabClass slab_class = 1; slab_class <= largest; ++slab_class) {
       if (builder->Full() || builder->Flushed()) return;  // the rest is no worse for it
-      if ((this->*chosen)(slab_class)) CollectTurn(builder, slab_class, rules);
+      if (had_turn[slab_class]) continue;
+      if (!(soon ? IsSoonPressed(slab_class) : IsPressed(slab_class))) continue;
+      had_turn[slab_class] = true;
+      CollectTurn(builder, slab_class, rules);
     }
-  };
-  collect_where(&Demoter::IsPressed);
-  if (!builder->Empty()) collect_where(&Demoter::IsSoonPressed);
+  }
 }
 
 void Demoter::CollectTurn(BatchBuilder* builder, SlabClass slab_class, const CollectRules& rules) {
   const SlabClass largest = tiers_.arena->LargestClass();
-  Turn turn = CollectClass(builder, slab_class, rules);
-  if (turn.items == 0 && slab_class != largest && HoldsParts(slab_class)) {
-    turn.items = CollectClass(builder, largest, rules).items;
+  const uint64_t reserve = ReserveChunks(slab_class);
+  const uint64_t free = tiers_.arena->FreeChunks(slab_class);
+  // A whole batch's worth beyond the reserve.
+  Turn turn = CollectClass(builder, slab_class, 2 * reserve - std::min(2 * reserve, free), rules);
+  const bool short_of = free < reserve;
+  if (short_of && turn.items == 0 && slab_class != largest && HoldsParts(slab_class)) {
+    turn.items = CollectClass(builder, largest, ReserveChunks(largest), rules).items;
   }
   if (builder->Flushed()) return;
-  const bool still_short = tiers_.arena->FreeChunks(slab_class) < ReserveChunks(slab_class);
-  if (turn.items > 0 || (turn.whole && still_short)) {
+  const bool still_short = tiers_.arena->FreeChunks(slab_class) < reserve;
+  if (turn.items > 0 || (turn.whole && (still_short || turn.chunks == 0))) {
     outlook_.NoteTurn(slab_class, turn.items > 0, turn.looks);
   }
 }
@@ -329,34 +336,30 @@ bool Demoter::HoldsParts(SlabClass slab_class) {
   return listed < tiers_.arena->TotalChunks(slab_class) / 2;
 }
 
-Demoter::Turn Demoter::CollectClass(BatchBuilder* builder, SlabClass slab_class,
+Demoter::Turn Demoter::CollectClass(BatchBuilder* builder, SlabClass slab_class, uint64_t chunks,
                                     const CollectRules& rules) {
   const storage::SlabArena& arena = *tiers_.arena;
-  const uint64_t reserve = ReserveChunks(slab_class);
-  const uint64_t free = arena.FreeChunks(slab_class);
-  // A whole batch's worth beyond the reserve (one that has it is asked for the parts that its items
-  // have in another class), but never more than an eighth of the class: sets that come before the
-  // batch has its slots must find something to evict.
+  // Never more than an eighth of the class: sets that come before the batch has its slots must find
+  // something to evict.
   const uint64_t most = std::max<uint64_t>(arena.TotalChunks(slab_class) / 8, 1);
-  const uint64_t wanted = std::min(free < 2 * reserve ? 2 * reserve - free : reserve, most);
+  const uint64_t wanted = std::min(chunks, most);
   // A chunked item is listed in the largest class and takes many of its chunks: one at a time.
   const uint32_t hold = slab_class == arena.LargestClass() ? 1 : kItemsPerHold;
   Turn turn;
   turn.looks = uint64_t{hold} * storage::kPartitions;
-  uint64_t taken = 0;  // chunks: those of collected items, and those that the looks set free
   uint32_t idle = 0;
   uint32_t& at = next_shard_[slab_class];
-  while (idle < storage::kPartitions && taken < wanted && !builder->Full()) {
+  while (idle < storage::kPartitions && turn.chunks < wanted && !builder->Full()) {
     Shard& shard = *tiers_.shards[at++ % storage::kPartitions];
     const uint64_t bytes_before = builder->RamBytes();
     const uint64_t free_before = arena.FreeChunks(slab_class);
-    const auto items_max = static_cast<uint32_t>(std::min<uint64_t>(wanted - taken, hold));
+    const auto items_max = static_cast<uint32_t>(std::min<uint64_t>(wanted - turn.chunks, hold));
     const uint32_t got = builder->Collect(shard, slab_class, LruSegment::kCold, items_max, rules);
     if (builder->Flushed()) return turn;
     const uint64_t freed = arena.FreeChunks(slab_class);
-    taken += std::max<uint64_t>(
+    turn.chunks += std::max<uint64_t>(
         got, (builder->RamBytes() - bytes_before) / arena.ChunkBytes(slab_class));
-    taken += freed - std::min(freed, free_before);
+    turn.chunks += freed - std::min(freed, free_before);
     turn.items += got;
     idle = got == 0 ? idle + 1 : 0;
   }

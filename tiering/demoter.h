@@ -97,11 +97,13 @@ class Demoter {
   void CollectTurn(BatchBuilder* builder, storage::SlabClass slab_class, const CollectRules& rules);
   // A turn through the shards for one class.
   struct Turn {
-    uint64_t items = 0;  // collected
-    uint64_t looks = 0;  // at most
-    bool whole = false;  // every shard's tail was looked at
+    uint64_t items = 0;   // collected
+    uint64_t chunks = 0;  // of those, and what the looks set free
+    uint64_t looks = 0;   // at most
+    bool whole = false;   // every shard's tail was looked at
   };
-  Turn CollectClass(BatchBuilder* builder, storage::SlabClass slab_class,
+  // Up to so many chunks, and no more than an eighth of the class.
+  Turn CollectClass(BatchBuilder* builder, storage::SlabClass slab_class, uint64_t chunks,
                     const CollectRules& rules);
   // Whether most of a class are heads and last parts of chunked items, which are listed in the
   // largest class: then it is those that have to go.

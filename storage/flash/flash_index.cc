@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <unordered_map>
 #include <unordered_set>
@@ -285,8 +286,8 @@ void FlashIndex::BeginGrowth(Partition partition, uint64_t slots) {
   State& state = states_[partition];
   const uint32_t count = std::max(state.table.Count(), state.outgrown_buckets);
   const uint32_t larger = count + (count < kBucketsToDouble ? count : count / 4);
-  const auto for_slots =
-      static_cast<uint64_t>(static_cast<double>(slots) / kLoadAfterGrowth) / kSlotsPerBucket;
+  const auto for_slots = static_cast<uint64_t>(
+      std::ceil(static_cast<double>(slots) / (kLoadAfterGrowth * kSlotsPerBucket)));
   const auto buckets = static_cast<uint32_t>(
       std::min<uint64_t>(std::max<uint64_t>(larger, for_slots), kSlotBucketsMax));
   state.growth = nullptr;  // first, so that two growing tables never use memory at once

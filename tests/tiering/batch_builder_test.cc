@@ -140,14 +140,6 @@ class BatchBuilderTest : public testing::Test {
     }
     return taken;
   }
-  // Into COLD, where demotion looks.
-  void Cool(std::string_view key) {
-    storage::Item* const item = rig_.ItemOf(key);
-    const Key of = rig_->KeyOf(key);
-    Shard& shard = rig_.InTiers().ShardOf(of.hash);
-    const MutexLock lock(shard.mutex);
-    shard.ram.MoveTo(item, LruSegment::kCold);
-  }
   BatchNumber OpenFor(const BatchBuilder& builder) {
     return rig_.InTiers()
         .batches
@@ -249,7 +241,7 @@ TEST_F(BatchBuilderTest, AnItemThatWasReadAgainGoesToWarmInstead) {
   rig_->Set("k", "value");
   rig_->Get("k");
   rig_->Get("k");
-  Cool("k");
+  rig_.Cool("k");
   const auto builder = Begin();
   EXPECT_EQ(Collect(builder.get(), OnlyCold()), 0U);
   EXPECT_EQ(rig_.ItemOf("k")->Segment(), LruSegment::kWarm);

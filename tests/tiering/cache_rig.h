@@ -108,6 +108,12 @@ class CacheRig {
     return InTiers().allocator.ListClass(*ItemOf(key));
   }
   bool InRam(std::string_view key) { return ItemOf(key) != nullptr; }
+  void Cool(std::string_view key) {  // into COLD, where demotion looks
+    Shard& shard = InTiers().ShardOf(cache->HashOf(key));
+    storage::Item* const item = ItemOf(key);
+    const MutexLock lock(shard.mutex);
+    shard.ram.MoveTo(item, storage::LruSegment::kCold);
+  }
   uint64_t IdentityOf(std::string_view key) {
     const uint64_t hash = cache->HashOf(key);
     Shard& shard = InTiers().ShardOf(hash);

@@ -1,40 +1,14 @@
-// The demoter's rounds: batches ahead of need, failures of the disk (I6), the drain of a clean stop.
+// The demoter's rounds: batches ahead of need, failures of the disk (I6).
 #include "tiering/demoter.h"
 
-#include <random>
+#include <algorithm>
+#include <array>
 #include <vector>
 
-#include "tests/tiering/cache_rig.h"
+#include "tests/tiering/demoter_fixture.h"
 
 namespace terraced::tiering {
 namespace {
-
-std::string Name(int i) {
-  return "key" + std::to_string(i);
-}
-
-class DemoterTest : public testing::Test {
- protected:
-  static CacheOptions Small() {
-    CacheOptions options = RigOptions();
-    options.slabs.limit_bytes = 4U << 20;
-    options.flash_batch_bytes = 128U << 10;
-    return options;
-  }
-  // Sets [first, last) and lets the demoter have a turn now and then, as its thread would.
-  static void SetMany(CacheRig* rig, int first, int last, size_t value_bytes = 1'000) {
-    for (int i = first; i < last; ++i) {
-      ASSERT_EQ((*rig)->Set(Name(i), std::string(value_bytes, static_cast<char>('a' + i % 26))),
-                Outcome::kStored);
-      if (i % 16 == 0) rig->InDemoter().Step();
-    }
-  }
-  static void FailWrites(CacheRig* rig, uint64_t count,
-                         FaultyBatchStore::When when = FaultyBatchStore::When::kBefore) {
-    rig->store->FailNth(BatchCall::kWrite, 1,
-                        Status(StatusCode::kNoSpace, "no space left on device"), when, count);
-  }
-};
 
 TEST_F(DemoterTest, BatchesAreChosenFromRamAndQuota) {
   CacheOptions options;
@@ -173,6 +147,34 @@ TEST_F(DemoterTest, ABatchTakesNoMoreThanAnEighthOfAClass) {
   EXPECT_LE(rig.Stats().flash.demoted_items, arena.TotalChunks(slab_class) / 8);
 }
 
+TEST_F(DemoterTest, AClassHasOneTurnABatch) {
+  CacheOptions options = Small();
+  options.flash_batch_bytes = 2U << 20;
+  CacheRig rig(options);
+  const storage::SlabArena& arena = *rig.InTiers().arena;
+  constexpr int kClean = 2'000;  // what drops of them set free lifts the class over its reserve
+  for (int i = 0; i < kClean; ++i) rig->Set(Name(i), std::string(1'000, 'v'));
+  const storage::SlabClass slab_class = rig.ClassOf(Name(0));
+  rig.Demote();
+  for (int i = 0; i < kClean; ++i) {
+    rig->Get(Name(i));
+    rig->Get(Name(i));
+    ASSERT_TRUE(rig.InRam(Name(i)));
+    rig.Cool(Name(i));
+  }
+  const auto has_room = [&] {
+    return arena.FreePages() > 0 ||
+           arena.FreeChunks(slab_class) > arena.TotalChunks(slab_class) / 16;
+  };
+  for (int i = kClean; has_room(); ++i) rig->Set(Name(i), std::string(1'000, 'v'));
+  const CacheStats before = rig.Stats();
+  rig.InDemoter().Step();
+  const CacheStats after = rig.Stats();
+  EXPECT_GT(after.flash.clean_drops, before.flash.clean_drops);
+  EXPECT_GT(after.flash.demoted_items, before.flash.demoted_items);
+  EXPECT_LE(before.ram_items - after.ram_items, arena.TotalChunks(slab_class) / 8 + 32);
+}
+
 TEST_F(DemoterTest, ABatchIsNotMuchLargerThanWhatIsOnFlashAlready) {
   CacheOptions options = RigOptions();
   options.slabs.limit_bytes = 16U << 20;
@@ -210,6 +212,43 @@ TEST_F(DemoterTest, ClassesThatWillSoonBeShortComeAlong) {
   EXPECT_EQ(stats.evictions, 0U);
   EXPECT_GT(stats.flash.demoted_items, 10'000U);
   EXPECT_LT(stats.flash.batches_written, 30U);  // each class by itself: 56
+}
+
+TEST_F(DemoterTest, AClassThatHoldsNothingForFlashIsNotDisturbedByTheBatchesOfOthers) {
+  CacheOptions options = Small();
+  options.slabs.limit_bytes = 16U << 20;  // lists longer than what is looked at in one go
+  options.flash_batch_bytes = 1U << 20;
+  options.flash_item_max_bytes = 200;
+  CacheRig rig(options);
+  const storage::SlabArena& arena = *rig.InTiers().arena;
+  const auto set_small = [&](int first, int last) { SetMany(&rig, first, last, 100); };
+  set_small(0, 40'000);
+  int large = 0;
+  const auto name = [](int i) { return "large" + std::to_string(i); };
+  while (arena.FreePages() > 0) rig->Set(name(large++), std::string(300, 'v'));
+  const storage::SlabClass slab_class = rig.ClassOf(name(0));
+  const uint64_t reserve = std::min<uint64_t>(
+      options.flash_batch_bytes / arena.ChunkBytes(slab_class), arena.TotalChunks(slab_class) / 8);
+  while (arena.FreeChunks(slab_class) > reserve) {
+    rig->Set(name(large++), std::string(300, 'v'));
+  }
+  rig->Delete(name(0));  // short of nothing, and close to it
+  for (int i = 1; i < large; ++i) rig.Cool(name(i));
+  const auto tails = [&] {
+    std::vector<storage::Position> found;
+    for (const auto& shard : rig.InTiers().shards) {
+      const MutexLock lock(shard->mutex);
+      found.push_back(shard->ram.List(slab_class, storage::LruSegment::kCold).tail);
+    }
+    return found;
+  };
+  set_small(40'000, 80'000);
+  const uint64_t batches = rig.Stats().flash.batches_written;
+  const std::vector<storage::Position> before = tails();
+  set_small(80'000, 100'000);
+  EXPECT_GT(rig.Stats().flash.batches_written, batches + 3);
+  EXPECT_GE(arena.FreeChunks(slab_class), reserve);
+  EXPECT_EQ(tails(), before);
 }
 
 // Their last parts lie in a small class of one page, which runs short long before the largest does.
@@ -437,151 +476,6 @@ TEST_F(DemoterTest, AStopWhileFlashIsOffSaysThatItWillStartEmpty) {
   const Status status = rig.cache->Stop([] { return false; });
   EXPECT_FALSE(status.ok());
   EXPECT_NE(status.message().find("offline"), std::string_view::npos);
-}
-
-// --- The drain of a clean stop ------------------------------------------------------------------------------------
-
-TEST_F(DemoterTest, DrainTakesEverythingOfAnySize) {
-  CacheRig rig(Small());
-  rig->Set("huge", std::string(900'000, 'h'));  // over flash_item_max
-  rig->Set("small", "v");
-  rig->Set("wasread", "v");
-  for (int i = 0; i < 3; ++i) rig->Get("wasread");
-  rig.Demote();
-  EXPECT_TRUE(rig.InRam("huge"));
-  EXPECT_EQ(rig.InDemoter().Drain(UINT64_MAX, [] { return false; }), 0U);
-  for (const std::string_view key : {"huge", "small", "wasread"}) {
-    EXPECT_TRUE(rig.OnFlash(key)) << key;
-    EXPECT_FALSE(rig.InRam(key)) << key;
-  }
-  EXPECT_EQ(rig->Get("huge"), std::string(900'000, 'h'));
-}
-
-class LargeItemTest : public DemoterTest {
- protected:
-  static constexpr uint64_t kQuota = 8U << 20;
-  static CacheOptions Options() {
-    CacheOptions options = RigOptions();
-    options.slabs.limit_bytes = 48U << 20;
-    options.slabs.item_bytes_max = 12U << 20;
-    options.flash_item_max_bytes = 12U << 20;
-    options.flash_size_bytes = kQuota;
-    return options;
-  }
-  LargeItemTest() {
-    SyncPoints::Attach(SyncPoint::kDemoteIngested,
-                       [this] { peak_ = std::max(peak_, rig_.store->Stats().live_sst_bytes); });
-  }
-  ~LargeItemTest() override { SyncPoints::Attach(SyncPoint::kDemoteIngested, nullptr); }
-  static std::string Random(size_t bytes) {  // what LZ4 cannot shrink
-    std::mt19937_64 random(bytes);
-    std::string text(bytes, '\0');
-    for (char& c : text) c = static_cast<char>(random());
-    return text;
-  }
-  CacheRig rig_{Options()};
-  uint64_t peak_ = 0;
-};
-
-TEST_F(LargeItemTest, TheQuotaIsKeptForBatchesOfAnySize) {
-  for (int i = 0; i < 6; ++i) {
-    rig_->Set(Name(i), Random((4U << 20) + static_cast<size_t>(i)));
-    rig_.Demote();
-    EXPECT_TRUE(rig_.OnFlash(Name(i)));
-    EXPECT_LE(rig_.Stats().flash.bytes_used, kQuota);
-  }
-  EXPECT_LE(peak_, kQuota);
-  EXPECT_EQ(rig_.Stats().evictions, 5U);
-  EXPECT_EQ(rig_->Get(Name(5)), Random((4U << 20) + 5));
-}
-
-TEST_F(LargeItemTest, WhatTheQuotaDoesNotAllowStaysInRamAndIsCounted) {
-  rig_->Set("huge", Random(7U << 20));
-  rig_.Demote();
-  EXPECT_TRUE(rig_.InRam("huge"));
-  EXPECT_GE(rig_.Stats().flash.items_too_large, 1U);
-  EXPECT_EQ(rig_.InDemoter().Drain(UINT64_MAX, [] { return false; }), 1U);
-  EXPECT_EQ(rig_.store->Calls(BatchCall::kWrite), 0U);
-}
-
-TEST_F(LargeItemTest, DrainNeverDropsWhatItHasWritten) {
-  rig_->Set("earlier", Random(1'000));
-  rig_.Demote();
-  for (int i = 0; i < 3; ++i) rig_->Set(Name(i), Random((4U << 20) + static_cast<size_t>(i)));
-  rig_->Set("small", "v");
-  EXPECT_EQ(rig_.InDemoter().Drain(UINT64_MAX, [] { return false; }), 2U);
-  EXPECT_LE(peak_, kQuota);
-  int kept = 0;
-  for (int i = 0; i < 3; ++i) kept += rig_.OnFlash(Name(i)) ? 1 : 0;
-  EXPECT_EQ(kept, 1);
-  EXPECT_TRUE(rig_.OnFlash("small"));
-  EXPECT_EQ(rig_.Stats().evictions, 0U);
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(rig_->Get(Name(i)).Hit());
-}
-
-TEST_F(DemoterTest, DrainWritesTheHottestFirst) {
-  CacheOptions options = Small();
-  options.flash_batch_bytes = 1;  // full with its first item
-  CacheRig rig(options);
-  const std::vector<std::string> coldest_first = {"cold", "hot", "warm"};
-  const std::vector<storage::LruSegment> segments = {
-      storage::LruSegment::kCold, storage::LruSegment::kHot, storage::LruSegment::kWarm};
-  for (size_t i = 0; i < coldest_first.size(); ++i) {
-    rig->Set(coldest_first[i], "v");
-    Shard& shard = rig.InTiers().ShardOf(rig->KeyOf(coldest_first[i]).hash);
-    storage::Item* const item = rig.ItemOf(coldest_first[i]);
-    const MutexLock lock(shard.mutex);
-    shard.ram.MoveTo(item, segments[i]);
-  }
-  for (size_t left = coldest_first.size(); left > 0; --left) {
-    EXPECT_EQ(rig.InDemoter().Drain(UINT64_MAX, [calls = 0]() mutable { return ++calls > 1; }),
-              left - 1);
-    EXPECT_TRUE(rig.OnFlash(coldest_first[left - 1])) << coldest_first[left - 1];
-  }
-}
-
-TEST_F(DemoterTest, DrainTriesOnceWhatFindsNoSlot) {
-  CacheOptions options = RigOptions();
-  options.flash_batch_bytes = 128U << 10;
-  CacheRig rig(options);
-  // Nothing grows: the items that come first find no slots, those that come last must all the same.
-  rig.store->FailNth(BatchCall::kHashes, 1, Status(StatusCode::kIoError, "EIO"),
-                     FaultyBatchStore::When::kBefore, UINT32_MAX);
-  for (int i = 0; i < 30'000; ++i) rig->Set(Name(i), "v");
-  const uint64_t left = rig.InDemoter().Drain(UINT64_MAX, [] { return false; });
-  const CacheStats stats = rig.Stats();
-  EXPECT_GT(left, 10'000U);
-  EXPECT_EQ(left, stats.ram_items);
-  const uint64_t slots = stats.flash.items;
-  EXPECT_GT(slots, 15'000U);  // nearly all there are: every item had its turn
-  EXPECT_LE(stats.flash.index_full, left);
-  // So many batches hold everything once.
-  EXPECT_LE(stats.flash.batches_written, 30'000U * 96 / options.flash_batch_bytes + 2);
-}
-
-TEST_F(DemoterTest, DrainTriesAgainWhatABatchThatFailedHeld) {
-  CacheRig rig;
-  rig->Set("k", "v");
-  FailWrites(&rig, 1);
-  EXPECT_EQ(rig.InDemoter().Drain(UINT64_MAX, [] { return false; }), 0U);
-  EXPECT_TRUE(rig.OnFlash("k"));
-}
-
-TEST_F(DemoterTest, DrainStopsInAHurryAndAtTheDeadline) {
-  CacheRig rig;
-  rig->Set("k", "v");
-  EXPECT_EQ(rig.InDemoter().Drain(UINT64_MAX, [] { return true; }), 1U);
-  EXPECT_EQ(rig.InDemoter().Drain(0, [] { return false; }), 1U);
-  EXPECT_EQ(rig.store->Calls(BatchCall::kWrite), 0U);
-  EXPECT_EQ(rig->Get("k"), "v");
-}
-
-TEST_F(DemoterTest, DrainGivesUpAfterFailures) {
-  CacheRig rig;
-  rig->Set("k", "v");
-  FailWrites(&rig, 100);
-  EXPECT_EQ(rig.InDemoter().Drain(UINT64_MAX, [] { return false; }), 1U);
-  EXPECT_EQ(rig->Get("k"), "v");
 }
 
 // --- Its thread ---------------------------------------------------------------------------------------------------

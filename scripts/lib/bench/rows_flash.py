@@ -199,13 +199,20 @@ class RamPerFlashItem(threading.Thread):
         super().__init__(daemon=True)
         self.server = server
         self.worst = 0.0
+        self.error = None
         self.ended = threading.Event()
 
+    def look(self):
+        stats = self.server.stats()
+        if int(stats["flash_items"]) >= self.ITEMS_MIN:
+            self.worst = max(self.worst, int(stats["flash_ram_bytes"]) / int(stats["flash_items"]))
+
     def run(self):
-        while not self.ended.wait(self.EVERY_S):
-            stats = self.server.stats()
-            if int(stats["flash_items"]) >= self.ITEMS_MIN:
-                self.worst = max(self.worst, int(stats["flash_ram_bytes"]) / int(stats["flash_items"]))
+        try:
+            while not self.ended.wait(self.EVERY_S):
+                self.look()
+        except (OSError, KeyError, ValueError) as error:
+            self.error = error
 
     def __enter__(self):
         self.start()
@@ -214,6 +221,9 @@ class RamPerFlashItem(threading.Thread):
     def __exit__(self, *_):
         self.ended.set()
         self.join()
+        if self.error is not None:
+            raise self.error
+        self.look()
 
 
 def scale(bench):

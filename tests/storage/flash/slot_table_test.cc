@@ -70,16 +70,27 @@ TEST_F(SlotTableTest, AVisitorMayEraseAndSeesABucketOnce) {
 }
 
 TEST_F(SlotTableTest, OnlyLargeTablesTakeWholePages) {
-  constexpr uint64_t kSmall = 5 * sizeof(SlotBucket);
-  constexpr uint64_t kLarge = (64U << 10) + 4096;
-  SlotTable small(5, &memory_bytes_);
+  constexpr uint64_t kSmall = 255 * sizeof(SlotBucket);
+  constexpr uint64_t kLarge = (16U << 10) + 4096;
+  const SlotTable small(255, &memory_bytes_);
   EXPECT_EQ(memory_bytes_, kSmall);
-  SlotTable large(1025, &memory_bytes_);
+  const SlotTable large(257, &memory_bytes_);
   EXPECT_EQ(memory_bytes_, kSmall + kLarge);
   for (const SlotTable* table : {&small, &large}) {
     EXPECT_EQ(reinterpret_cast<uintptr_t>(table->Base()) % sizeof(SlotBucket), 0U);
-    for (uint32_t bucket = 0; bucket < table->Count(); ++bucket) {
-      ASSERT_EQ(table->Empty(bucket), 0xffffU);
+  }
+}
+
+TEST_F(SlotTableTest, ANewTableIsEmptyWhateverItsMemoryHeld) {
+  for (const uint32_t buckets : {5U, 255U, 256U}) {
+    for (int i = 0; i < 2; ++i) {
+      SlotTable table(buckets, &memory_bytes_);
+      for (uint32_t bucket = 0; bucket < buckets; ++bucket) {
+        ASSERT_EQ(table.Empty(bucket), 0xffffU) << buckets;
+        for (uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
+          table.SetWord(bucket, slot, WordOf(1, 1));
+        }
+      }
     }
   }
 }
