@@ -246,7 +246,7 @@ uint64_t Demoter::RecordsAtOnce() const {
   for (const storage::BatchNumber number : tiers_.batches.Living()) {
     slots += tiers_.batches.Live(number);
   }
-  return std::max(kRecordsAtOnceMin, static_cast<uint64_t>(std::max<int64_t>(slots, 0)) / 2);
+  return std::max(kRecordsAtOnceMin, static_cast<uint64_t>(std::max<int64_t>(slots, 0)) / 3);
 }
 
 Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims& victims,

@@ -16,6 +16,7 @@
 namespace terraced::storage {
 namespace {
 
+constexpr uint32_t kBucketsOfOnePage = 4096 / sizeof(SlotBucket);
 constexpr uint32_t kBucketsToDouble = 16;    // below, a quarter more is hardly anything
 constexpr double kLoadLimit = 0.92;          // beyond, both buckets of a key begin to be full
 constexpr double kLoadAfterGrowth = 0.85;    // at most, where a batch needs more than a quarter
@@ -285,7 +286,9 @@ void FlashIndex::BeginGrowth(Partition partition, uint64_t slots) {
   TERRACED_CHECK(states_ != nullptr);
   State& state = states_[partition];
   const uint32_t count = std::max(state.table.Count(), state.outgrown_buckets);
-  const uint32_t larger = count + (count < kBucketsToDouble ? count : count / 4);
+  uint32_t larger = count + (count < kBucketsToDouble ? count : count / 4);
+  // Large tables are mapped: what is left of the last page would be of no use.
+  if (count / 4 >= kBucketsOfOnePage) larger -= larger % kBucketsOfOnePage;
   const auto for_slots = static_cast<uint64_t>(
       std::ceil(static_cast<double>(slots) / (kLoadAfterGrowth * kSlotsPerBucket)));
   const auto buckets = static_cast<uint32_t>(
