@@ -153,11 +153,9 @@ Outcome TwoTierCache::Get(const Key& key, Evidence* evidence, ValueSink& sink) {
     }
     ++counters.get_hits;
     ++counters.get_hits_flash;
-    if (draft && tried == answer.found) {
-      Promote(shard, key, moment, answer, &draft);
-    } else {
-      tiers_->index.MarkHit(shard.Number(), key.hash, answer.found->serial);
-    }
+    // Also of what moves up: its copy may be dropped unread, and then the record deserves its second chance.
+    tiers_->index.MarkHit(shard.Number(), key.hash, answer.found->serial);
+    if (draft && tried == answer.found) Promote(shard, key, moment, answer, &draft);
   }
   // Records are immutable and the fill holds this one: large values are copied without the mutex.
   DeliverRecord(answer.found->record, answer.slot.hit, sink);
