@@ -186,8 +186,8 @@ TEST(PromoteHitsTest, OneHitIsEnough) {
   rig.Demote();
   EXPECT_EQ(rig->Get("k"), "value");
   EXPECT_TRUE(rig.InRam("k"));
-  EXPECT_TRUE(
-      rig.SlotsOf("k").slots[0].hit);  // for the record's second chance, once the copy is dropped
+  // For the record's second chance, once the copy is dropped.
+  EXPECT_TRUE(rig.SlotsOf("k").slots[0].hit);
 }
 
 TEST(PromoteHitsTest, ZeroNeverPromotes) {

@@ -108,12 +108,14 @@ class CacheRig {
     return InTiers().allocator.ListClass(*ItemOf(key));
   }
   bool InRam(std::string_view key) { return ItemOf(key) != nullptr; }
-  void Cool(std::string_view key) {  // into COLD, where demotion looks
+  void MoveTo(std::string_view key, storage::LruSegment segment) {
     Shard& shard = InTiers().ShardOf(cache->HashOf(key));
     storage::Item* const item = ItemOf(key);
     const MutexLock lock(shard.mutex);
-    shard.ram.MoveTo(item, storage::LruSegment::kCold);
+    shard.ram.MoveTo(item, segment);
   }
+  // Where demotion looks.
+  void Cool(std::string_view key) { MoveTo(key, storage::LruSegment::kCold); }
   uint64_t IdentityOf(std::string_view key) {
     const uint64_t hash = cache->HashOf(key);
     Shard& shard = InTiers().ShardOf(hash);

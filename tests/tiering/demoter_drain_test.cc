@@ -100,10 +100,7 @@ TEST_F(DemoterDrainTest, WritesTheHottestFirst) {
       storage::LruSegment::kCold, storage::LruSegment::kHot, storage::LruSegment::kWarm};
   for (size_t i = 0; i < coldest_first.size(); ++i) {
     rig->Set(coldest_first[i], "v");
-    Shard& shard = rig.InTiers().ShardOf(rig->KeyOf(coldest_first[i]).hash);
-    storage::Item* const item = rig.ItemOf(coldest_first[i]);
-    const MutexLock lock(shard.mutex);
-    shard.ram.MoveTo(item, segments[i]);
+    rig.MoveTo(coldest_first[i], segments[i]);
   }
   for (size_t left = coldest_first.size(); left > 0; --left) {
     EXPECT_EQ(rig.InDemoter().Drain(UINT64_MAX, [calls = 0]() mutable { return ++calls > 1; }),

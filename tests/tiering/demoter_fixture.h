@@ -31,6 +31,11 @@ class DemoterTest : public testing::Test {
       if (i % 16 == 0) rig->InDemoter().Step();
     }
   }
+  // False: the class is short of chunks, but no set has had to evict yet.
+  static bool HasRoom(const storage::SlabArena& arena, storage::SlabClass slab_class) {
+    return arena.FreePages() > 0 ||
+           arena.FreeChunks(slab_class) > arena.TotalChunks(slab_class) / 16;
+  }
   static void FailWrites(CacheRig* rig, uint64_t count,
                          FaultyBatchStore::When when = FaultyBatchStore::When::kBefore) {
     rig->store->FailNth(BatchCall::kWrite, 1,

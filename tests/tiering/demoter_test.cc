@@ -135,11 +135,7 @@ TEST_F(DemoterTest, ABatchTakesNoMoreThanAnEighthOfAClass) {
   CacheRig rig(options);
   const storage::SlabClass slab_class = rig.InTiers().allocator.ClassFor(7, 0, 1'000);
   const storage::SlabArena& arena = *rig.InTiers().arena;
-  const auto has_room = [&] {
-    return arena.FreePages() > 0 ||
-           arena.FreeChunks(slab_class) > arena.TotalChunks(slab_class) / 16;
-  };
-  for (int i = 0; has_room(); ++i) {
+  for (int i = 0; HasRoom(arena, slab_class); ++i) {
     ASSERT_EQ(rig->Set(Name(i), std::string(1'000, 'v')), Outcome::kStored);
   }
   rig.InDemoter().Step();
@@ -162,11 +158,7 @@ TEST_F(DemoterTest, AClassHasOneTurnABatch) {
     ASSERT_TRUE(rig.InRam(Name(i)));
     rig.Cool(Name(i));
   }
-  const auto has_room = [&] {
-    return arena.FreePages() > 0 ||
-           arena.FreeChunks(slab_class) > arena.TotalChunks(slab_class) / 16;
-  };
-  for (int i = kClean; has_room(); ++i) rig->Set(Name(i), std::string(1'000, 'v'));
+  for (int i = kClean; HasRoom(arena, slab_class); ++i) rig->Set(Name(i), std::string(1'000, 'v'));
   const CacheStats before = rig.Stats();
   rig.InDemoter().Step();
   const CacheStats after = rig.Stats();

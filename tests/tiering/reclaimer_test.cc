@@ -30,12 +30,6 @@ class ReclaimerTest : public testing::Test {
     } while (rig_.InTiers().arena->FreeChunks(slab_class) > 0);
     return count;
   }
-  void MoveTo(std::string_view key, LruSegment segment) {
-    storage::Item* const item = rig_.ItemOf(key);
-    Shard& shard = rig_.InTiers().ShardOf(rig_->KeyOf(key).hash);
-    const MutexLock lock(shard.mutex);
-    shard.ram.MoveTo(item, segment);
-  }
   Room NewItem(Reclaimer* reclaimer, bool may_wait) {
     storage::Position position = storage::kNoPosition;
     const Room room = reclaimer->NewItem("new", 0, 1'500, may_wait, &position);
