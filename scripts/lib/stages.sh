@@ -1,5 +1,5 @@
 # Sourced by scripts/test and scripts/check: runs stages one after the other, failed ones included, and closes
-# with a table and the number of tests that ran.
+# with what failed, a table and the number of tests that ran.
 # shellcheck shell=bash
 
 STAGE_RESULTS=$(mktemp -d)
@@ -27,7 +27,7 @@ stage() {
   set -e
   reports=("$STAGE_DIR"/*.xml)
   if [ -e "${reports[0]}" ]; then
-    read -r passed failed skipped < <(python3 "$TERRACED_ROOT/scripts/lib/count_tests.py" "${reports[@]}")
+    read -r passed failed skipped < <(python3 "$TERRACED_ROOT/scripts/lib/test_reports.py" count "${reports[@]}")
   elif [ "$status" -eq 0 ]; then
     passed=1
   fi
@@ -43,8 +43,14 @@ stage() {
   say "=== $name: $([ "$failed" -eq 0 ] && echo good || echo FAILED), $elapsed s"
 }
 
-# close_stages: the table, the closing line, and the exit status of the whole.
+# close_stages: the tests that failed once more (their own output may lie thousands of lines back), the table,
+# the closing line, and the exit status of the whole.
 close_stages() {
+  local reports=("$STAGE_RESULTS"/*/*.xml)
+  if [ "$TOTAL_FAILED" -gt 0 ] && [ -e "${reports[0]}" ]; then
+    printf '\n=== tests that failed\n'
+    python3 "$TERRACED_ROOT/scripts/lib/test_reports.py" failures "${reports[@]}"
+  fi
   printf '\n=== stages, minutes:seconds\n'
   printf '%s\n' "${STAGE_LINES[@]}"
   say "$TOTAL_PASSED passed, $TOTAL_FAILED failed"
