@@ -41,6 +41,11 @@ class DifferentialTest : public ::testing::Test {
   void RunRequests(const Mode& mode, uint64_t seed, Client& tested, Differential& differential);
   static void JudgeLosses(const Mode& mode, const Differential& differential, Client& reference,
                           Client& tested);
+  // A get that waits for a busy machine must not become a miss: those are what the run counts.
+  std::string FlashOptions() const {
+    return "flash_path=" + directory_.Sub("flash") +
+           ",flash_read_deadline=60000,flash_wait_deadline=60000";
+  }
   TempDirectory directory_;
 };
 
@@ -186,13 +191,13 @@ TEST_F(DifferentialTest, AnswersAsMemcachedDoesWithAFewMegabytesOfRam) {
   mix.large_value_bytes_max = 120'000;
   mix.large_per_million = 500;
   mix.flush_per_million = 2;
-  RunMode({.name = "tiny RAM",
-           .arguments = {"-m", "8", "-t", "2", "-o",
-                         "test_commands,flash_path=" + directory_.Sub("flash") + ",flash_size=1g"},
-           .mix = mix,
-           .requests = 260'000,
-           .demote_every = 0,
-           .flash_hits_min = 0.3});
+  RunMode(
+      {.name = "tiny RAM",
+       .arguments = {"-m", "8", "-t", "2", "-o", "test_commands,flash_size=1g," + FlashOptions()},
+       .mix = mix,
+       .requests = 260'000,
+       .demote_every = 0,
+       .flash_hits_min = 0.3});
 }
 
 TEST_F(DifferentialTest, AnswersAsMemcachedDoesWithEverythingDemoted) {
@@ -200,7 +205,7 @@ TEST_F(DifferentialTest, AnswersAsMemcachedDoesWithEverythingDemoted) {
   mix.key_count = 5'000;
   RunMode({.name = "all demoted",
            .arguments = {"-m", "1024", "-t", "2", "-o",
-                         "test_commands,flash_path=" + directory_.Sub("flash") + ",flash_size=2g"},
+                         "test_commands,flash_size=2g," + FlashOptions()},
            .mix = mix,
            .requests = 120'000,
            .demote_every = 300,
