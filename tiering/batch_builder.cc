@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "storage/base/sync_point.h"
+#include "storage/base/yield_point.h"
 
 namespace terraced::tiering {
 
@@ -61,6 +62,7 @@ uint32_t BatchBuilder::Collect(Shard& shard, SlabClass slab_class, LruSegment se
       if (Full()) break;
     }
   }
+  YieldPoint::Pass();
   EncodeStaged();
   return taken;
 }
@@ -147,6 +149,7 @@ void BatchBuilder::Stage(Shard& shard, Item* item, uint64_t hash) {
 void BatchBuilder::EncodeStaged() {
   std::string large;
   for (Staged& staged : staged_) {
+    YieldPoint::Pass();
     const std::string_view key(stage_.data() + staged.key_at, staged.entry.key_bytes);
     if (!staged.pinned) {
       Encode(staged.entry, key, staged.meta, {stage_.data() + staged.value_at, staged.value_bytes});
@@ -253,17 +256,24 @@ void BatchBuilder::Slot(storage::BatchNumber number, bool keep_hit_items) {
               entries_.begin() + static_cast<ptrdiff_t>(end),
               [](const Entry& a, const Entry& b) { return a.identity < b.identity; });
     while (begin < end) {
-      MutexLock lock(shard.mutex);
-      const Moment moment{tiers_.clock.NowS(), tiers_.flush.Current()};
-      for (size_t done = 0; done < kIdentitiesPerHold && begin < end; ++done) {
-        size_t next = begin + 1;
-        while (next < end && entries_[next].identity == entries_[begin].identity) ++next;
-        SlotIdentity(shard, {&entries_[begin], next - begin}, number, moment, keep_hit_items);
-        begin = next;
-      }
+      begin = SlotSome(shard, begin, end, number, keep_hit_items);
+      YieldPoint::Pass();
     }
   }
   SyncPoints::Pass(SyncPoint::kDemoteSlotted);
+}
+
+size_t BatchBuilder::SlotSome(Shard& shard, size_t begin, size_t end, storage::BatchNumber number,
+                              bool keep_hit_items) {
+  MutexLock lock(shard.mutex);
+  const Moment moment{tiers_.clock.NowS(), tiers_.flush.Current()};
+  for (size_t done = 0; done < kIdentitiesPerHold && begin < end; ++done) {
+    size_t next = begin + 1;
+    while (next < end && entries_[next].identity == entries_[begin].identity) ++next;
+    SlotIdentity(shard, {&entries_[begin], next - begin}, number, moment, keep_hit_items);
+    begin = next;
+  }
+  return begin;
 }
 
 void BatchBuilder::SlotIdentity(Shard& shard, std::span<const Entry> entries,

@@ -101,6 +101,9 @@ class BatchBuilder {
   storage::Item* ValidItem(Shard& shard, const Entry& entry) const TERRACED_REQUIRES(shard.mutex);
   bool IsValid(Shard& shard, const Entry& entry, const Moment& moment) const
       TERRACED_REQUIRES(shard.mutex);
+  // One hold of the shard's mutex; returns where the next one begins.
+  size_t SlotSome(Shard& shard, size_t begin, size_t end, storage::BatchNumber number,
+                  bool keep_hit_items);
   void SlotIdentity(Shard& shard, std::span<const Entry> entries, storage::BatchNumber number,
                     const Moment& moment, bool keep_hit_items) TERRACED_REQUIRES(shard.mutex);
   bool AddSlot(Shard& shard, std::span<const Entry> entries, storage::BatchNumber number,

@@ -6,6 +6,7 @@
 #include "storage/base/clock.h"
 #include "storage/base/log.h"
 #include "storage/base/sync_point.h"
+#include "storage/base/yield_point.h"
 
 namespace terraced::tiering {
 
@@ -46,6 +47,7 @@ uint64_t FlashKeeper::Quota() const {
   const uint64_t size = tiers_.options.flash_size_bytes;
   uint64_t slots = 0;
   for (const auto& shard : tiers_.shards) {
+    YieldPoint::Pass();
     MutexLock lock(shard->mutex);
     slots += tiers_.index.SlotsTotal(shard->Number());
   }
@@ -137,6 +139,7 @@ void FlashKeeper::Gather(BatchNumber number, bool all, BatchBuilder* builder) {
   bool hit = false;
   const auto visit = [&](std::string_view key, std::string_view bytes) {
     if (builder->RawBytes() - bytes_before >= bytes_max) return false;
+    YieldPoint::Pass();
     const uint64_t hash = tiers_.HashOf(key);
     Shard& shard = tiers_.ShardOf(hash);
     {
@@ -232,6 +235,7 @@ void FlashKeeper::SweepIfNeeded(bool now) {
     Shard& shard = *tiers_.shards[partition];
     uint64_t cursor = 0;
     for (bool done = false; !done;) {
+      YieldPoint::Pass();
       MutexLock lock(shard.mutex);
       done = tiers_.index.Sweep(partition, &cursor, kBucketsPerHold);
     }
@@ -248,6 +252,7 @@ bool FlashKeeper::VerifyRemovals() {
   const uint64_t until_us = MonotonicUs() + kVerifyUs;
   while (!removals_.empty()) {
     VerifySome(&removals_);
+    YieldPoint::Pass();
     if (MonotonicUs() >= until_us) break;
   }
   return !removals_.empty();

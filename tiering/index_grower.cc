@@ -5,6 +5,7 @@
 
 #include "storage/base/log.h"
 #include "storage/base/sync_point.h"
+#include "storage/base/yield_point.h"
 #include "tiering/shard.h"
 
 namespace terraced::tiering {
@@ -157,6 +158,7 @@ Status IndexGrower::CarryOverBatch(Group* group, uint64_t serial) {
       const auto slice = hashes.first(count);
       hashes = hashes.subspan(count);
       if (!group->members[partition]) continue;
+      YieldPoint::Pass();
       Shard& shard = *tiers_.shards[partition];
       MutexLock lock(shard.mutex);
       const bool fits = std::all_of(slice.begin(), slice.end(), [&](uint64_t hash) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "storage/base/yield_point.h"
+
 namespace terraced::tiering {
 namespace {
 
@@ -42,6 +44,7 @@ uint64_t LruMaintainer::Pass() {
 uint64_t LruMaintainer::Round(storage::SlabClass slab_class) {
   uint64_t moved = 0;
   for (const auto& shard : tiers_.shards) {
+    YieldPoint::Pass();
     MutexLock lock(shard->mutex);
     const Moment moment{tiers_.clock.NowS(), tiers_.flush.Current()};
     moved += shard->Juggle(slab_class, moment, kMovesPerHold);

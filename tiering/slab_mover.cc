@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "storage/base/yield_point.h"
 #include "tiering/demoter.h"
 
 namespace terraced::tiering {
@@ -35,6 +36,7 @@ std::array<SlabMover::Need, storage::kSlabClassesMax> SlabMover::Look() {
   std::array<uint64_t, storage::kSlabClassesMax> lost{};
   const uint32_t now_s = tiers_.clock.NowS();
   for (const auto& shard : tiers_.shards) {
+    YieldPoint::Pass();
     MutexLock lock(shard->mutex);
     for (SlabClass i = 1; i <= tiers_.arena->LargestClass(); ++i) {
       const ClassCounters& counters = shard->classes[i];
@@ -127,6 +129,7 @@ bool SlabMover::HoldsDraft(const std::vector<Position>& chunks) const {
 }
 
 void SlabMover::Evacuate(Position position) {
+  YieldPoint::Pass();
   // The state word is atomic and says which shard to ask; everything is looked at again under its
   // mutex.
   const uint32_t seen = tiers_.arena->ItemAt(position)->state.load(std::memory_order_acquire);

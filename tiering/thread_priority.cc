@@ -1,54 +1,63 @@
 #include "tiering/thread_priority.h"
 
-#include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <thread>
 
+#include "storage/base/yield_point.h"
+
 namespace terraced::tiering {
 namespace {
 
-// 0: the calling thread. Their nice value stays what it was.
-bool SetPolicy(pid_t thread, int policy) {
-  const sched_param none{};
-  return sched_setscheduler(thread, policy, &none) == 0;
+constexpr int kNiceBack = 19;
+const std::atomic<bool> kAlways{true};
+
+// On Linux a nice value is a thread's own (setpriority(2), "C library/kernel differences"); 0: the calling one.
+bool SetNiceOf(pid_t thread, int nice) {
+  return setpriority(PRIO_PROCESS, static_cast<id_t>(thread), nice) == 0;
 }
 
 }  // namespace
 
 void StandBack() {
-  SetPolicy(0, SCHED_IDLE);
+  SetNiceOf(0, kNiceBack);
+  YieldPoint::Follow(kAlways);
 }
 
 // Tried by a thread that ends here: one that could not return would be lost for its work.
 bool MayReturnFromStandingBack() {
   bool may = false;
-  std::thread([&may] { may = SetPolicy(0, SCHED_IDLE) && SetPolicy(0, SCHED_OTHER); }).join();
+  std::thread([&may] {
+    const int nice = getpriority(PRIO_PROCESS, 0);
+    may = SetNiceOf(0, kNiceBack) && SetNiceOf(0, nice);
+  }).join();
   return may;
 }
 
 void YieldingThread::Begin() {
-  if (!MayReturnFromStandingBack()) return;
-  thread_.store(gettid(), std::memory_order_release);
+  nice_forward_ = getpriority(PRIO_PROCESS, 0);
+  if (MayReturnFromStandingBack()) thread_ = gettid();
+  YieldPoint::Follow(back_);
   CalmDown();
 }
 
-void YieldingThread::Hurry() {
-  if (state_.load(std::memory_order_relaxed) == State::kForward) return;
-  if (state_.exchange(State::kForward, std::memory_order_acq_rel) == State::kForward) return;
-  SetPolicy(thread_.load(std::memory_order_acquire), SCHED_OTHER);
+void YieldingThread::SetNice(int nice) const {
+  if (thread_ != 0) SetNiceOf(thread_, nice);
 }
 
-// A Hurry in the middle finds kCalming and makes this fail, so that the thread comes forward again.
+// Who finds it back also sees what Begin wrote.
+void YieldingThread::Hurry() {
+  if (!back_.load(std::memory_order_relaxed)) return;
+  if (back_.exchange(false, std::memory_order_acq_rel)) SetNice(nice_forward_);
+}
+
 void YieldingThread::CalmDown() {
-  if (thread_.load(std::memory_order_relaxed) == 0) return;
-  State expected = State::kForward;
-  if (!state_.compare_exchange_strong(expected, State::kCalming, std::memory_order_acq_rel)) return;
-  const bool is_back = SetPolicy(0, SCHED_IDLE);
-  expected = State::kCalming;
-  const State now = is_back ? State::kBack : State::kForward;
-  if (!state_.compare_exchange_strong(expected, now, std::memory_order_acq_rel))
-    SetPolicy(0, SCHED_OTHER);
+  if (back_.load(std::memory_order_relaxed)) return;
+  back_.store(true, std::memory_order_release);
+  SetNice(kNiceBack);
+  // A Hurry in the middle may have come before that.
+  if (!back_.load(std::memory_order_acquire)) SetNice(nice_forward_);
 }
 
 }  // namespace terraced::tiering

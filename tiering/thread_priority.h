@@ -1,36 +1,39 @@
-// How threads that nobody waits for keep out of the way of those that serve clients: they run under SCHED_IDLE, which
-// gives the core to a worker the moment it has something to do. Any other policy lets who is running finish its slice
-// of some milliseconds, even at the lowest nice value (EEVDF, Linux 6.6 and later).
+// How threads that nobody waits for keep out of the way of those that serve clients: they run at nice 19 and give the
+// core away at every YieldPoint (storage/base/yield_point.h). Not under SCHED_IDLE: while other processes keep all
+// cores busy, it leaves a thread that holds a mutex, or is inside of the kernel with one, without a core for seconds.
 #pragma once
 
 #include <sys/types.h>
 
 #include <atomic>
-#include <cstdint>
 
 namespace terraced::tiering {
 
 // The calling thread stands back for good. What it does may be late when all cores are busy, and nothing may depend on
-// it then. Where the kernel refuses, it stays as it is.
+// it then. Where the kernel refuses, it keeps its priority.
 void StandBack();
 
-// Whether a thread of this process that stood back may return: needs CAP_SYS_NICE or RLIMIT_NICE of 20.
+// Whether a thread of this process may lower its nice value to what it began with: needs CAP_SYS_NICE or an
+// RLIMIT_NICE that reaches it.
 bool MayReturnFromStandingBack();
 
-// YieldingThread: a thread that stands back while it keeps up, and not when others begin to wait for it.
+// YieldingThread: a thread that stands back while it keeps up, and not when others begin to wait for it. Where it may
+// not return, it only gives way at YieldPoints: one that could not come forward again would be lost for its work.
 // Threads: Begin on the thread itself, before others know of it; Hurry any, costs one load unless it changes something;
-// CalmDown on the thread.
+// CalmDown on the thread. Ownership: outlives its thread.
 class YieldingThread {
  public:
   void Begin();
   void Hurry();
   void CalmDown();
-  bool StandsBack() const { return state_.load(std::memory_order_relaxed) == State::kBack; }
+  bool StandsBack() const { return back_.load(std::memory_order_relaxed); }
 
  private:
-  enum class State : uint8_t { kForward, kCalming, kBack };
-  std::atomic<pid_t> thread_{0};  // 0: may not change its priority, or not begun
-  std::atomic<State> state_{State::kForward};
+  void SetNice(int nice) const;
+
+  std::atomic<bool> back_{false};
+  pid_t thread_ = 0;  // 0: may not change its priority, or not begun
+  int nice_forward_ = 0;
 };
 
 }  // namespace terraced::tiering

@@ -26,6 +26,7 @@
 #include "storage/base/check.h"
 #include "storage/base/log.h"
 #include "storage/base/mutex.h"
+#include "storage/base/yield_point.h"
 #include "storage/flash/batch_store.h"
 #include "storage/flash/file_io.h"
 #include "storage/flash/hash_list.h"
@@ -361,6 +362,7 @@ Result<uint64_t> RocksBatchStore::Build(uint64_t serial, std::span<const BatchRe
   rocksdb::Status status = writer.Open(path);
   std::string stored_key;
   for (size_t i = 0; status.ok() && i < records.size(); ++i) {
+    YieldPoint::Pass();
     AssignStoredKey(serial, records[i].key, &stored_key);
     status =
         writer.Put(stored_key, rocksdb::Slice(records[i].record.data(), records[i].record.size()));

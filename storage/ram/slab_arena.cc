@@ -9,6 +9,7 @@
 #include <string>
 
 #include "storage/base/log.h"
+#include "storage/base/yield_point.h"
 
 namespace terraced::storage {
 namespace {
@@ -267,10 +268,13 @@ void SlabArena::PopulateAhead() {
         static_cast<uint32_t>(std::min<uint64_t>(next_fresh_page_ + kPagesAhead, limit_pages + 1));
   }
   const uint32_t begin = populated_end_.load(std::memory_order_relaxed);
-  if (begin >= end) return;
-  // Where the kernel cannot or will not, pages are had when they are touched, as ever.
-  (void)madvise(PageStart(begin), uint64_t{end - begin} * kSlabPageBytes, MADV_POPULATE_WRITE);
-  populated_end_.store(end, std::memory_order_relaxed);
+  // One by one: meanwhile the kernel holds a lock that every mmap and munmap of the process waits for.
+  for (uint32_t page = begin; page < end; ++page) {
+    YieldPoint::Pass();
+    // Where the kernel cannot or will not, pages are had when they are touched, as ever.
+    (void)madvise(PageStart(page), kSlabPageBytes, MADV_POPULATE_WRITE);
+    populated_end_.store(page + 1, std::memory_order_relaxed);
+  }
 }
 
 Position SlabArena::Allocate(SlabClass slab_class) {
