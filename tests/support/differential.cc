@@ -12,6 +12,8 @@ constexpr size_t kShownRequests = 10;
 constexpr size_t kShownBytes = 300;
 constexpr size_t kShownBefore = 120;
 constexpr size_t kShownExchange = 8'000;
+// For keys whose uniques were not read yet. Not a small one: the reference counts from 1, and that may be the key's.
+constexpr const char* kNobodysUnique = "9223372036854775807";
 constexpr std::string_view kVersionRequest = "version\r\n";
 
 // Readable on a terminal: control bytes escaped, the middle of long ones left out.
@@ -81,7 +83,7 @@ std::string Differential::TextFor(const GeneratedRequest& request, bool for_refe
     return text;
   }
   const auto known = last_uniques_.find(request.keys[0]);
-  const std::string unique = known == last_uniques_.end() ? "1"
+  const std::string unique = known == last_uniques_.end() ? std::string(kNobodysUnique)
                              : for_reference              ? known->second.first
                                                           : known->second.second;
   return text.replace(mark, kCasMark.size(), unique);
