@@ -252,7 +252,6 @@ bool FlashKeeper::VerifyRemovals() {
   const uint64_t until_us = MonotonicUs() + kVerifyUs;
   while (!removals_.empty()) {
     VerifySome(&removals_);
-    YieldPoint::Pass();
     if (MonotonicUs() >= until_us) break;
   }
   return !removals_.empty();
@@ -291,6 +290,7 @@ void FlashKeeper::SortRemovals(std::vector<Removal>* removals) {
 }
 
 void FlashKeeper::VerifySome(std::vector<Removal>* sorted) {
+  YieldPoint::Pass();
   const uint64_t serial = sorted->back().serial;
   size_t begin = sorted->size();
   while (begin > 0 && sorted->size() - begin < kRemovalsAtOnce &&
