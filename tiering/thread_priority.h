@@ -1,5 +1,5 @@
 // How threads that nobody waits for keep out of the way of those that serve clients: they run at nice 19 and give the
-// core away at every YieldPoint (storage/base/yield_point.h). Not under SCHED_IDLE: while other processes keep all
+// core away at YieldPoints (storage/base/yield_point.h). Not under SCHED_IDLE: while other processes keep all
 // cores busy, it leaves a thread that holds a mutex, or is inside of the kernel with one, without a core for seconds.
 #pragma once
 
@@ -17,8 +17,9 @@ void StandBack();
 // RLIMIT_NICE that reaches it.
 bool MayReturnFromStandingBack();
 
-// YieldingThread: a thread that stands back while it keeps up, and not when others begin to wait for it. Where it may
-// not return, it only gives way at YieldPoints: one that could not come forward again would be lost for its work.
+// YieldingThread: a thread that stands back while it keeps up, and not when others begin to wait for it: then it has its
+// nice value back, and half of the core. Where it may not return, only the latter changes: one that could not come
+// forward again would be lost for its work.
 // Threads: Begin on the thread itself, before others know of it; Hurry any, costs one load unless it changes something;
 // CalmDown on the thread. Ownership: outlives its thread.
 class YieldingThread {

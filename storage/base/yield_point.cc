@@ -6,18 +6,22 @@
 
 namespace terraced {
 
-thread_local const std::atomic<bool>* YieldPoint::gives_way_ = nullptr;
+thread_local const std::atomic<bool>* YieldPoint::stands_back_ = nullptr;
 thread_local uint64_t YieldPoint::since_us_ = 0;
+thread_local uint64_t YieldPoint::away_us_ = 0;
 
-void YieldPoint::Follow(const std::atomic<bool>& gives_way) {
-  gives_way_ = &gives_way;
+void YieldPoint::Follow(const std::atomic<bool>& stands_back) {
+  stands_back_ = &stands_back;
   since_us_ = MonotonicUs();
 }
 
 bool YieldPoint::GiveWay() {
-  if (MonotonicUs() - since_us_ < kTurnUs) return false;
+  const uint64_t now_us = MonotonicUs();
+  const bool stands_back = stands_back_->load(std::memory_order_relaxed);
+  if (now_us - since_us_ < TurnUs(stands_back, away_us_)) return false;
   sched_yield();
   since_us_ = MonotonicUs();
+  away_us_ = since_us_ - now_us;
   return true;
 }
 

@@ -1,11 +1,15 @@
-// YieldPoint: where a thread that nobody waits for lets others have its core. Those points lie between two steps of
-// its work, where it holds no mutex, so that whoever comes in between never waits for what it has taken. Priorities
+// YieldPoint: where a thread that works in the background lets others have its core. Those points lie between two steps
+// of its work, where it holds no mutex, so that whoever comes in between never waits for what it has taken. Priorities
 // alone do not get there: Linux gives a thread that runs what it is owed before one that wakes (EEVDF, since 6.6), and
 // asks again at the next tick, up to 4 ms later; and one that is put off at any point may hold a lock for so long.
-// Threads: each passes for itself. Costs a thread that does not give way one load; one that does the time of day, and
-// every kTurnUs a sched_yield(2), which returns at once where nobody waits for the core.
+// A thread that stands back does so every kTurnUs and takes what is left over. One that does not keeps the core
+// afterwards for as long as it was away: those who serve short requests come in between, and it has half of the core all
+// the same where others would take all of it.
+// Threads: each passes for itself. Costs a thread that has not said Follow one load; one that has the time of day, and
+// now and then a sched_yield(2), which returns at once where nobody waits for the core.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
@@ -15,17 +19,20 @@ class YieldPoint {
  public:
   static constexpr uint64_t kTurnUs = 50;
 
-  // From now on this thread gives way while `gives_way`, which must outlive it. Never, for one that has not said so.
-  static void Follow(const std::atomic<bool>& gives_way);
+  // From now on this thread gives way, as one that stands back while `stands_back`, which must outlive it.
+  static void Follow(const std::atomic<bool>& stands_back);
   // Never with a mutex held. Returns whether it gave way.
-  static bool Pass() {
-    return gives_way_ != nullptr && gives_way_->load(std::memory_order_relaxed) && GiveWay();
+  static bool Pass() { return stands_back_ != nullptr && GiveWay(); }
+  // For how long a thread keeps the core that was without it for `away_us`.
+  static constexpr uint64_t TurnUs(bool stands_back, uint64_t away_us) {
+    return stands_back ? kTurnUs : std::max(kTurnUs, away_us);
   }
 
  private:
   static bool GiveWay();
-  static thread_local const std::atomic<bool>* gives_way_;
-  static thread_local uint64_t since_us_;
+  static thread_local const std::atomic<bool>* stands_back_;
+  static thread_local uint64_t since_us_;  // when it had the core back
+  static thread_local uint64_t away_us_;   // for how long it had not
 };
 
 }  // namespace terraced

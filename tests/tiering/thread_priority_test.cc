@@ -71,7 +71,6 @@ TEST(YieldingThreadTest, StandsBackUntilSomebodyWaits) {
     thread_id = gettid();
     next(1);
     step.wait(1);
-    EXPECT_FALSE(GivesWay());
     priority.CalmDown();
     EXPECT_EQ(NiceOf(0), nice_back);
     EXPECT_TRUE(GivesWay());

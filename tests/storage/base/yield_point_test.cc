@@ -20,27 +20,25 @@ TEST(YieldPointTest, AThreadThatHasNotSaidSoNeverGivesWay) {
   EXPECT_FALSE(YieldPoint::Pass());
 }
 
+// As one that stands back and as one that does not.
 TEST(YieldPointTest, GivesWayOnceATurn) {
   std::thread([] {
-    const std::atomic<bool> gives_way{true};
-    YieldPoint::Follow(gives_way);
-    int given = 0;
-    const uint64_t since_us = MonotonicUs();
-    while (given < 5) given += YieldPoint::Pass() ? 1 : 0;
-    EXPECT_GE(MonotonicUs() - since_us, 5 * YieldPoint::kTurnUs);
+    std::atomic<bool> stands_back{true};
+    YieldPoint::Follow(stands_back);
+    for (const bool now : {true, false}) {
+      stands_back = now;
+      const uint64_t since_us = MonotonicUs();
+      for (int given = 0; given < 5;) given += YieldPoint::Pass() ? 1 : 0;
+      EXPECT_GE(MonotonicUs() - since_us, 5 * YieldPoint::kTurnUs);
+    }
   }).join();
 }
 
-TEST(YieldPointTest, FollowsWhatIsSaidMeanwhile) {
-  std::thread([] {
-    std::atomic<bool> gives_way{false};
-    YieldPoint::Follow(gives_way);
-    WorkFor(YieldPoint::kTurnUs);
-    EXPECT_FALSE(YieldPoint::Pass());
-    gives_way = true;
-    EXPECT_TRUE(YieldPoint::Pass());
-    EXPECT_EQ(gives_way, true);
-  }).join();
+TEST(YieldPointTest, WhoDoesNotStandBackHasHalfOfTheCore) {
+  constexpr uint64_t kTick = 4'000;
+  EXPECT_EQ(YieldPoint::TurnUs(false, kTick), kTick);
+  EXPECT_EQ(YieldPoint::TurnUs(false, 0), YieldPoint::kTurnUs);
+  EXPECT_EQ(YieldPoint::TurnUs(true, kTick), YieldPoint::kTurnUs);
 }
 
 }  // namespace
