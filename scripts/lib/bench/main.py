@@ -91,7 +91,7 @@ def main():
     parser.add_argument("--short", action="store_true", help="small amounts, one round: whether it works, not how fast")
     parser.add_argument("--rounds", type=int, default=5, help="of every row (%(default)s)")
     parser.add_argument("--seconds", type=float, default=2, help="of each round (%(default)s)")
-    parser.add_argument("--long-seconds", type=float, default=60, help="of the run of pauses (%(default)s)")
+    parser.add_argument("--long-seconds", type=float, default=60, help="of all rounds of pauses (%(default)s)")
     parser.add_argument("--scale-items", type=int, default=100_000_000, help="where `scale` ends (%(default)s)")
     parser.add_argument("--peer", action="append", default=[], metavar="PATH", help="another server to compare with")
     parser.add_argument("--memcached", default="/usr/bin/memcached", help="the reference (%(default)s)")
