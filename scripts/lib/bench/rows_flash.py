@@ -152,17 +152,21 @@ def interference(bench):
                                               "value_bytes": 100, "seconds": bench.seconds})
         shape = {"work": "open", "connections": 50, "keys": hot, "value_bytes": 100, "rate": 0.3 * saturated["rate"],
                  "seconds": bench.long_seconds / bench.rounds}
-        sets = {"set_mb_s": 50, "set_value_bytes": 1_000}
+
+        def with_sets(number, **more):  # of keys that no other run has stored
+            return {**shape, "set_mb_s": 50, "set_value_bytes": 1_000,
+                    "set_first_key": 1_000_000_000 + number * 100_000_000, **more}
+
         print(f"\ninterference: open loop at {shape['rate']:,.0f} gets/s (30 % of saturated) of {hot:,} items in RAM")
         # Before RAM is full nothing is demoted; the system clears memory for the daemon instead.
-        fills = bench.loader.run(server, {**shape, **sets, "seconds": bench.scaled(8)})
+        fills = bench.loader.run(server, with_sets(0, seconds=bench.scaled(5)))
         bench.table.fact("first, while sets of 50 MB/s fill RAM: p99", fills["p99_us"], "us")
         demoted = int(server.stats()["flash_demoted_bytes"])
         idle, busy = [], []
-        for _ in range(bench.rounds):
+        for number in range(1, bench.rounds + 1):
             server.settle()
             idle.append(bench.loader.run(server, shape))
-            busy.append(bench.loader.run(server, {**shape, **sets}))
+            busy.append(bench.loader.run(server, with_sets(number)))
         for name, runs in (("idle", idle), ("sets of 50 MB/s", busy)):
             for quantile in ("p50_us", "p99_us", "p999_us"):
                 each = [run[quantile] for run in runs]
@@ -170,6 +174,7 @@ def interference(bench):
                 bench.table.fact(f"{name}: {quantile[:-3]}, median", statistics.median(each), "us")
             bench.table.fact(f"{name}: longest", max(run["longest_us"] for run in runs), "us")
         ratios = [one["p99_us"] / other["p99_us"] for one, other in zip(busy, idle)]
+        print(f"  p99 with demotion / idle of each round: {' '.join(f'{ratio:.2f}' for ratio in ratios)}")
         bench.table.fact("p99 with demotion / idle, median", statistics.median(ratios), "x", 1.5)
         demoted = int(server.stats()["flash_demoted_bytes"]) - demoted
         bench.table.fact("demoted meanwhile", demoted / 1e6 / bench.long_seconds, "MB/s")
