@@ -18,8 +18,8 @@ namespace terraced {
 class YieldPoint {
  public:
   static constexpr uint64_t kTurnUs = 50;
-  static constexpr uint64_t kTurnMaxUs =
-      20'000;  // for who was away much longer than by others' turns
+  // For who was away much longer than by others' turns.
+  static constexpr uint64_t kTurnMaxUs = 20'000;
 
   // From now on this thread gives way, as one that stands back while `stands_back`, which must outlive it.
   static void Follow(const std::atomic<bool>& stands_back);

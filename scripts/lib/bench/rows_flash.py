@@ -191,7 +191,7 @@ def histogram_of(runs):
     """The runs' counts by latency, summed, as a block of gnuplot data."""
     counts = collections.Counter()
     for run in runs:
-        counts.update({end: count for end, count in run["histogram_us"]})
+        counts.update(dict(run["histogram_us"]))
     return "".join(f"{end} {count}\n" for end, count in sorted(counts.items())) + "\n\n"
 
 
