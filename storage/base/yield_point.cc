@@ -6,9 +6,9 @@
 
 namespace terraced {
 
-thread_local const std::atomic<bool>* YieldPoint::stands_back_ = nullptr;
-thread_local uint64_t YieldPoint::since_us_ = 0;
-thread_local uint64_t YieldPoint::away_us_ = 0;
+constinit thread_local const std::atomic<bool>* YieldPoint::stands_back_ = nullptr;
+constinit thread_local uint64_t YieldPoint::since_us_ = 0;
+constinit thread_local uint64_t YieldPoint::away_us_ = 0;
 
 void YieldPoint::Follow(const std::atomic<bool>& stands_back) {
   stands_back_ = &stands_back;
