@@ -35,7 +35,7 @@ class YieldPoint {
   // constinit: other files need not ask for an initialisation first, which UBSan of g++ 12 reports as a null pointer.
   static constinit thread_local const std::atomic<bool>* stands_back_;
   static constinit thread_local uint64_t since_us_;  // when it had the core back
-  static constinit thread_local uint64_t away_us_;   // for how long it had not, unless it stood back
+  static constinit thread_local uint64_t away_us_;  // for how long it had not, unless it stood back
 };
 
 }  // namespace terraced
