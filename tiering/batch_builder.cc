@@ -4,6 +4,7 @@
 
 #include "storage/base/sync_point.h"
 #include "storage/base/yield_point.h"
+#include "storage/base/yielding_sort.h"
 
 namespace terraced::tiering {
 
@@ -191,12 +192,13 @@ Result<storage::BatchFile> BatchBuilder::Write() {
   std::vector<storage::BatchRecord> records;
   records.reserve(entries_.size());
   for (const Entry& entry : entries_) {
+    YieldPoint::Pass();
     records.push_back({.key = {bytes_.data() + entry.key_at, entry.key_bytes},
                        .record = {bytes_.data() + entry.record_at, entry.record_bytes},
                        .hash = entry.hash});
   }
-  std::sort(records.begin(), records.end(),
-            [](const auto& a, const auto& b) { return a.key < b.key; });
+  YieldingSort(records.begin(), records.end(),
+               [](const auto& a, const auto& b) { return a.key < b.key; });
   // A key that was stored over while the batch was open may stand here twice. One of its entries is
   // invalid, so rule 2 gives neither a slot: which record is written does not matter.
   records.erase(std::unique(records.begin(), records.end(),
@@ -237,8 +239,8 @@ bool BatchBuilder::IsValid(Shard& shard, const Entry& entry, const Moment& momen
 }
 
 void BatchBuilder::Slot(storage::BatchNumber number, bool keep_hit_items) {
-  std::sort(entries_.begin(), entries_.end(),
-            [](const Entry& a, const Entry& b) { return a.hash < b.hash; });
+  YieldingSort(entries_.begin(), entries_.end(),
+               [](const Entry& a, const Entry& b) { return a.hash < b.hash; });
   for (size_t begin = 0; begin < entries_.size();) {
     const storage::Partition partition = storage::PartitionOf(entries_[begin].hash);
     size_t end = begin;

@@ -7,6 +7,7 @@
 #include "storage/base/log.h"
 #include "storage/base/sync_point.h"
 #include "storage/base/yield_point.h"
+#include "storage/base/yielding_sort.h"
 
 namespace terraced::tiering {
 
@@ -284,7 +285,7 @@ void FlashKeeper::TakeRemovals() {
 }
 
 void FlashKeeper::SortRemovals(std::vector<Removal>* removals) {
-  std::sort(removals->begin(), removals->end(), [](const Removal& a, const Removal& b) {
+  YieldingSort(removals->begin(), removals->end(), [](const Removal& a, const Removal& b) {
     return a.serial != b.serial ? a.serial < b.serial : a.hash < b.hash;
   });
 }

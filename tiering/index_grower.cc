@@ -42,6 +42,7 @@ double IndexGrower::Load(Partition partition, uint32_t addition) const {
 void IndexGrower::Prepare(const PartitionCounts& additions) {
   for (Partition partition = 0; partition < kPartitions; ++partition) {
     if (additions[partition] == 0) continue;
+    YieldPoint::Pass();
     for (int i = 0; i < kGrowthsPerAddition; ++i) {
       if (Load(partition, additions[partition]) <= kLoadMax) break;
       Grow(partition, additions);
@@ -52,6 +53,7 @@ void IndexGrower::Prepare(const PartitionCounts& additions) {
 bool IndexGrower::GrowOne() {
   for (Partition i = 0; i < kPartitions; ++i) {
     const Partition partition = (next_ + i) % kPartitions;
+    YieldPoint::Pass();
     bool wants = false;
     {
       Shard& shard = *tiers_.shards[partition];

@@ -12,6 +12,7 @@
 
 #include "storage/base/check.h"
 #include "storage/base/hash.h"
+#include "storage/base/yield_point.h"
 #include "storage/flash/file_io.h"
 
 namespace terraced::storage {
@@ -188,6 +189,7 @@ void SortHashes(std::span<uint64_t> hashes) {
   // One counting pass on the top bits leaves runs of a few hashes, which insertion in place
   // finishes.
   constexpr size_t kCountedFrom = 1024;
+  constexpr size_t kRunsPerPoint = 256;
   if (hashes.size() < kCountedFrom) {
     std::sort(hashes.begin(), hashes.end());
     return;
@@ -197,10 +199,12 @@ void SortHashes(std::span<uint64_t> hashes) {
   std::vector<uint32_t> starts((1U << bits) + 1, 0);
   for (const uint64_t hash : hashes) ++starts[(hash >> shift) + 1];
   for (size_t i = 1; i < starts.size(); ++i) starts[i] += starts[i - 1];
+  YieldPoint::Pass();
   std::vector<uint64_t> sorted(hashes.size());
   std::vector<uint32_t> next(starts.begin(), starts.end() - 1);
   for (const uint64_t hash : hashes) sorted[next[hash >> shift]++] = hash;
   for (size_t i = 0; i + 1 < starts.size(); ++i) {
+    if (i % kRunsPerPoint == 0) YieldPoint::Pass();
     std::sort(sorted.begin() + starts[i], sorted.begin() + starts[i + 1]);
   }
   std::copy(sorted.begin(), sorted.end(), hashes.begin());
@@ -216,6 +220,7 @@ Result<uint64_t> WriteHashList(int hashes_fd, uint64_t serial, std::span<const u
   std::vector<HashBlock> window(std::min(blocks, kWindowBlocksMax));
   Status status;
   for (uint64_t begin = 0; status.ok() && begin < blocks; begin += window.size()) {
+    YieldPoint::Pass();
     const uint64_t count = std::min<uint64_t>(window.size(), blocks - begin);
     for (uint64_t i = 0; i < count; ++i) {
       HashBlock& block = window[i];

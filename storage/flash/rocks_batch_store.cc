@@ -46,7 +46,9 @@ constexpr size_t kSmallRecordBytes = kRecordLz4BytesMin + kRecordHeaderBytes;
 constexpr int kIndexRestartInterval = 8;
 constexpr uint64_t kManifestBytesMax = 8ULL << 20;
 // The file is handed to the disk while it is built, so that its fsync does not stall the readers.
-constexpr uint64_t kBytesPerSync = 1ULL << 20;
+constexpr uint64_t kBytesPerSync = 256ULL << 10;
+// What one write to it copies: short beside a turn of the core, as the share that goes to the disk at a time.
+constexpr size_t kFileBufferBytes = 64U << 10;
 constexpr size_t kScanReadaheadBytes = 1ULL << 20;
 constexpr int kTableCacheShardBits = 4;
 
@@ -245,6 +247,7 @@ rocksdb::Options RocksBatchStore::OptionsFor(bool small_records) const {
   options.avoid_unnecessary_blocking_io = true;
   options.use_direct_reads = options_.direct_reads;
   options.bytes_per_sync = kBytesPerSync;
+  options.writable_file_max_buffer_size = kFileBufferBytes;
   options.max_manifest_file_size = kManifestBytesMax;
   options.manifest_preallocation_size = 64U << 10;
   options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
@@ -368,7 +371,9 @@ Result<uint64_t> RocksBatchStore::Build(uint64_t serial, std::span<const BatchRe
         writer.Put(stored_key, rocksdb::Slice(records[i].record.data(), records[i].record.size()));
   }
   rocksdb::ExternalSstFileInfo info;
+  YieldPoint::Pass();
   if (status.ok()) status = writer.Finish(&info);
+  YieldPoint::Pass();
   if (!status.ok()) return Translate(status, "build " + BatchName(serial));
   return info.file_size;
 }
