@@ -21,6 +21,10 @@ constexpr uint64_t kBatchBytesMax = 64ULL << 20;
 constexpr uint64_t kBatchBytesLeast = 64ULL << 10;
 constexpr uint64_t kRecordsAtOnceMin = 16U << 10;
 constexpr uint32_t kItemsPerHold = 32;
+// Shares of the reserve: with less than the first those who store are slowed down, which leaves more of the core to the
+// demoter; with less than the second that was not enough, and it comes forward.
+constexpr uint64_t kSlowDownShare = 4;
+constexpr uint64_t kBehindShare = 8;
 constexpr uint32_t kFailuresUntilOffline = 3;
 constexpr uint64_t kRetryUs = 10'000'000;
 constexpr std::chrono::milliseconds kIdleWait{50};
@@ -83,9 +87,9 @@ void Demoter::Join() {
   {
     MutexLock lock(mutex_);
     stopping_ = true;
+    priority_.Hurry();
     wake_.NotifyAll();
   }
-  priority_.Hurry();
   if (thread_.joinable()) thread_.join();
   AnswerRequests();
 }
@@ -105,8 +109,9 @@ void Demoter::DemoteAll(Executor& executor, Completion* done) {
   {
     MutexLock lock(mutex_);
     requests_.push_back({&executor, done});
+    priority_.Hurry();
   }
-  WakeUrgently();
+  Wake();
 }
 
 uint64_t Demoter::ReserveAt(SlabClass slab_class, uint64_t bytes) const {
@@ -123,10 +128,14 @@ uint64_t Demoter::ReserveChunks(SlabClass slab_class) const {
 bool Demoter::NoteAllocation(SlabClass slab_class) {
   const uint64_t free = tiers_.arena->FreeChunks(slab_class);
   if (free >= ReserveChunks(slab_class)) return false;
-  const bool short_of = free < ReserveAt(slab_class, batch_bytes_ / 4) && BatchMayCome(slab_class);
-  if (short_of) priority_.Hurry();
+  if (IsBehind(slab_class)) priority_.Hurry();
   Wake();
-  return short_of;
+  return free < ReserveAt(slab_class, batch_bytes_ / kSlowDownShare) && BatchMayCome(slab_class);
+}
+
+bool Demoter::IsBehind(SlabClass slab_class) const {
+  const uint64_t left = ReserveAt(slab_class, batch_bytes_ / kBehindShare);
+  return tiers_.arena->FreeChunks(slab_class) < left && BatchMayCome(slab_class);
 }
 
 bool Demoter::IsPressed(SlabClass slab_class) const {
@@ -139,9 +148,9 @@ bool Demoter::IsSoonPressed(SlabClass slab_class) const {
          outlook_.WorthALook(slab_class);
 }
 
-bool Demoter::UnderPressure() const {
+bool Demoter::Any(bool (Demoter::*is)(SlabClass) const) const {
   for (SlabClass slab_class = 1; slab_class <= tiers_.arena->LargestClass(); ++slab_class) {
-    if (IsPressed(slab_class)) return true;
+    if ((this->*is)(slab_class)) return true;
   }
   return false;
 }
@@ -151,15 +160,11 @@ void Demoter::Run() {
   while (WaitForWork()) Step();
 }
 
-bool Demoter::IsStopping() const {
-  MutexLock lock(mutex_);
-  return stopping_;
-}
-
 bool Demoter::WaitForWork() {
-  // Nothing was left to do in the last round: nobody waits.
-  if (!wanted_.load(std::memory_order_relaxed) && !IsStopping()) priority_.CalmDown();
+  const bool behind = Any(&Demoter::IsBehind);
   MutexLock lock(mutex_);
+  // Whoever hurries it without this mutex does so again while there is reason to.
+  if (!stopping_ && requests_.empty() && !behind) priority_.CalmDown();
   if (!stopping_ && !wanted_.load(std::memory_order_relaxed)) wake_.WaitFor(mutex_, kIdleWait);
   wanted_.store(false, std::memory_order_relaxed);
   return !stopping_;
@@ -177,7 +182,7 @@ void Demoter::Step() {
     rules.flash_full = keeper_.Full();
     const bool may_write = admission_.MayWrite(batch_bytes_, MonotonicUs());
     outlook_.NoteBudget(may_write);
-    if (may_write && UnderPressure() && IsWritten(WriteBatch(rules, true))) Wake();
+    if (may_write && Any(&Demoter::IsPressed) && IsWritten(WriteBatch(rules, true))) Wake();
   }
   AnswerRequests();
   if (grower_.GrowOne()) Wake();

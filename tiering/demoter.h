@@ -39,9 +39,11 @@ class Demoter {
     priority_.Hurry();
     Wake();
   }
-  // After an allocation: wakes the thread where the class's reserve runs low; true where it is
-  // nearly gone and a batch may come.
+  // After an allocation: wakes the thread where the class's reserve runs low, urgently where it is nearly gone; true
+  // where storing should slow down and a batch may come.
   bool NoteAllocation(storage::SlabClass slab_class);
+  // False: it has come forward, for it is behind or somebody waits. Any thread.
+  bool StandsBack() const { return priority_.StandsBack(); }
   // Whether who is short of such a chunk may hope for a batch: not where what is there may not be
   // demoted, where the write budget is spent, and while flash is off.
   bool BatchMayCome(storage::SlabClass slab_class) const {
@@ -82,7 +84,6 @@ class Demoter {
   }
 
   void Run();
-  bool IsStopping() const;
   bool WaitForWork();  // false: stop
   // One batch. `everything`: `debug demote` and drain; else what has too little in reserve.
   // `spare_from`: batches of this serial and younger ones may not go for it.
@@ -108,10 +109,11 @@ class Demoter {
   // Whether most of a class are heads and last parts of chunked items, which are listed in the
   // largest class: then it is those that have to go.
   bool HoldsParts(storage::SlabClass slab_class);
+  bool IsBehind(storage::SlabClass slab_class) const;
   bool IsPressed(storage::SlabClass slab_class) const;
   bool IsSoonPressed(storage::SlabClass slab_class) const;
   void CollectAll(BatchBuilder* builder, const CollectRules& rules);
-  bool UnderPressure() const;
+  bool Any(bool (Demoter::*is)(storage::SlabClass) const) const;  // of the classes
   uint64_t ReserveChunks(storage::SlabClass slab_class) const;
   uint64_t ReserveAt(storage::SlabClass slab_class, uint64_t bytes) const;
   Wrote Finish(BatchBuilder* builder, const FlashKeeper::Victims& victims, bool keep_hit_items);

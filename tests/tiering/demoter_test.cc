@@ -485,6 +485,54 @@ TEST_F(DemoterTest, ItsThreadAnswersRequests) {
   EXPECT_EQ(rig->Get("k"), "v");
 }
 
+// What is stored meanwhile is stored at sync points on the demoter's own thread.
+TEST_F(DemoterTest, ItsThreadComesForwardWhileItIsBehindAndNoLonger) {
+  CacheRig rig(Small());
+  const storage::SlabArena& arena = *rig.InTiers().arena;
+  int stored = 0;
+  storage::SlabClass slab_class = storage::kNoSlabClass;
+  const auto store = [&] {
+    ASSERT_EQ(rig->Set(Name(stored), std::string(1'000, 'v')), Outcome::kStored);
+    slab_class = rig.ClassOf(Name(stored++));
+  };
+  const auto leave = [&](double share) {  // of the reserve
+    const uint64_t reserve = (128U << 10) / arena.ChunkBytes(slab_class);
+    const auto left = static_cast<uint64_t>(share * static_cast<double>(reserve));
+    while (arena.FreePages() > 0 || arena.FreeChunks(slab_class) > left) store();
+  };
+  store();
+  leave(0.9);
+  bool slowed_down = false, back_when_slow = false, back_when_behind = true;
+  const Race behind(SyncPoint::kDemoteBuilt, [&] {
+    leave(0.2);
+    Draft draft;
+    slowed_down =
+        rig.cache->Allocate(rig->KeyOf("k"), 0, 0, 1'000, true, &draft) == AllocateResult::kWait;
+    back_when_slow = rig.InDemoter().StandsBack();
+    leave(0.05);
+    back_when_behind = rig.InDemoter().StandsBack();
+  });
+  std::atomic<int> batches{0};
+  bool back_when_there_is_room = false;
+  const Race room(SyncPoint::kDemoteSlotted, [&] {
+    leave(0.5);
+    SyncPoints::Attach(SyncPoint::kDemoteCollected, [&] {
+      back_when_there_is_room = rig.InDemoter().StandsBack();
+      batches = 2;
+      batches.notify_all();
+    });
+  });
+  rig.InDemoter().Wake();
+  rig.cache->StartThreads();
+  batches.wait(0);
+  rig.InDemoter().Join();
+  SyncPoints::Attach(SyncPoint::kDemoteCollected, nullptr);
+  EXPECT_TRUE(slowed_down);
+  EXPECT_TRUE(back_when_slow);
+  EXPECT_FALSE(back_when_behind);
+  EXPECT_TRUE(back_when_there_is_room);
+}
+
 TEST_F(DemoterTest, JoinAnswersWhoIsStillWaiting) {
   CacheRig rig;
   rig->Set("k", "v");
