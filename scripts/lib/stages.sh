@@ -4,6 +4,7 @@
 
 STAGE_RESULTS=$(mktemp -d)
 STAGE_DIR=
+STAGE_NAMES=()
 STAGE_LINES=()
 TOTAL_PASSED=0
 TOTAL_FAILED=0
@@ -27,7 +28,8 @@ stage() {
   set -e
   reports=("$STAGE_DIR"/*.xml)
   if [ -e "${reports[0]}" ]; then
-    read -r passed failed skipped < <(python3 "$TERRACED_ROOT/scripts/lib/test_reports.py" count "${reports[@]}")
+    read -r passed failed skipped < <(python3 "$TERRACED_ROOT/scripts/lib/test_reports.py" count '' "${reports[@]}") ||
+      passed=0 failed=1 skipped=0  # a report that cannot be read
   elif [ "$status" -eq 0 ]; then
     passed=1
   fi
@@ -38,6 +40,7 @@ stage() {
   TOTAL_PASSED=$((TOTAL_PASSED + passed))
   TOTAL_FAILED=$((TOTAL_FAILED + failed))
   elapsed=$((SECONDS - begun))
+  STAGE_NAMES+=("$name")
   STAGE_LINES+=("$(printf '%-44s %3d:%02d  %5d passed %3d failed %3d skipped' \
     "$name" $((elapsed / 60)) $((elapsed % 60)) "$passed" "$failed" "$skipped")")
   say "=== $name: $([ "$failed" -eq 0 ] && echo good || echo FAILED), $elapsed s"
@@ -46,10 +49,15 @@ stage() {
 # close_stages: the tests that failed once more (their own output may lie thousands of lines back), the table,
 # the closing line, and the exit status of the whole.
 close_stages() {
-  local reports=("$STAGE_RESULTS"/*/*.xml)
-  if [ "$TOTAL_FAILED" -gt 0 ] && [ -e "${reports[0]}" ]; then
+  local i reports
+  if [ "$TOTAL_FAILED" -gt 0 ]; then
     printf '\n=== tests that failed\n'
-    python3 "$TERRACED_ROOT/scripts/lib/test_reports.py" failures "${reports[@]}" || true  # the closing line counts
+    for i in "${!STAGE_NAMES[@]}"; do
+      reports=("$STAGE_RESULTS/$i"/*.xml)
+      [ -e "${reports[0]}" ] || continue
+      python3 "$TERRACED_ROOT/scripts/lib/test_reports.py" failures "${STAGE_NAMES[i]}" "${reports[@]}" ||
+        true  # the closing line counts
+    done
   fi
   printf '\n=== stages, minutes:seconds\n'
   printf '%s\n' "${STAGE_LINES[@]}"
