@@ -199,17 +199,24 @@ def restart(bench):
     """A clean stop and a start with the data set in place."""
     count = bench.scaled(10_000_000)
     with bench.contenders(lambda kind: flash_arguments(kind, 64, "8g"), only=("terraced",)) as servers:
-        server = servers[0]
-        bench.loader.fill(server, count, 100)
-        begun = time.monotonic()
-        server.stop(signal.SIGTERM)
+        bench.loader.fill(servers[0], count, 100)
         print(f"\nrestart: {count:,} items of 100 bytes")
-        bench.table.fact("clean stop", time.monotonic() - begun, "s")
-        begun = time.monotonic()
-        server.start()
-        bench.loader.run(server, {"work": "get", "connections": 1, "batch": 1, "operations": 1_000, "keys": count,
-                                  "value_bytes": 100})
-        bench.table.fact("start until 1,000 random keys were answered", time.monotonic() - begun, "s", 1.0)
+        stop_and_start(bench, servers[0], count)
+
+
+def stop_and_start(bench, server, count):
+    """How long until a server answers again with `count` items of 100 bytes."""
+    items = int(server.stats()["curr_items"])
+    begun = time.monotonic()
+    server.stop(signal.SIGTERM)
+    bench.table.fact("clean stop", time.monotonic() - begun, "s")
+    begun = time.monotonic()
+    server.start()
+    done = bench.loader.run(server, {"work": "get", "connections": 1, "batch": 1, "operations": 1_000, "keys": count,
+                                     "value_bytes": 100})
+    bench.table.fact("start until 1,000 random keys were answered", time.monotonic() - begun, "s", 1.0)
+    bench.table.fact("of them found", done["hits"], "")
+    bench.table.fact("items after it, of those before", 100 * int(server.stats()["curr_items"]) / items, "%")
 
 
 class RamPerFlashItem(threading.Thread):
@@ -272,6 +279,7 @@ def scale(bench):
         kept = bench.loader.run(server, {"work": "get", "connections": 8, "batch": 16, "keys": last,
                                          "value_bytes": 100, "seconds": bench.seconds})
         bench.table.fact("random keys found at the end", 100 * kept["hits"] / max(1, kept["operations"]), "%")
+        stop_and_start(bench, server, last)
     bench.table.plot("scale", """
 set title "What a request costs as the tier grows"
 set logscale x
