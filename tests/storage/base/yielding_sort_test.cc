@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <random>
@@ -21,7 +22,7 @@ std::vector<uint64_t> RandomNumbers(size_t count) {
 }
 
 TEST(YieldingSortTest, SortsAsStdSortDoes) {
-  for (const size_t count : {0, 1, 2, 1'000, 100'000}) {
+  for (const size_t count : {0UL, 1UL, 2UL, 1'000UL, 100'000UL}) {
     std::vector<uint64_t> numbers = RandomNumbers(count);
     std::vector<uint64_t> expected = numbers;
     std::sort(expected.begin(), expected.end());
