@@ -254,9 +254,9 @@ void BatchBuilder::Slot(storage::BatchNumber number, bool keep_hit_items) {
       }
     }
     // Only this thread changes a table's geometry, so identities hold between the slices.
-    std::sort(entries_.begin() + static_cast<ptrdiff_t>(begin),
-              entries_.begin() + static_cast<ptrdiff_t>(end),
-              [](const Entry& a, const Entry& b) { return a.identity < b.identity; });
+    YieldingSort(entries_.begin() + static_cast<ptrdiff_t>(begin),
+                 entries_.begin() + static_cast<ptrdiff_t>(end),
+                 [](const Entry& a, const Entry& b) { return a.identity < b.identity; });
     while (begin < end) {
       begin = SlotSome(shard, begin, end, number, keep_hit_items);
       YieldPoint::Pass();

@@ -99,7 +99,7 @@ enum class AllocateResult : uint8_t {
   kOk,
   kTooLarge,  // over -I
   kNoMemory,  // nothing may be evicted (-M), or everything is pinned
-  kWait,  // the demoter is behind: stop reading from this connection for a moment, then ask again
+  kWait,      // room is running out: stop reading from this connection for a moment, then ask again
 };
 
 enum class StoreMode : uint8_t { kSet, kAdd, kReplace, kAppend, kPrepend, kCas };

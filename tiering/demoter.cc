@@ -21,10 +21,11 @@ constexpr uint64_t kBatchBytesMax = 64ULL << 20;
 constexpr uint64_t kBatchBytesLeast = 64ULL << 10;
 constexpr uint64_t kRecordsAtOnceMin = 16U << 10;
 constexpr uint32_t kItemsPerHold = 32;
-// Shares of the reserve: with less than the first those who store are slowed down, which leaves more of the core to the
-// demoter; with less than the second that was not enough, and it comes forward.
-constexpr uint64_t kSlowDownShare = 4;
-constexpr uint64_t kBehindShare = 8;
+// With less than the first share of its reserve left, who stores is slowed down, which leaves more of the core to the
+// demoter. With less than the second, or after so long a time, that was not enough, and it comes forward.
+constexpr uint64_t kBehindShare = 4;
+constexpr uint64_t kFarBehindShare = 8;
+constexpr uint64_t kBehindForUs = 100'000;
 constexpr uint32_t kFailuresUntilOffline = 3;
 constexpr uint64_t kRetryUs = 10'000'000;
 constexpr std::chrono::milliseconds kIdleWait{50};
@@ -87,7 +88,7 @@ void Demoter::Join() {
   {
     MutexLock lock(mutex_);
     stopping_ = true;
-    priority_.Hurry();
+    if (thread_.joinable()) priority_.Hurry();
     wake_.NotifyAll();
   }
   if (thread_.joinable()) thread_.join();
@@ -114,28 +115,35 @@ void Demoter::DemoteAll(Executor& executor, Completion* done) {
   Wake();
 }
 
-uint64_t Demoter::ReserveAt(SlabClass slab_class, uint64_t bytes) const {
+uint64_t Demoter::ReserveChunks(SlabClass slab_class) const {
   const uint64_t total = tiers_.arena->TotalChunks(slab_class);
   if (total == 0) return 0;
-  const uint64_t wanted = bytes / tiers_.arena->ChunkBytes(slab_class);
+  const uint64_t wanted = batch_bytes_ / tiers_.arena->ChunkBytes(slab_class);
   return std::clamp<uint64_t>(wanted, 1, std::max<uint64_t>(total / 8, 1));
-}
-
-uint64_t Demoter::ReserveChunks(SlabClass slab_class) const {
-  return ReserveAt(slab_class, batch_bytes_);
 }
 
 bool Demoter::NoteAllocation(SlabClass slab_class) {
   const uint64_t free = tiers_.arena->FreeChunks(slab_class);
-  if (free >= ReserveChunks(slab_class)) return false;
-  if (IsBehind(slab_class)) priority_.Hurry();
+  const uint64_t reserve = ReserveChunks(slab_class);
+  if (free >= reserve) return false;
+  const bool behind = IsBehind(slab_class);
+  if (behind && (kFarBehindShare * free < reserve || IsBehindForLong())) priority_.Hurry();
   Wake();
-  return free < ReserveAt(slab_class, batch_bytes_ / kSlowDownShare) && BatchMayCome(slab_class);
+  return behind;
+}
+
+bool Demoter::IsBehindForLong() {
+  const uint64_t now_us = MonotonicUs();
+  uint64_t since_us = 0;
+  if (behind_since_us_.compare_exchange_strong(since_us, now_us, std::memory_order_relaxed)) {
+    return false;
+  }
+  return now_us - std::min(now_us, since_us) > kBehindForUs;
 }
 
 bool Demoter::IsBehind(SlabClass slab_class) const {
-  const uint64_t left = ReserveAt(slab_class, batch_bytes_ / kBehindShare);
-  return tiers_.arena->FreeChunks(slab_class) < left && BatchMayCome(slab_class);
+  return kBehindShare * tiers_.arena->FreeChunks(slab_class) < ReserveChunks(slab_class) &&
+         BatchMayCome(slab_class);
 }
 
 bool Demoter::IsPressed(SlabClass slab_class) const {
@@ -160,11 +168,20 @@ void Demoter::Run() {
   while (WaitForWork()) Step();
 }
 
-bool Demoter::WaitForWork() {
-  const bool behind = Any(&Demoter::IsBehind);
+bool Demoter::IsAwaited() const {
   MutexLock lock(mutex_);
-  // Whoever hurries it without this mutex does so again while there is reason to.
-  if (!stopping_ && requests_.empty() && !behind) priority_.CalmDown();
+  return stopping_ || !requests_.empty();
+}
+
+bool Demoter::WaitForWork() {
+  if (!Any(&Demoter::IsBehind)) {
+    behind_since_us_.store(0, std::memory_order_relaxed);
+    // Without the mutex, for who calms down may lose the core at once.
+    if (!IsAwaited()) priority_.CalmDown();
+  }
+  // Who stores hurries it again while there is reason to; these do so once.
+  if (IsAwaited()) priority_.Hurry();
+  MutexLock lock(mutex_);
   if (!stopping_ && !wanted_.load(std::memory_order_relaxed)) wake_.WaitFor(mutex_, kIdleWait);
   wanted_.store(false, std::memory_order_relaxed);
   return !stopping_;

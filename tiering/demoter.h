@@ -39,10 +39,10 @@ class Demoter {
     priority_.Hurry();
     Wake();
   }
-  // After an allocation: wakes the thread where the class's reserve runs low, urgently where it is nearly gone; true
-  // where storing should slow down and a batch may come.
+  // After an allocation: wakes the thread where the class is short of its reserve; true where it is behind so far that
+  // who stores should slow down, and a batch may come; urgently where that has not been enough.
   bool NoteAllocation(storage::SlabClass slab_class);
-  // False: it has come forward, for it is behind or somebody waits. Any thread.
+  // False: it has come forward, for it is far behind or awaited. Any thread.
   bool StandsBack() const { return priority_.StandsBack(); }
   // Whether who is short of such a chunk may hope for a batch: not where what is there may not be
   // demoted, where the write budget is spent, and while flash is off.
@@ -84,7 +84,8 @@ class Demoter {
   }
 
   void Run();
-  bool WaitForWork();  // false: stop
+  bool IsAwaited() const;  // to stop, or by DemoteAll
+  bool WaitForWork();      // false: stop
   // One batch. `everything`: `debug demote` and drain; else what has too little in reserve.
   // `spare_from`: batches of this serial and younger ones may not go for it.
   Wrote WriteBatch(const CollectRules& rules, bool keep_hit_items,
@@ -110,12 +111,12 @@ class Demoter {
   // largest class: then it is those that have to go.
   bool HoldsParts(storage::SlabClass slab_class);
   bool IsBehind(storage::SlabClass slab_class) const;
+  bool IsBehindForLong();  // said by those who store
   bool IsPressed(storage::SlabClass slab_class) const;
   bool IsSoonPressed(storage::SlabClass slab_class) const;
   void CollectAll(BatchBuilder* builder, const CollectRules& rules);
   bool Any(bool (Demoter::*is)(storage::SlabClass) const) const;  // of the classes
   uint64_t ReserveChunks(storage::SlabClass slab_class) const;
-  uint64_t ReserveAt(storage::SlabClass slab_class, uint64_t bytes) const;
   Wrote Finish(BatchBuilder* builder, const FlashKeeper::Victims& victims, bool keep_hit_items);
   // False: files of dropped batches are left over, so nothing more may be written.
   bool RemoveOrphans();
@@ -145,6 +146,7 @@ class Demoter {
   std::atomic<bool> settings_changed_{true};  // at the start: none was looked at yet
   std::atomic<uint64_t> next_serial_;         // raised by the writing thread only
   std::atomic<uint64_t> serial_end_;
+  std::atomic<uint64_t> behind_since_us_{0};  // 0: it is not, or nobody has stored since
   YieldingThread priority_;
   std::thread thread_;
   // Guarded.

@@ -23,7 +23,7 @@ Reclaimer::Room Reclaimer::NewItem(std::string_view key, uint32_t client_flags,
     SlabClass short_of = storage::kNoSlabClass;
     *position = tiers_.allocator.New(key, client_flags, value_bytes, &short_of, spare);
     if (*position != storage::kNoPosition) {
-      if (!ReserveNearlyGone(*position) || !may_wait) return Room::kYes;
+      if (!ReserveIsLow(*position) || !may_wait) return Room::kYes;
       // This connection slows down while there is still room for others.
       tiers_.allocator.Free(*position);
       *position = storage::kNoPosition;
@@ -49,7 +49,7 @@ void Reclaimer::NoteOutOfMemory(SlabClass slab_class) {
   ++shard.classes[slab_class].out_of_memory;
 }
 
-bool Reclaimer::ReserveNearlyGone(storage::Position position) {
+bool Reclaimer::ReserveIsLow(storage::Position position) {
   if (!tiers_.HasFlash()) return false;
   const SlabClass slab_class = tiers_.allocator.ListClass(*tiers_.arena->ItemAt(position));
   return demoter_.NoteAllocation(slab_class);

@@ -29,7 +29,7 @@ class Reclaimer {
  private:
   bool Evict(storage::SlabClass slab_class, EvictPolicy policy);
   // Tells the demoter of the allocation; true where waiting for it is better than going on.
-  bool ReserveNearlyGone(storage::Position position);
+  bool ReserveIsLow(storage::Position position);
   void NoteOutOfMemory(storage::SlabClass slab_class);
   Reclaimed ReclaimFrom(storage::SlabClass slab_class, EvictPolicy policy, uint32_t shards);
 

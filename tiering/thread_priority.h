@@ -17,8 +17,8 @@ void StandBack();
 // RLIMIT_NICE that reaches it.
 bool MayReturnFromStandingBack();
 
-// YieldingThread: a thread that stands back while it keeps up, and not when others begin to wait for it: then it has its
-// nice value back, and up to half of the core. Where it may not return, only the latter changes: one that could not come
+// YieldingThread: a thread that stands back while it keeps up, and not when it falls behind: then it has its nice value
+// back, and up to half of the core. Where it may not return, only the latter changes: one that could not come
 // forward again would be lost for its work.
 // Threads: Begin on the thread itself, before others know of it; Hurry any, costs one load unless it changes something;
 // CalmDown on the thread. Ownership: outlives its thread.

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <future>
 #include <vector>
 
+#include "storage/base/clock.h"
 #include "tests/tiering/demoter_fixture.h"
 
 namespace terraced::tiering {
@@ -485,52 +488,66 @@ TEST_F(DemoterTest, ItsThreadAnswersRequests) {
   EXPECT_EQ(rig->Get("k"), "v");
 }
 
-// What is stored meanwhile is stored at sync points on the demoter's own thread.
+// All but the first sets and the end happens at sync points, on the demoter's own thread.
 TEST_F(DemoterTest, ItsThreadComesForwardWhileItIsBehindAndNoLonger) {
   CacheRig rig(Small());
-  const storage::SlabArena& arena = *rig.InTiers().arena;
+  storage::SlabArena& arena = *rig.InTiers().arena;
+  ASSERT_EQ(rig->Set("k", std::string(1'000, 'v')), Outcome::kStored);
+  const storage::SlabClass slab_class = rig.ClassOf("k");
+  const uint64_t reserve = Small().flash_batch_bytes / arena.ChunkBytes(slab_class);
   int stored = 0;
-  storage::SlabClass slab_class = storage::kNoSlabClass;
-  const auto store = [&] {
-    ASSERT_EQ(rig->Set(Name(stored), std::string(1'000, 'v')), Outcome::kStored);
-    slab_class = rig.ClassOf(Name(stored++));
+  const auto store_until_half_is_left = [&] {
+    while ((arena.FreePages() > 0 || arena.FreeChunks(slab_class) > reserve / 2) &&
+           rig->Set(Name(stored++), std::string(1'000, 'v')) == Outcome::kStored) {
+    }
   };
-  const auto leave = [&](double share) {  // of the reserve
-    const uint64_t reserve = (128U << 10) / arena.ChunkBytes(slab_class);
-    const auto left = static_cast<uint64_t>(share * static_cast<double>(reserve));
-    while (arena.FreePages() > 0 || arena.FreeChunks(slab_class) > left) store();
+  const auto let_it_fall_behind = [&](uint64_t share) {  // by what no set sees
+    while (share * arena.FreeChunks(slab_class) >= reserve) arena.Allocate(slab_class);
   };
-  store();
-  leave(0.9);
-  bool slowed_down = false, back_when_slow = false, back_when_behind = true;
-  const Race behind(SyncPoint::kDemoteBuilt, [&] {
-    leave(0.2);
+  const auto told_to_wait = [&] {
     Draft draft;
-    slowed_down =
-        rig.cache->Allocate(rig->KeyOf("k"), 0, 0, 1'000, true, &draft) == AllocateResult::kWait;
-    back_when_slow = rig.InDemoter().StandsBack();
-    leave(0.05);
-    back_when_behind = rig.InDemoter().StandsBack();
+    return rig.cache->Allocate(rig->KeyOf("k"), 0, 0, 1'000, true, &draft) == AllocateResult::kWait;
+  };
+  std::vector<bool> stands_back;
+  const auto look = [&] { stands_back.push_back(rig.InDemoter().StandsBack()); };
+  int batch = 0;
+  std::promise<void> done;
+  SyncPoints::Attach(SyncPoint::kDemoteCollected, [&] {
+    if (++batch <= 3) look();
+    if (batch == 3) done.set_value();
   });
-  std::atomic<int> batches{0};
-  bool back_when_there_is_room = false;
-  const Race room(SyncPoint::kDemoteSlotted, [&] {
-    leave(0.5);
-    SyncPoints::Attach(SyncPoint::kDemoteCollected, [&] {
-      back_when_there_is_room = rig.InDemoter().StandsBack();
-      batches = 2;
-      batches.notify_all();
-    });
+  SyncPoints::Attach(SyncPoint::kDemoteBuilt, [&] {
+    if (batch > 2) return;
+    let_it_fall_behind(4);
+    EXPECT_TRUE(told_to_wait());
+    look();
+    if (batch == 2) let_it_fall_behind(8);
+    const uint64_t since_us = MonotonicUs();
+    while (told_to_wait() && rig.InDemoter().StandsBack() &&
+           MonotonicUs() - since_us < 10'000'000) {
+    }
+    if (batch == 1) {
+      EXPECT_GT(MonotonicUs() - since_us, 80'000U);
+    }
+    look();
   });
-  rig.InDemoter().Wake();
+  SyncPoints::Attach(SyncPoint::kDemoteSlotted, [&] {
+    store_until_half_is_left();
+    if (batch == 2) let_it_fall_behind(4);
+  });
+  store_until_half_is_left();
   rig.cache->StartThreads();
-  batches.wait(0);
+  const bool three =
+      done.get_future().wait_for(std::chrono::minutes(1)) == std::future_status::ready;
   rig.InDemoter().Join();
-  SyncPoints::Attach(SyncPoint::kDemoteCollected, nullptr);
-  EXPECT_TRUE(slowed_down);
-  EXPECT_TRUE(back_when_slow);
-  EXPECT_FALSE(back_when_behind);
-  EXPECT_TRUE(back_when_there_is_room);
+  for (const SyncPoint point :
+       {SyncPoint::kDemoteCollected, SyncPoint::kDemoteBuilt, SyncPoint::kDemoteSlotted}) {
+    SyncPoints::Attach(point, nullptr);
+  }
+  ASSERT_TRUE(three);
+  // When a batch begins, when a set waits, and when that takes too long or leaves too little. The second batch begins
+  // with room again, the third one without.
+  EXPECT_EQ(stands_back, (std::vector<bool>{true, true, false, true, true, false, false}));
 }
 
 TEST_F(DemoterTest, JoinAnswersWhoIsStillWaiting) {
