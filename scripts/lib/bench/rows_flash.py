@@ -161,7 +161,7 @@ def interference(bench):
         # Before RAM is full nothing is demoted; the system clears memory for the daemon instead.
         fills = bench.loader.run(server, with_sets(0, seconds=bench.scaled(5)))
         bench.table.fact("first, while sets of 50 MB/s fill RAM: p99", fills["p99_us"], "us")
-        demoted = int(server.stats()["flash_demoted_bytes"])
+        before = server.stats()
         idle, busy = [], []
         for number in range(1, bench.rounds + 1):
             server.settle()
@@ -176,8 +176,14 @@ def interference(bench):
         ratios = [one["p99_us"] / other["p99_us"] for one, other in zip(busy, idle)]
         print(f"  p99 with demotion / idle of each round: {' '.join(f'{ratio:.2f}' for ratio in ratios)}")
         bench.table.fact("p99 with demotion / idle, median", statistics.median(ratios), "x", 1.5)
-        demoted = int(server.stats()["flash_demoted_bytes"]) - demoted
+        after = server.stats()
+        demoted, evicted, waits, moments = (
+            int(after[name]) - int(before[name])
+            for name in ("flash_demoted_bytes", "evictions", "flash_room_waits", "flash_demotion_waits"))
         bench.table.fact("demoted meanwhile", demoted / 1e6 / bench.long_seconds, "MB/s")
+        bench.table.fact("evicted meanwhile", evicted)
+        bench.table.fact("sets that waited for room, in all busy rounds", waits)
+        bench.table.fact("such a wait", moments / max(1, waits), "ms")
         bench.table.plot("interference", """
 set title "RAM hits: idle, and while sets demote 50 MB/s"
 set logscale xy
