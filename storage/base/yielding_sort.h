@@ -9,7 +9,8 @@
 
 namespace terraced {
 
-// Some 10 us of keys that lie anywhere in memory, and of the rest a little more than the look at the clock.
+// So many comparisons of keys that lie anywhere in memory take some 10 us, and the cheapest still longer than the look
+// at the clock.
 inline constexpr uint32_t kComparisonsPerPoint = 128;
 
 template <typename Iterator, typename Less>

@@ -189,6 +189,7 @@ void SortHashes(std::span<uint64_t> hashes) {
   // One counting pass on the top bits leaves runs of a few hashes, which insertion in place
   // finishes.
   constexpr size_t kCountedFrom = 1024;
+  constexpr size_t kHashesPerPoint = 4096;
   constexpr size_t kRunsPerPoint = 256;
   if (hashes.size() < kCountedFrom) {
     std::sort(hashes.begin(), hashes.end());
@@ -197,12 +198,17 @@ void SortHashes(std::span<uint64_t> hashes) {
   const int bits = std::min(static_cast<int>(std::bit_width(hashes.size() / 4)), 16);
   const int shift = 64 - bits;
   std::vector<uint32_t> starts((1U << bits) + 1, 0);
-  for (const uint64_t hash : hashes) ++starts[(hash >> shift) + 1];
+  for (size_t i = 0; i < hashes.size(); ++i) {
+    if (i % kHashesPerPoint == 0) YieldPoint::Pass();
+    ++starts[(hashes[i] >> shift) + 1];
+  }
   for (size_t i = 1; i < starts.size(); ++i) starts[i] += starts[i - 1];
-  YieldPoint::Pass();
   std::vector<uint64_t> sorted(hashes.size());
   std::vector<uint32_t> next(starts.begin(), starts.end() - 1);
-  for (const uint64_t hash : hashes) sorted[next[hash >> shift]++] = hash;
+  for (size_t i = 0; i < hashes.size(); ++i) {
+    if (i % kHashesPerPoint == 0) YieldPoint::Pass();
+    sorted[next[hashes[i] >> shift]++] = hashes[i];
+  }
   for (size_t i = 0; i + 1 < starts.size(); ++i) {
     if (i % kRunsPerPoint == 0) YieldPoint::Pass();
     std::sort(sorted.begin() + starts[i], sorted.begin() + starts[i + 1]);

@@ -45,9 +45,10 @@ constexpr size_t kSmallRecordBytes = kRecordLz4BytesMin + kRecordHeaderBytes;
 // makes an index block a quarter as large in RAM, at no cost that a read shows (README.md).
 constexpr int kIndexRestartInterval = 8;
 constexpr uint64_t kManifestBytesMax = 8ULL << 20;
-// The file is handed to the disk while it is built, so that its fsync does not stall the readers.
+// The file is handed to the disk while it is built, so that its fsync does not stall the readers: all but the last
+// megabyte, which RocksDB keeps.
 constexpr uint64_t kBytesPerSync = 256ULL << 10;
-// What one write to it copies: short beside a turn of the core, as the share that goes to the disk at a time.
+// What one write to it copies (a larger record is one write): about a turn of the core (storage/base/yield_point.h).
 constexpr size_t kFileBufferBytes = 64U << 10;
 constexpr size_t kScanReadaheadBytes = 1ULL << 20;
 constexpr int kTableCacheShardBits = 4;
