@@ -309,11 +309,15 @@ bool BatchBuilder::AddSlot(Shard& shard, std::span<const Entry> entries,
     for (const storage::Slot& slot : standing) {
       if (slot.serial != entry.source) continue;
       MoveCleanMark(shard, entry, slot.number, number);
-      tiers_.index.RemoveSerial(shard.Number(), hash, entry.source);
+      const auto moving = static_cast<uint32_t>(
+          std::count_if(entries.begin(), entries.end(),
+                        [&](const Entry& other) { return other.source == entry.source; }));
+      tiers_.index.RemoveSerial(shard.Number(), hash, entry.source, moving);
       tiers_.counters.second_chances.fetch_add(1, std::memory_order_relaxed);
     }
   }
-  if (tiers_.index.Add(shard.Number(), hash, number, false) ==
+  if (tiers_.index.Add(shard.Number(), hash, number, false,
+                       static_cast<uint32_t>(entries.size())) ==
       storage::FlashIndex::AddResult::kFull) {
     tiers_.counters.index_full.fetch_add(1, std::memory_order_relaxed);
     return false;

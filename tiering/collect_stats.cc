@@ -124,7 +124,7 @@ CacheStats TwoTierCache::Stats() const {
   const uint64_t verified = stats.commands.flash_index_collisions;
   stats.commands = {};
   AddShards(*tiers_, &stats);
-  stats.commands.flash_index_collisions += verified + tiers_->index.GrowthCollisions();
+  stats.commands.flash_index_collisions += verified + tiers_->index.UnseenCollisions();
   AddBatches(*tiers_, &stats);
   stats.slabs = tiers_->arena->Stats();
   stats.limit_maxbytes = tiers_->arena->LimitBytes();

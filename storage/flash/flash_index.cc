@@ -45,13 +45,15 @@ struct FlashIndex::Growth {
   std::unordered_set<uint64_t> barred;   // identities here that this batch must not have any more
   std::unordered_set<uint64_t> carried;  // serials whose carrying over has begun
   std::unordered_map<BatchNumber, uint64_t> uncarried;  // batches that got slots meanwhile: serials
+  std::vector<SharedSlot> shared;
 };
 
 struct alignas(64) FlashIndex::State {
   SlotTable table;
   std::unique_ptr<Growth> growth;
-  uint32_t outgrown_buckets = 0;  // a growth to that many buckets proved too small
-  bool add_failed = false;        // since the last growth
+  uint32_t outgrown_buckets = 0;   // a growth to that many buckets proved too small
+  bool add_failed = false;         // since the last growth
+  std::vector<SharedSlot> shared;  // nearly always empty
   // For Prefetch, which holds no mutex: it may see one of an old table and one of a new one, and
   // prefetches in vain.
   std::atomic<const SlotBucket*> hint_base{nullptr};
@@ -150,10 +152,33 @@ SlotList FlashIndex::Remove(Partition partition, uint64_t hash, uint64_t epoch) 
     Erase(state.table, bucket, slot, /*ruling=*/true);
     if (state.growth) RemoveFromGrowing(state, place, number);
   });
+  if (!state.shared.empty()) {
+    for (const Slot& slot : stood) CountShared(state, place.Identity(), slot.serial, 1);
+  }
   return stood;
 }
 
-bool FlashIndex::RemoveSerial(Partition partition, uint64_t hash, uint64_t serial) {
+// Few ever: two keys of one batch and one identity.
+void FlashIndex::NoteShared(std::vector<SharedSlot>& shared, const SharedSlot& slot) const {
+  std::erase_if(shared,
+                [&](const SharedSlot& old) { return batches_.SerialOf(old.number) != old.serial; });
+  shared.push_back(slot);
+}
+
+void FlashIndex::CountShared(State& state, uint64_t identity, uint64_t serial,
+                             uint32_t keys_meant) {
+  std::erase_if(state.shared, [&](const SharedSlot& shared) {
+    if (shared.serial != serial || state.table.Locate(shared.hash).Identity() != identity) {
+      return false;
+    }
+    unseen_collisions_.fetch_add(shared.keys - std::min(shared.keys, keys_meant),
+                                 std::memory_order_relaxed);
+    return true;
+  });
+}
+
+bool FlashIndex::RemoveSerial(Partition partition, uint64_t hash, uint64_t serial,
+                              uint32_t keys_meant) {
   if (!states_ || serial == kNoSerial) return false;
   State& state = states_[partition];
   const SlotPlace place = state.table.Locate(hash);
@@ -165,6 +190,7 @@ bool FlashIndex::RemoveSerial(Partition partition, uint64_t hash, uint64_t seria
     if (state.growth) RemoveFromGrowing(state, place, number);
     removed = true;
   });
+  if (removed) CountShared(state, place.Identity(), serial, keys_meant);
   return removed;
 }
 
@@ -204,7 +230,7 @@ void FlashIndex::EraseGrown(Growth& growth, uint32_t bucket, uint32_t fingerprin
 }
 
 FlashIndex::AddResult FlashIndex::Add(Partition partition, uint64_t hash, BatchNumber number,
-                                      bool hit) {
+                                      bool hit, uint32_t keys) {
   if (!states_) return AddResult::kFull;
   const uint64_t serial = batches_.SerialOf(number);
   TERRACED_CHECK(serial != kNoSerial);
@@ -213,7 +239,10 @@ FlashIndex::AddResult FlashIndex::Add(Partition partition, uint64_t hash, BatchN
   const uint32_t word = place.fingerprint | (hit ? kSlotHitBit : 0) | number;
   const AddResult result = Put(state.table, place, word, /*ruling=*/true);
   if (result == AddResult::kFull) state.add_failed = true;
-  if (result == AddResult::kAdded) batches_.AddLive(number, 1);
+  if (result == AddResult::kAdded) {
+    batches_.AddLive(number, 1);
+    if (keys > 1) NoteShared(state.shared, {serial, hash, keys, number});
+  }
   if (state.growth && result != AddResult::kFull) {
     Growth& growth = *state.growth;
     growth.uncarried[number] = serial;
@@ -319,13 +348,14 @@ bool FlashIndex::CarryOver(Partition partition, uint64_t hash, uint64_t serial) 
     return true;
   }
   if (growth.barred.contains(growth.table.Locate(hash).Identity())) {
-    growth_collisions_.fetch_add(1, std::memory_order_relaxed);
+    unseen_collisions_.fetch_add(1, std::memory_order_relaxed);
     return true;
   }
-  if (Put(growth.table, growth.table.Locate(hash), standing, /*ruling=*/false) !=
-      AddResult::kFull) {
-    return true;
+  const AddResult put = Put(growth.table, growth.table.Locate(hash), standing, /*ruling=*/false);
+  if (put == AddResult::kAlreadyThere) {  // for another key of this batch
+    NoteShared(growth.shared, {serial, hash, 2, SlotNumber(standing)});
   }
+  if (put != AddResult::kFull) return true;
   state.outgrown_buckets = growth.table.Count();
   return false;
 }
@@ -338,7 +368,7 @@ void FlashIndex::BarFromGrowing(Growth& growth, uint64_t hash) {
   growth.table.ForEachSlot(place, [&](uint32_t bucket, uint32_t slot, uint32_t word) {
     if (batches_.SerialOf(SlotNumber(word)) != growth.serial) return;
     Erase(growth.table, bucket, slot, /*ruling=*/false);
-    growth_collisions_.fetch_add(1, std::memory_order_relaxed);
+    unseen_collisions_.fetch_add(1, std::memory_order_relaxed);
   });
 }
 
@@ -349,6 +379,7 @@ bool FlashIndex::FinishGrowth(Partition partition) {
     if (batches_.SerialOf(number) == serial) return false;
   }
   SlotTable larger = std::move(state.growth->table);
+  state.shared = std::move(state.growth->shared);
   state.growth = nullptr;
   // A sweep under way has passed some buckets of the old table and none of this one.
   PurgeRange(larger, 0, larger.Count(), /*ruling=*/false);

@@ -78,8 +78,9 @@ class FlashIndex {
   // Rule 1: removes every slot of the identity, standing or not, and from a growing table whatever
   // came from them; the removed ones that stood are returned. Live counts of their batches go down.
   SlotList Remove(Partition partition, uint64_t hash, uint64_t epoch);
-  // Removes the one slot of that serial (expired record, failed check, finished rewrite).
-  bool RemoveSerial(Partition partition, uint64_t hash, uint64_t serial);
+  // Removes the one slot of that serial (expired record, failed check, finished rewrite). `keys_meant`: so many of
+  // those that share it are not lost with it, or are known to be.
+  bool RemoveSerial(Partition partition, uint64_t hash, uint64_t serial, uint32_t keys_meant = 1);
   bool MarkHit(Partition partition, uint64_t hash, uint64_t serial);
 
   // Equal for two hashes exactly if they share every slot. Holds until the mutex is released.
@@ -87,8 +88,10 @@ class FlashIndex {
 
   enum class AddResult { kAdded, kAlreadyThere, kFull };
   // One slot for the identity of `hash` in that (living) batch, in the table that rules. kFull:
-  // no room in either bucket, or the identity has too many slots; nothing was added.
-  AddResult Add(Partition partition, uint64_t hash, BatchNumber number, bool hit);
+  // no room in either bucket, or the identity has too many slots; nothing was added. It stands for
+  // so many keys of the batch.
+  AddResult Add(Partition partition, uint64_t hash, BatchNumber number, bool hit,
+                uint32_t keys = 1);
 
   // --- Growth (rule 7)
   // By the thread that adds, a slice per hold of the mutex. Between Begin and Finish every key hash
@@ -108,8 +111,9 @@ class FlashIndex {
   // BeginGrowth and was not carried over afterwards; nothing has changed, carry it over or abandon.
   bool FinishGrowth(Partition partition);
   void AbandonGrowth(Partition partition);
-  // Keys lost to a neighbour of a new table, ever: collisions that no command saw.
-  uint64_t GrowthCollisions() const { return growth_collisions_.load(std::memory_order_relaxed); }
+  // Collisions that no command saw, ever: keys lost to a neighbour of a new table, and those that shared a slot with
+  // a neighbour of their own batch when it was removed. Who shared one before a restart is not counted any more.
+  uint64_t UnseenCollisions() const { return unseen_collisions_.load(std::memory_order_relaxed); }
 
   // --- Sweep
   // Purges slots of dead batches, `buckets` buckets a call; true when the partition is done.
@@ -131,6 +135,13 @@ class FlashIndex {
  private:
   struct Growth;
   struct State;
+  // A slot of more than one key.
+  struct SharedSlot {
+    uint64_t serial;
+    uint64_t hash;  // of one of them
+    uint32_t keys;
+    BatchNumber number;
+  };
 
   void Install(State& state, SlotTable table);
   bool StandsUnder(BatchNumber number, uint64_t epoch) const;
@@ -143,11 +154,13 @@ class FlashIndex {
   void RemoveFromGrowing(State& state, const SlotPlace& place, BatchNumber number);
   void EraseGrown(Growth& growth, uint32_t bucket, uint32_t fingerprint, BatchNumber number);
   void BarFromGrowing(Growth& growth, uint64_t hash);
+  void NoteShared(std::vector<SharedSlot>& shared, const SharedSlot& slot) const;
+  void CountShared(State& state, uint64_t identity, uint64_t serial, uint32_t keys_meant);
   void RecountLive(const SlotTable& from, const SlotTable& to);
 
   // Self-synchronised.
   std::atomic<uint64_t> memory_bytes_{0};  // outlives states_, whose tables subtract from it
-  std::atomic<uint64_t> growth_collisions_{0};
+  std::atomic<uint64_t> unseen_collisions_{0};
 
   // Constant after construction; what the states hold is guarded by the mutexes of their shards.
   BatchTable& batches_;

@@ -455,6 +455,32 @@ TEST_F(CollisionTest, Rule1ASetTakesTheNeighboursSlotAndItIsCounted) {
   EXPECT_EQ(rig_->Get(key), "value");
 }
 
+// Their batch has both hashes, so looking them up does not tell that one was lost with the other.
+TEST_F(CollisionTest, ANeighbourOfTheSameBatchIsCountedWhateverTakesTheSlot) {
+  const auto [key, twin] = rig_.TwoOfOneIdentity();
+  const auto both_on_flash = [&, key = key, twin = twin] {
+    rig_->Set(key, "1", 0, kStartS + 100);
+    rig_->Set(twin, "twin");
+    rig_.Demote();
+    ASSERT_EQ(rig_->Get(twin), "twin");
+    ASSERT_EQ(rig_->Get(key), "1");
+    rig_.Demote();
+  };
+  ASSERT_NO_FATAL_FAILURE(both_on_flash());
+  rig_->Set(key, "new");
+  EXPECT_FALSE(rig_->Get(twin).Hit());
+  EXPECT_EQ(Collisions(), 1U);
+  ASSERT_NO_FATAL_FAILURE(both_on_flash());
+  EXPECT_EQ(rig_->Increment(key, 1), Outcome::kStored);
+  EXPECT_FALSE(rig_->Get(twin).Hit());
+  EXPECT_EQ(Collisions(), 2U);
+  ASSERT_NO_FATAL_FAILURE(both_on_flash());
+  rig_.clock.Set(kStartS + 1'000);  // the key expires
+  EXPECT_FALSE(rig_->Get(key).Hit());
+  EXPECT_FALSE(rig_->Get(twin).Hit());
+  EXPECT_EQ(Collisions(), 3U);
+}
+
 TEST_F(CollisionTest, ACommandThatHasReadItsRecordKnowsAtOnce) {
   const auto [key, twin] = rig_.TwoOfOneIdentity();
   rig_->Set(twin, "twin");

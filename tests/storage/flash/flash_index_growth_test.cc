@@ -34,6 +34,23 @@ class FlashIndexGrowthTest : public FlashIndexTest {
     }
   }
 
+  // Strangers in a table of kOld buckets, of one identity in the one it grows into.
+  static constexpr uint32_t kOld = 64;
+  static constexpr uint32_t kNew = 80;
+  std::pair<uint64_t, uint64_t> TwoThatTheNewTableJoins() {
+    const auto identity = [](uint64_t hash, uint32_t buckets) {
+      return SlotPlace::Of(hash, buckets).Identity();
+    };
+    for (;;) {
+      const uint64_t one = HashOf(static_cast<uint32_t>(random_()), 1);
+      const uint64_t other = HashOf(static_cast<uint32_t>(random_()), 1);
+      if (identity(one, kOld) != identity(other, kOld) &&
+          identity(one, kNew) == identity(other, kNew)) {
+        return {one, other};
+      }
+    }
+  }
+
   // Rule 2: an identity with an entry that is no longer valid gets no slot in this batch.
   void NewBatch(size_t records) {
     Batch batch;
@@ -135,10 +152,10 @@ TEST_F(FlashIndexGrowthTest, Rule7CarriesOverExactlyWhatStands) {
     const uint64_t total = index_->SlotsTotal(kPart);
     uint64_t collisions = 0;
     do {
-      collisions = index_->GrowthCollisions();
+      collisions = index_->UnseenCollisions();
       index_->BeginGrowth(kPart);
     } while (!CarryAll(0));
-    collisions = index_->GrowthCollisions() - collisions;
+    collisions = index_->UnseenCollisions() - collisions;
     ASSERT_TRUE(index_->FinishGrowth(kPart));
     EXPECT_GT(index_->SlotsTotal(kPart), total);
     const uint64_t lost = CheckAndCountLost();
@@ -249,19 +266,8 @@ TEST_F(FlashIndexGrowthTest, HitBitsAreCarriedOverAndMarkedInBothTables) {
 // The case that made rule 7 longer: two keys of one batch, strangers in the old table, share an
 // identity in the new one; one of them is dead.
 TEST_F(FlashIndexGrowthTest, ADeadRecordDoesNotReturnBehindANewNeighbour) {
-  constexpr uint32_t kOld = 64;
-  constexpr uint32_t kNew = 80;
-  const auto identity = [](uint64_t hash, uint32_t buckets) {
-    return SlotPlace::Of(hash, buckets).Identity();
-  };
   for (int pair = 0; pair < 40; ++pair) {
-    uint64_t living = 0;
-    uint64_t dead = 0;
-    do {
-      living = HashOf(static_cast<uint32_t>(random_()), 1);
-      dead = HashOf(static_cast<uint32_t>(random_()), 1);
-    } while (identity(living, kOld) == identity(dead, kOld) ||
-             identity(living, kNew) != identity(dead, kNew));
+    const auto [living, dead] = TwoThatTheNewTableJoins();
     const bool dead_first = pair % 2 == 0;
     Make(kOld);
     const BatchNumber number = Open(++serial_);
@@ -273,8 +279,26 @@ TEST_F(FlashIndexGrowthTest, ADeadRecordDoesNotReturnBehindANewNeighbour) {
     EXPECT_EQ(index_->SlotsTotal(kPart), kNew * kSlotsPerBucket);
     EXPECT_TRUE(Find(dead).empty());
     EXPECT_TRUE(Find(living).empty()) << "lost, as a collision";
-    EXPECT_EQ(index_->GrowthCollisions(), 1U);
+    EXPECT_EQ(index_->UnseenCollisions(), 1U);
   }
+}
+
+TEST_F(FlashIndexGrowthTest, TwoThatTheNewTableJoinsAreBothLostWithTheirSlotAndCounted) {
+  const auto [one, other] = TwoThatTheNewTableJoins();
+  Make(kOld);
+  const BatchNumber number = Open(++serial_);
+  index_->Add(kPart, one, number, false);
+  index_->Add(kPart, other, number, false);
+  index_->BeginGrowth(kPart);
+  index_->CarryOver(kPart, one, serial_);
+  index_->CarryOver(kPart, other, serial_);
+  ASSERT_TRUE(index_->FinishGrowth(kPart));
+  EXPECT_EQ(Find(one).size(), 1U);
+  EXPECT_EQ(Find(other).size(), 1U);
+  EXPECT_EQ(index_->UnseenCollisions(), 0U);
+  index_->Remove(kPart, one, kEpoch);
+  EXPECT_TRUE(Find(other).empty());
+  EXPECT_EQ(index_->UnseenCollisions(), 1U);
 }
 
 // The other way round: two keys share an identity, one is removed, and its neighbour, answered as
