@@ -173,7 +173,7 @@ bool Demoter::IsAwaited() const {
   return stopping_ || !requests_.empty();
 }
 
-bool Demoter::WaitForWork() {
+void Demoter::StandBackUnlessNeeded() {
   if (!Any(&Demoter::IsBehind)) {
     behind_since_us_.store(0, std::memory_order_relaxed);
     // Without the mutex, for who calms down may lose the core at once.
@@ -181,6 +181,10 @@ bool Demoter::WaitForWork() {
   }
   // Who stores hurries it again while there is reason to; these do so once.
   if (IsAwaited()) priority_.Hurry();
+}
+
+bool Demoter::WaitForWork() {
+  StandBackUnlessNeeded();
   MutexLock lock(mutex_);
   if (!stopping_ && !wanted_.load(std::memory_order_relaxed)) wake_.WaitFor(mutex_, kIdleWait);
   wanted_.store(false, std::memory_order_relaxed);
@@ -200,6 +204,7 @@ void Demoter::Step() {
     const bool may_write = admission_.MayWrite(batch_bytes_, MonotonicUs());
     outlook_.NoteBudget(may_write);
     if (may_write && Any(&Demoter::IsPressed) && IsWritten(WriteBatch(rules, true))) Wake();
+    StandBackUnlessNeeded();  // what follows has time
   }
   AnswerRequests();
   if (grower_.GrowOne()) Wake();

@@ -85,7 +85,8 @@ class Demoter {
 
   void Run();
   bool IsAwaited() const;  // to stop, or by DemoteAll
-  bool WaitForWork();      // false: stop
+  void StandBackUnlessNeeded();
+  bool WaitForWork();  // false: stop
   // One batch. `everything`: `debug demote` and drain; else what has too little in reserve.
   // `spare_from`: batches of this serial and younger ones may not go for it.
   Wrote WriteBatch(const CollectRules& rules, bool keep_hit_items,
