@@ -183,7 +183,7 @@ def interference(bench):
         bench.table.fact("demoted meanwhile", demoted / 1e6 / bench.long_seconds, "MB/s")
         bench.table.fact("evicted meanwhile", evicted)
         bench.table.fact("sets that waited for room, in all busy rounds", waits)
-        bench.table.fact("such a wait", moments / max(1, waits), "ms")
+        bench.table.fact("times that such a set asked again, a millisecond apart", moments / max(1, waits))
         bench.table.plot("interference", """
 set title "RAM hits: idle, and while sets demote 50 MB/s"
 set logscale xy
