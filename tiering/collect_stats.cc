@@ -153,6 +153,7 @@ CacheStats TwoTierCache::Stats() const {
 
 void TwoTierCache::ResetStats() {
   tiers_->counters.Reset();
+  tiers_->index.ResetCounters();
   reader_->ResetStats();
   for (const auto& shard : tiers_->shards) {
     MutexLock lock(shard->mutex);

@@ -45,15 +45,18 @@ struct FlashIndex::Growth {
   std::unordered_set<uint64_t> barred;   // identities here that this batch must not have any more
   std::unordered_set<uint64_t> carried;  // serials whose carrying over has begun
   std::unordered_map<BatchNumber, uint64_t> uncarried;  // batches that got slots meanwhile: serials
+  std::unordered_set<uint64_t>
+      again;  // serials that are carried over once more, over their own slots
   std::vector<SharedSlot> shared;
+  uint64_t lost = 0;  // keys, if this growth is finished
 };
 
 struct alignas(64) FlashIndex::State {
   SlotTable table;
   std::unique_ptr<Growth> growth;
-  uint32_t outgrown_buckets = 0;   // a growth to that many buckets proved too small
-  bool add_failed = false;         // since the last growth
-  std::vector<SharedSlot> shared;  // nearly always empty
+  uint32_t outgrown_buckets = 0;  // a growth to that many buckets proved too small
+  bool add_failed = false;        // since the last growth
+  bool shares = false;            // shared_ has notes of this partition
   // For Prefetch, which holds no mutex: it may see one of an old table and one of a new one, and
   // prefetches in vain.
   std::atomic<const SlotBucket*> hint_base{nullptr};
@@ -63,6 +66,7 @@ struct alignas(64) FlashIndex::State {
 FlashIndex::FlashIndex(BatchTable& batches, uint32_t buckets_per_partition)
     : batches_(batches),
       states_(buckets_per_partition == 0 ? nullptr : std::make_unique<State[]>(kPartitions)) {
+  static_assert(sizeof(State) == 64, "a lookup reads one line of it");
   if (!states_) return;
   for (Partition partition = 0; partition < kPartitions; ++partition) {
     Install(states_[partition], SlotTable(buckets_per_partition, &memory_bytes_));
@@ -152,22 +156,31 @@ SlotList FlashIndex::Remove(Partition partition, uint64_t hash, uint64_t epoch) 
     Erase(state.table, bucket, slot, /*ruling=*/true);
     if (state.growth) RemoveFromGrowing(state, place, number);
   });
-  if (!state.shared.empty()) {
-    for (const Slot& slot : stood) CountShared(state, place.Identity(), slot.serial, 1);
+  if (state.shares) {
+    for (const Slot& slot : stood) CountShared(partition, place.Identity(), slot.serial, 1);
   }
   return stood;
 }
 
-// Few ever: two keys of one batch and one identity.
-void FlashIndex::NoteShared(std::vector<SharedSlot>& shared, const SharedSlot& slot) const {
-  std::erase_if(shared,
+// Few ever: two keys of one batch and one identity in `table`.
+void FlashIndex::NoteShared(const SlotTable& table, const SharedSlot& slot,
+                            std::vector<SharedSlot>* shared) const {
+  std::erase_if(*shared,
                 [&](const SharedSlot& old) { return batches_.SerialOf(old.number) != old.serial; });
-  shared.push_back(slot);
+  const uint64_t identity = table.Locate(slot.hash).Identity();
+  for (SharedSlot& old : *shared) {
+    if (old.serial != slot.serial || table.Locate(old.hash).Identity() != identity) continue;
+    ++old.keys;
+    return;
+  }
+  shared->push_back(slot);
 }
 
-void FlashIndex::CountShared(State& state, uint64_t identity, uint64_t serial,
+void FlashIndex::CountShared(Partition partition, uint64_t identity, uint64_t serial,
                              uint32_t keys_meant) {
-  std::erase_if(state.shared, [&](const SharedSlot& shared) {
+  State& state = states_[partition];
+  if (!state.shares) return;
+  std::erase_if(shared_[partition], [&](const SharedSlot& shared) {
     if (shared.serial != serial || state.table.Locate(shared.hash).Identity() != identity) {
       return false;
     }
@@ -190,7 +203,7 @@ bool FlashIndex::RemoveSerial(Partition partition, uint64_t hash, uint64_t seria
     if (state.growth) RemoveFromGrowing(state, place, number);
     removed = true;
   });
-  if (removed) CountShared(state, place.Identity(), serial, keys_meant);
+  if (removed) CountShared(partition, place.Identity(), serial, keys_meant);
   return removed;
 }
 
@@ -241,12 +254,15 @@ FlashIndex::AddResult FlashIndex::Add(Partition partition, uint64_t hash, BatchN
   if (result == AddResult::kFull) state.add_failed = true;
   if (result == AddResult::kAdded) {
     batches_.AddLive(number, 1);
-    if (keys > 1) NoteShared(state.shared, {serial, hash, keys, number});
+    if (keys > 1) {
+      NoteShared(state.table, {serial, hash, keys, number}, &shared_[partition]);
+      state.shares = true;
+    }
   }
   if (state.growth && result != AddResult::kFull) {
     Growth& growth = *state.growth;
     growth.uncarried[number] = serial;
-    growth.carried.erase(serial);
+    if (growth.carried.erase(serial) > 0) growth.again.insert(serial);
     if (growth.serial == serial) growth.serial = kNoSerial;
   }
   return result;
@@ -348,12 +364,13 @@ bool FlashIndex::CarryOver(Partition partition, uint64_t hash, uint64_t serial) 
     return true;
   }
   if (growth.barred.contains(growth.table.Locate(hash).Identity())) {
-    unseen_collisions_.fetch_add(1, std::memory_order_relaxed);
+    ++growth.lost;
     return true;
   }
   const AddResult put = Put(growth.table, growth.table.Locate(hash), standing, /*ruling=*/false);
-  if (put == AddResult::kAlreadyThere) {  // for another key of this batch
-    NoteShared(growth.shared, {serial, hash, 2, SlotNumber(standing)});
+  if (put == AddResult::kAlreadyThere && !growth.again.contains(serial)) {
+    // For another key of this batch.
+    NoteShared(growth.table, {serial, hash, 2, SlotNumber(standing)}, &growth.shared);
   }
   if (put != AddResult::kFull) return true;
   state.outgrown_buckets = growth.table.Count();
@@ -368,7 +385,7 @@ void FlashIndex::BarFromGrowing(Growth& growth, uint64_t hash) {
   growth.table.ForEachSlot(place, [&](uint32_t bucket, uint32_t slot, uint32_t word) {
     if (batches_.SerialOf(SlotNumber(word)) != growth.serial) return;
     Erase(growth.table, bucket, slot, /*ruling=*/false);
-    unseen_collisions_.fetch_add(1, std::memory_order_relaxed);
+    ++growth.lost;
   });
 }
 
@@ -379,7 +396,9 @@ bool FlashIndex::FinishGrowth(Partition partition) {
     if (batches_.SerialOf(number) == serial) return false;
   }
   SlotTable larger = std::move(state.growth->table);
-  state.shared = std::move(state.growth->shared);
+  shared_[partition] = std::move(state.growth->shared);
+  state.shares = !shared_[partition].empty();
+  unseen_collisions_.fetch_add(state.growth->lost, std::memory_order_relaxed);
   state.growth = nullptr;
   // A sweep under way has passed some buckets of the old table and none of this one.
   PurgeRange(larger, 0, larger.Count(), /*ruling=*/false);
@@ -464,6 +483,8 @@ void FlashIndex::Clear(Partition partition) {
   clear(state.table, /*ruling=*/true);
   if (state.growth) clear(state.growth->table, /*ruling=*/false);
   state.add_failed = false;
+  shared_[partition].clear();
+  state.shares = false;
 }
 
 uint64_t FlashIndex::SlotsUsed(Partition partition) const {

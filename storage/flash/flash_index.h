@@ -111,9 +111,11 @@ class FlashIndex {
   // BeginGrowth and was not carried over afterwards; nothing has changed, carry it over or abandon.
   bool FinishGrowth(Partition partition);
   void AbandonGrowth(Partition partition);
-  // Collisions that no command saw, ever: keys lost to a neighbour of a new table, and those that shared a slot with
-  // a neighbour of their own batch when it was removed. Who shared one before a restart is not counted any more.
+  // Collisions that no command saw: keys lost to a neighbour of a new table, and those that shared a slot with
+  // a neighbour of their own batch when it was removed. Too many where the neighbour had expired or was in RAM as well;
+  // too few where a slot goes while its partition grows, and after a restart until it does.
   uint64_t UnseenCollisions() const { return unseen_collisions_.load(std::memory_order_relaxed); }
+  void ResetCounters() { unseen_collisions_.store(0, std::memory_order_relaxed); }
 
   // --- Sweep
   // Purges slots of dead batches, `buckets` buckets a call; true when the partition is done.
@@ -154,8 +156,9 @@ class FlashIndex {
   void RemoveFromGrowing(State& state, const SlotPlace& place, BatchNumber number);
   void EraseGrown(Growth& growth, uint32_t bucket, uint32_t fingerprint, BatchNumber number);
   void BarFromGrowing(Growth& growth, uint64_t hash);
-  void NoteShared(std::vector<SharedSlot>& shared, const SharedSlot& slot) const;
-  void CountShared(State& state, uint64_t identity, uint64_t serial, uint32_t keys_meant);
+  void NoteShared(const SlotTable& table, const SharedSlot& slot,
+                  std::vector<SharedSlot>* shared) const;
+  void CountShared(Partition partition, uint64_t identity, uint64_t serial, uint32_t keys_meant);
   void RecountLive(const SlotTable& from, const SlotTable& to);
 
   // Self-synchronised.
@@ -165,6 +168,8 @@ class FlashIndex {
   // Constant after construction; what the states hold is guarded by the mutexes of their shards.
   BatchTable& batches_;
   const std::unique_ptr<State[]> states_;  // none without flash
+  // Slots of several keys, a list for each partition, nearly always empty; guarded as its state.
+  std::array<std::vector<SharedSlot>, kPartitions> shared_;
 };
 
 }  // namespace terraced::storage

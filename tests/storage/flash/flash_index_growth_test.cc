@@ -150,13 +150,13 @@ TEST_F(FlashIndexGrowthTest, Rule7CarriesOverExactlyWhatStands) {
     for (int i = 0; i < 40; ++i) Remove(RandomHash());
     ASSERT_EQ(CheckAndCountLost(), 0U);
     const uint64_t total = index_->SlotsTotal(kPart);
-    uint64_t collisions = 0;
+    const uint64_t before = index_->UnseenCollisions();
     do {
-      collisions = index_->UnseenCollisions();
       index_->BeginGrowth(kPart);
     } while (!CarryAll(0));
-    collisions = index_->UnseenCollisions() - collisions;
+    EXPECT_EQ(index_->UnseenCollisions(), before) << "before the switch nothing is lost";
     ASSERT_TRUE(index_->FinishGrowth(kPart));
+    const uint64_t collisions = index_->UnseenCollisions() - before;
     EXPECT_GT(index_->SlotsTotal(kPart), total);
     const uint64_t lost = CheckAndCountLost();
     EXPECT_EQ(lost > 0, collisions > 0);
@@ -281,6 +281,38 @@ TEST_F(FlashIndexGrowthTest, ADeadRecordDoesNotReturnBehindANewNeighbour) {
     EXPECT_TRUE(Find(living).empty()) << "lost, as a collision";
     EXPECT_EQ(index_->UnseenCollisions(), 1U);
   }
+}
+
+TEST_F(FlashIndexGrowthTest, AGrowthThatIsAbandonedHasLostNothing) {
+  const auto [living, dead] = TwoThatTheNewTableJoins();
+  Make(kOld);
+  index_->Add(kPart, living, Open(++serial_), false);
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    index_->BeginGrowth(kPart);
+    index_->CarryOver(kPart, dead, serial_);
+    index_->CarryOver(kPart, living, serial_);
+    index_->AbandonGrowth(kPart);
+  }
+  EXPECT_EQ(Find(living).size(), 1U);
+  EXPECT_EQ(index_->UnseenCollisions(), 0U);
+}
+
+// Its slots are there already, and each of one key.
+TEST_F(FlashIndexGrowthTest, WhatIsCarriedOverAgainIsNotShared) {
+  Make(kOld);
+  const uint64_t early = HashOf(1, 1);
+  const uint64_t late = HashOf(2, 2);
+  const BatchNumber number = Open(++serial_);
+  index_->Add(kPart, early, number, false);
+  index_->BeginGrowth(kPart);
+  index_->CarryOver(kPart, early, serial_);
+  index_->Add(kPart, late, number, false);
+  index_->CarryOver(kPart, early, serial_);
+  index_->CarryOver(kPart, late, serial_);
+  ASSERT_TRUE(index_->FinishGrowth(kPart));
+  index_->Remove(kPart, early, kEpoch);
+  EXPECT_EQ(Find(late).size(), 1U);
+  EXPECT_EQ(index_->UnseenCollisions(), 0U);
 }
 
 TEST_F(FlashIndexGrowthTest, TwoThatTheNewTableJoinsAreBothLostWithTheirSlotAndCounted) {
