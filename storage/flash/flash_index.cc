@@ -546,16 +546,13 @@ Status FlashIndex::LoadPartition(Partition partition, std::string_view bytes) {
 
   SlotTable loaded(header.buckets, &memory_bytes_);
   std::vector<int64_t> live(kBatchNumbers, 0);
-  for (uint64_t i = 0; i < loaded.SlotsTotal(); ++i) {
-    uint32_t word;
-    std::memcpy(&word, checked.data() + sizeof(header) + i * sizeof(word), sizeof(word));
-    if (word == 0) continue;
-    const BatchNumber number = SlotNumber(word);
-    if (number == kNoBatch || batches_.SerialOf(number) == kNoSerial) {
+  if (!loaded.Fill(checked.substr(sizeof(header)), live)) {
+    return corrupt("a slot without a batch");
+  }
+  for (uint32_t number = 1; number < kBatchNumbers; ++number) {
+    if (live[number] != 0 && batches_.SerialOf(static_cast<BatchNumber>(number)) == kNoSerial) {
       return corrupt("a slot of a batch that is not there");
     }
-    loaded.SetWord(static_cast<uint32_t>(i / kSlotsPerBucket), i % kSlotsPerBucket, word);
-    ++live[number];
   }
   if (loaded.Used() != header.used) return corrupt("number of slots differs");
   Clear(partition);

@@ -59,6 +59,23 @@ SlotTable& SlotTable::operator=(SlotTable&& other) noexcept {
   return *this;
 }
 
+// A hundred million slots are some half a gigabyte that a start waits for: no branch for each of them.
+bool SlotTable::Fill(std::string_view words, std::span<int64_t> numbers) {
+  TERRACED_CHECK(words.size() == uint64_t{count_} * sizeof(SlotBucket));
+  TERRACED_CHECK(numbers.size() > kSlotNumberMask);
+  const int64_t empty_before = numbers[kNoBatch];
+  uint64_t unnumbered = 0;
+  for (uint64_t i = 0; i < SlotsTotal(); ++i) {
+    uint32_t word;
+    std::memcpy(&word, words.data() + i * sizeof(word), sizeof(word));
+    buckets_[i / kSlotsPerBucket].words[i % kSlotsPerBucket].store(word, std::memory_order_relaxed);
+    ++numbers[SlotNumber(word)];
+    unnumbered += word != 0 && SlotNumber(word) == kNoBatch ? 1U : 0U;
+  }
+  used_ = SlotsTotal() - static_cast<uint64_t>(numbers[kNoBatch] - empty_before);
+  return unnumbered == 0;
+}
+
 SlotTable::~SlotTable() {
   if (buckets_ == nullptr) return;
   Free(buckets_, BytesOf(count_));

@@ -13,6 +13,8 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string_view>
 #include <utility>
 
 #include "storage/flash/batch_table.h"
@@ -87,6 +89,10 @@ class SlotTable {
   uint64_t SlotsTotal() const { return uint64_t{count_} * kSlotsPerBucket; }
   uint64_t Used() const { return used_; }
   double Load() const { return static_cast<double>(used_) / static_cast<double>(SlotsTotal()); }
+
+  // At start-up: takes the words of a whole table of this size as they lay in memory, and adds to `numbers` how often each
+  // number stands there, 0 for what is empty. False: a word that is neither a slot nor empty.
+  bool Fill(std::string_view words, std::span<int64_t> numbers);
 
   SlotPlace Locate(uint64_t hash) const { return SlotPlace::Of(hash, count_); }
   uint32_t Word(uint32_t bucket, uint32_t slot) const {
