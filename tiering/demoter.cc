@@ -110,9 +110,8 @@ void Demoter::DemoteAll(Executor& executor, Completion* done) {
   {
     MutexLock lock(mutex_);
     requests_.push_back({&executor, done});
-    priority_.Hurry();
   }
-  Wake();
+  WakeUrgently();
 }
 
 uint64_t Demoter::ReserveChunks(SlabClass slab_class) const {

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """test_reports.py {count,failures} STAGE FILE...: sums up the JUnit files that ctest wrote.
 
-count prints "PASSED FAILED SKIPPED"; failures prints each test that failed, in which STAGE, with the end of what it said.
+count prints "PASSED FAILED SKIPPED"; failures prints each test that failed, its STAGE and the end of what
+it said.
 A test that a case skipped by itself (GTEST_SKIP) is skipped; one that ctest could not run has failed.
 """
 

@@ -156,9 +156,7 @@ SlotList FlashIndex::Remove(Partition partition, uint64_t hash, uint64_t epoch) 
     Erase(state.table, bucket, slot, /*ruling=*/true);
     if (state.growth) RemoveFromGrowing(state, place, number);
   });
-  if (state.shares) {
-    for (const Slot& slot : stood) CountShared(partition, place.Identity(), slot.serial, 1);
-  }
+  for (const Slot& slot : stood) CountShared(partition, place.Identity(), slot.serial, 1);
   return stood;
 }
 

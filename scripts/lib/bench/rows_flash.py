@@ -221,7 +221,7 @@ def stop_and_start(bench, server, count):
     done = bench.loader.run(server, {"work": "get", "connections": 1, "batch": 1, "operations": 1_000, "keys": count,
                                      "value_bytes": 100})
     bench.table.fact("start until 1,000 random keys were answered", time.monotonic() - begun, "s", 1.0)
-    bench.table.fact("of them found", done["hits"], "")
+    bench.table.fact("of them found", done["hits"])
     bench.table.fact("items after it, of those before", 100 * int(server.stats()["curr_items"]) / items, "%")
 
 
