@@ -8,8 +8,8 @@
 #include <atomic>
 #include <thread>
 
-#include "storage/base/clock.h"
 #include "storage/base/yield_point.h"
+#include "tests/support/work_for.h"
 
 namespace terraced::tiering {
 namespace {
@@ -22,9 +22,7 @@ int NiceOf(pid_t thread) {
 
 // Whether this thread gives way at a point that it reaches after a whole turn of work.
 bool GivesWay() {
-  const uint64_t since_us = MonotonicUs();
-  while (MonotonicUs() - since_us <= YieldPoint::kTurnUs) {
-  }
+  support::WorkFor(YieldPoint::kTurnUs);
   return YieldPoint::Pass();
 }
 

@@ -5,18 +5,13 @@
 #include <thread>
 
 #include "storage/base/clock.h"
+#include "tests/support/work_for.h"
 
 namespace terraced {
 namespace {
 
-void WorkFor(uint64_t us) {
-  const uint64_t since_us = MonotonicUs();
-  while (MonotonicUs() - since_us <= us) {
-  }
-}
-
 TEST(YieldPointTest, AThreadThatHasNotSaidSoNeverGivesWay) {
-  WorkFor(YieldPoint::kTurnUs);
+  support::WorkFor(YieldPoint::kTurnUs);
   EXPECT_FALSE(YieldPoint::Pass());
 }
 

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "storage/base/clock.h"
+#include "tests/support/work_for.h"
 
 namespace terraced {
 namespace {
@@ -39,9 +39,7 @@ TEST(YieldingSortTest, GivesWayOnTheWay) {
     YieldPoint::Follow(stands_back);
     bool gave_way = false;
     for (int i = 0; i < 100 && !gave_way; ++i) {
-      const uint64_t since_us = MonotonicUs();
-      while (MonotonicUs() - since_us <= YieldPoint::kTurnUs) {
-      }
+      support::WorkFor(YieldPoint::kTurnUs);
       std::vector<uint64_t> numbers = RandomNumbers(2 * kComparisonsPerPoint);
       uint32_t comparisons = 0;
       YieldingSort(numbers.begin(), numbers.end(), [&](uint64_t a, uint64_t b) {
