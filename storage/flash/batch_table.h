@@ -4,14 +4,18 @@
 // (dropped, its slots not yet swept); living and dead ones stay under half of all numbers. Threads:
 // one writer (the demoter, or start-up); SerialOf, EpochOf and the live counts from any thread.
 // Errors: none; a misuse (a serial used again, a number freed while slots carry it) stops the
-// process. Sizes: 8,191 numbers, about 0.7 MB in all.
+// process. Sizes: 8,191 numbers, about 0.7 MB in all, of which the BatchArrays are 0.5 MB.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <type_traits>
 #include <vector>
+
+#include "storage/base/status.h"
 
 namespace terraced::storage {
 
@@ -32,9 +36,22 @@ struct BatchInfo {
   BatchNumber number = kNoBatch;
 };
 
+// What of the table may lie in memory that outlives the process: zeroes are an empty table. A
+// number lives if its serial stands, and then everything else of it was stored before.
+struct BatchArrays {
+  std::array<std::atomic<uint64_t>, kBatchNumbers> serials;
+  std::array<std::atomic<uint64_t>, kBatchNumbers> epochs;
+  std::array<BatchInfo, kBatchNumbers> infos;  // .number is kNoBatch while the number is free
+};
+static_assert(std::is_trivially_destructible_v<BatchArrays>);
+static_assert(std::atomic<uint64_t>::is_always_lock_free);
+
 class BatchTable {
  public:
-  BatchTable() = default;
+  BatchTable() : BatchTable(nullptr) {}
+  // In `arrays`, which outlive it (null: its own): what lives there is taken over, with no live
+  // slots yet (FlashIndex adds them); they have passed Check().
+  explicit BatchTable(BatchArrays* arrays);
   BatchTable(const BatchTable&) = delete;
   BatchTable& operator=(const BatchTable&) = delete;
 
@@ -49,11 +66,14 @@ class BatchTable {
   // more.
   void Free(BatchNumber number);
 
+  // kCorruption: what an earlier process left there is not a table.
+  static Status Check(const BatchArrays& arrays);
+
   uint64_t SerialOf(BatchNumber number) const {
-    return serials_[number].load(std::memory_order_acquire);  // kNoSerial: free or dead
+    return arrays_.serials[number].load(std::memory_order_acquire);  // kNoSerial: free or dead
   }
   uint64_t EpochOf(BatchNumber number) const {
-    return epochs_[number].load(std::memory_order_relaxed);
+    return arrays_.epochs[number].load(std::memory_order_relaxed);
   }
   // Slots that carry the number in the ruling tables of the index (the index counts them, also
   // those of a dead batch until they are swept), and clean copies of the batch's records in RAM.
@@ -67,7 +87,7 @@ class BatchTable {
   int64_t Clean(BatchNumber number) const { return clean_[number].load(std::memory_order_relaxed); }
 
   // By the writer's thread only.
-  const BatchInfo& Info(BatchNumber number) const { return infos_[number]; }
+  const BatchInfo& Info(BatchNumber number) const { return arrays_.infos[number]; }
   std::vector<BatchNumber> Living() const;  // by serial, oldest first
   std::vector<BatchNumber> Dead() const;
   uint32_t UsedNumbers() const { return used_; }  // living and dead
@@ -81,15 +101,17 @@ class BatchTable {
 
  private:
   void Install(const BatchInfo& info, int64_t live);
+  void Account(const BatchInfo& info);  // as living
+
+  const std::unique_ptr<BatchArrays> own_arrays_;
+  // Serials and epochs are self-synchronised, infos the writer's thread's only.
+  BatchArrays& arrays_;
 
   // Self-synchronised.
-  std::array<std::atomic<uint64_t>, kBatchNumbers> serials_{};
-  std::array<std::atomic<uint64_t>, kBatchNumbers> epochs_{};
   std::array<std::atomic<int64_t>, kBatchNumbers> live_{};
   std::array<std::atomic<int64_t>, kBatchNumbers> clean_{};
 
-  // The writer's thread only. infos_[n].number is kNoBatch while n is free.
-  std::array<BatchInfo, kBatchNumbers> infos_{};
+  // The writer's thread only.
   uint64_t newest_serial_ = kNoSerial;
   std::atomic<uint64_t> living_bytes_{0};
   uint32_t used_ = 0;

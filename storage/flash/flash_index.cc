@@ -63,22 +63,48 @@ struct alignas(64) FlashIndex::State {
   std::atomic<uint32_t> hint_count{0};
 };
 
-FlashIndex::FlashIndex(BatchTable& batches, uint32_t buckets_per_partition)
+FlashIndex::FlashIndex(BatchTable& batches, uint32_t buckets_per_partition, SlotMemory* memory)
     : batches_(batches),
+      memory_(memory != nullptr ? memory : &private_memory_),
       states_(buckets_per_partition == 0 ? nullptr : std::make_unique<State[]>(kPartitions)) {
   static_assert(sizeof(State) == 64, "a lookup reads one line of it");
   if (!states_) return;
+  std::vector<int64_t> live(kBatchNumbers, 0);
+  std::unique_ptr<bool[]> living = std::make_unique<bool[]>(kBatchNumbers);
+  for (uint32_t number = 1; number < kBatchNumbers; ++number) {
+    living[number] = batches_.SerialOf(static_cast<BatchNumber>(number)) != kNoSerial;
+  }
   for (Partition partition = 0; partition < kPartitions; ++partition) {
-    Install(states_[partition], SlotTable(buckets_per_partition, &memory_bytes_));
+    const RulingSlots left = memory_->Ruling(partition);
+    SlotTable table =
+        left.count > 0 ? SlotTable(left, memory_) : SlotTable(buckets_per_partition, memory_);
+    // Slots of batches that were dropped and not yet swept go now.
+    if (left.count > 0) table.Recount(std::span(living.get(), kBatchNumbers), live);
+    Install(partition, std::move(table));
+  }
+  AddToLive(live);
+}
+
+FlashIndex::~FlashIndex() {
+  if (!states_ || !memory_->Outlives()) return;
+  for (Partition partition = 0; partition < kPartitions; ++partition) {
+    states_[partition].table.LeaveInPlace();
   }
 }
 
-FlashIndex::~FlashIndex() = default;
+void FlashIndex::AddToLive(std::span<const int64_t> live) {
+  for (uint32_t number = 1; number < kBatchNumbers; ++number) {
+    if (live[number] != 0) batches_.AddLive(static_cast<BatchNumber>(number), live[number]);
+  }
+}
 
-void FlashIndex::Install(State& state, SlotTable table) {
+void FlashIndex::Install(Partition partition, SlotTable table) {
+  State& state = states_[partition];
   state.table = std::move(table);
   state.hint_base.store(state.table.Base(), std::memory_order_relaxed);
   state.hint_count.store(state.table.Count(), std::memory_order_relaxed);
+  memory_->SetRuling(partition, state.table.Slots());
+  // The one before, in `table` now, is freed after that.
 }
 
 // --- Lookups
@@ -337,7 +363,7 @@ void FlashIndex::BeginGrowth(Partition partition, uint64_t slots) {
   const auto buckets = static_cast<uint32_t>(
       std::min<uint64_t>(std::max<uint64_t>(larger, for_slots), kSlotBucketsMax));
   state.growth = nullptr;  // first, so that two growing tables never use memory at once
-  state.growth = std::make_unique<Growth>(SlotTable(buckets, &memory_bytes_));
+  state.growth = std::make_unique<Growth>(SlotTable(buckets, memory_));
 }
 
 bool FlashIndex::CarryOver(Partition partition, uint64_t hash, uint64_t serial) {
@@ -401,7 +427,7 @@ bool FlashIndex::FinishGrowth(Partition partition) {
   // A sweep under way has passed some buckets of the old table and none of this one.
   PurgeRange(larger, 0, larger.Count(), /*ruling=*/false);
   RecountLive(state.table, larger);
-  Install(state, std::move(larger));
+  Install(partition, std::move(larger));
   state.outgrown_buckets = 0;
   state.add_failed = false;
   return true;
@@ -419,9 +445,7 @@ void FlashIndex::RecountLive(const SlotTable& from, const SlotTable& to) {
   };
   count(from, -1);
   count(to, 1);
-  for (uint32_t number = 1; number < kBatchNumbers; ++number) {
-    if (more[number] != 0) batches_.AddLive(static_cast<BatchNumber>(number), more[number]);
-  }
+  AddToLive(more);
 }
 
 void FlashIndex::AbandonGrowth(Partition partition) {
@@ -494,7 +518,7 @@ uint64_t FlashIndex::SlotsTotal(Partition partition) const {
 }
 
 uint64_t FlashIndex::MemoryBytes() const {
-  return memory_bytes_.load(std::memory_order_relaxed);
+  return memory_->Bytes();
 }
 
 // --- The index file
@@ -542,7 +566,7 @@ Status FlashIndex::LoadPartition(Partition partition, std::string_view bytes) {
   if ((header.buckets == 0) != (states_ == nullptr)) return corrupt("is of another kind of index");
   if (!states_) return Status();
 
-  SlotTable loaded(header.buckets, &memory_bytes_);
+  SlotTable loaded(header.buckets, memory_);
   std::vector<int64_t> live(kBatchNumbers, 0);
   if (!loaded.Fill(checked.substr(sizeof(header)), live)) {
     return corrupt("a slot without a batch");
@@ -556,10 +580,8 @@ Status FlashIndex::LoadPartition(Partition partition, std::string_view bytes) {
   Clear(partition);
   State& state = states_[partition];
   state.growth = nullptr;
-  Install(state, std::move(loaded));
-  for (uint32_t number = 1; number < kBatchNumbers; ++number) {
-    if (live[number] != 0) batches_.AddLive(static_cast<BatchNumber>(number), live[number]);
-  }
+  Install(partition, std::move(loaded));
+  AddToLive(live);
   return Status();
 }
 

@@ -21,12 +21,14 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "storage/base/status.h"
 #include "storage/flash/batch_table.h"
+#include "storage/flash/slot_memory.h"
 
 namespace terraced::storage {
 
@@ -66,8 +68,10 @@ struct SlotPlace;
 class FlashIndex {
  public:
   // `buckets_per_partition` at first; 0 is the index of a cache without flash: it is always empty.
-  FlashIndex(BatchTable& batches, uint32_t buckets_per_partition);
-  ~FlashIndex();
+  // With `memory` (which outlives it; null: its own) it begins with what an earlier process left
+  // there: the batches are taken over before, and the slots are added to their live counts here.
+  FlashIndex(BatchTable& batches, uint32_t buckets_per_partition, SlotMemory* memory = nullptr);
+  ~FlashIndex();  // memory that outlives the process keeps the slots
   FlashIndex(const FlashIndex&) = delete;
   FlashIndex& operator=(const FlashIndex&) = delete;
 
@@ -145,7 +149,7 @@ class FlashIndex {
     BatchNumber number;
   };
 
-  void Install(State& state, SlotTable table);
+  void Install(Partition partition, SlotTable table);
   bool StandsUnder(BatchNumber number, uint64_t epoch) const;
   // `ruling`: whether the table's slots count as live.
   void Erase(SlotTable& table, uint32_t bucket, uint32_t slot, bool ruling);
@@ -160,13 +164,15 @@ class FlashIndex {
                   std::vector<SharedSlot>* shared) const;
   void CountShared(Partition partition, uint64_t identity, uint64_t serial, uint32_t keys_meant);
   void RecountLive(const SlotTable& from, const SlotTable& to);
+  void AddToLive(std::span<const int64_t> live);  // by number
 
   // Self-synchronised.
-  std::atomic<uint64_t> memory_bytes_{0};  // outlives states_, whose tables subtract from it
   std::atomic<uint64_t> unseen_collisions_{0};
 
   // Constant after construction; what the states hold is guarded by the mutexes of their shards.
   BatchTable& batches_;
+  PrivateSlotMemory private_memory_;
+  SlotMemory* const memory_;
   const std::unique_ptr<State[]> states_;  // none without flash
   // Slots of several keys, a list for each partition, nearly always empty; guarded as its state.
   std::array<std::vector<SharedSlot>, kPartitions> shared_;

@@ -1,59 +1,22 @@
 #include "storage/flash/slot_table.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include <cstdlib>
 #include <cstring>
 
 #include "storage/base/check.h"
 
 namespace terraced::storage {
 
-namespace {
-
-// Below, whole pages for each of 256 tables would be a large share of a small tier's index.
-constexpr size_t kMappedFrom = size_t{16} << 10;
-
-size_t BytesOf(uint32_t buckets) {
-  static const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t bytes = size_t{buckets} * sizeof(SlotBucket);
-  return bytes < kMappedFrom ? bytes : (bytes + page - 1) / page * page;
-}
-
-// Zeroes: every slot is empty.
-void* Allocate(size_t bytes) {
-  if (bytes < kMappedFrom) {
-    void* allocated = std::aligned_alloc(alignof(SlotBucket), bytes);
-    TERRACED_CHECK(allocated != nullptr);
-    return std::memset(allocated, 0, bytes);
-  }
-  void* mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                      /*fd=*/-1, /*offset=*/0);
-  TERRACED_CHECK(mapped != MAP_FAILED);
-  return mapped;
-}
-
-void Free(void* buckets, size_t bytes) {
-  if (bytes < kMappedFrom) {
-    std::free(buckets);
-  } else {
-    munmap(buckets, bytes);
-  }
-}
-
-}  // namespace
-
-SlotTable::SlotTable(uint32_t buckets, std::atomic<uint64_t>* memory_bytes)
-    : memory_bytes_(memory_bytes), count_(buckets) {
+SlotTable::SlotTable(uint32_t buckets, SlotMemory* memory) : memory_(memory), count_(buckets) {
   TERRACED_CHECK(buckets > 0 && buckets <= kSlotBucketsMax);
-  buckets_ = static_cast<SlotBucket*>(Allocate(BytesOf(count_)));
-  memory_bytes_->fetch_add(BytesOf(count_), std::memory_order_relaxed);
+  buckets_ = memory_->Allocate(count_);
 }
+
+SlotTable::SlotTable(const RulingSlots& slots, SlotMemory* memory)
+    : buckets_(slots.buckets), memory_(memory), count_(slots.count) {}
 
 SlotTable& SlotTable::operator=(SlotTable&& other) noexcept {
   std::swap(buckets_, other.buckets_);
-  std::swap(memory_bytes_, other.memory_bytes_);
+  std::swap(memory_, other.memory_);
   std::swap(used_, other.used_);
   std::swap(count_, other.count_);
   return *this;
@@ -76,10 +39,28 @@ bool SlotTable::Fill(std::string_view words, std::span<int64_t> numbers) {
   return unnumbered == 0;
 }
 
+void SlotTable::Recount(std::span<const bool> keep, std::span<int64_t> numbers) {
+  TERRACED_CHECK(keep.size() > kSlotNumberMask && numbers.size() > kSlotNumberMask);
+  used_ = 0;
+  for (uint32_t bucket = 0; bucket < count_; ++bucket) {
+    for (std::atomic<uint32_t>& place : buckets_[bucket].words) {
+      const uint32_t word = place.load(std::memory_order_relaxed);
+      const BatchNumber number = SlotNumber(word);
+      ++numbers[number];
+      if (word == 0) continue;
+      if (keep[number]) {
+        ++used_;
+        continue;
+      }
+      --numbers[number];
+      ++numbers[kNoBatch];
+      place.store(0, std::memory_order_relaxed);
+    }
+  }
+}
+
 SlotTable::~SlotTable() {
-  if (buckets_ == nullptr) return;
-  Free(buckets_, BytesOf(count_));
-  memory_bytes_->fetch_sub(BytesOf(count_), std::memory_order_relaxed);
+  if (buckets_ != nullptr) memory_->Free(buckets_, count_);
 }
 
 }  // namespace terraced::storage

@@ -1,10 +1,9 @@
 // SlotTable: the bucket array of one partition of the flash index, and the geometry of identities:
 // which two buckets a hash has, and which slots of them are its own. It knows words, not batches.
 // Threads: externally synchronised by the partition's mutex. Words are changed by single stores
-// only: a later version keeps them in a file that outlives a process killed between any two of
-// them. Ownership: its own mapping, so that a table that has been outgrown gives its memory back at
-// once; from the heap as long as it is a few pages. Errors: none; no memory stops the process, as
-// operator new would. Sizes: 64 bytes a bucket of 16 slots, mapped ones in whole pages.
+// only, because they may lie in a file that outlives a process killed between any two of them.
+// Ownership: its array in a SlotMemory, which outlives it; an array that is left in place is found
+// there by the next process. Sizes: 64 bytes a bucket of 16 slots.
 #pragma once
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 #include <utility>
 
 #include "storage/flash/batch_table.h"
+#include "storage/flash/slot_memory.h"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -78,13 +78,18 @@ struct SlotPlace {
 class SlotTable {
  public:
   SlotTable() = default;
-  // Adds its size to *memory_bytes while it lives.
-  SlotTable(uint32_t buckets, std::atomic<uint64_t>* memory_bytes);
+  SlotTable(uint32_t buckets, SlotMemory* memory);
+  // Takes over what lies there; Recount() says what it is.
+  SlotTable(const RulingSlots& slots, SlotMemory* memory);
   SlotTable(SlotTable&& other) noexcept { *this = std::move(other); }
   SlotTable& operator=(SlotTable&& other) noexcept;
   ~SlotTable();
 
+  // The array stays where it is; this table has none any more.
+  void LeaveInPlace() { buckets_ = nullptr; }
+
   const SlotBucket* Base() const { return buckets_; }
+  RulingSlots Slots() const { return {buckets_, count_}; }
   uint32_t Count() const { return count_; }
   uint64_t SlotsTotal() const { return uint64_t{count_} * kSlotsPerBucket; }
   uint64_t Used() const { return used_; }
@@ -93,6 +98,9 @@ class SlotTable {
   // At start-up: takes the words of a whole table of this size as they lay in memory, and adds to `numbers` how often each
   // number stands there, 0 for what is empty. False: a word that is neither a slot nor empty.
   bool Fill(std::string_view words, std::span<int64_t> numbers);
+  // At start-up, of an array taken over: empties every word that `keep` (by number) does not want, and adds to
+  // `numbers` how often each number stands there, 0 for what is empty.
+  void Recount(std::span<const bool> keep, std::span<int64_t> numbers);
 
   SlotPlace Locate(uint64_t hash) const { return SlotPlace::Of(hash, count_); }
   uint32_t Word(uint32_t bucket, uint32_t slot) const {
@@ -131,7 +139,7 @@ class SlotTable {
   uint32_t Compare(uint32_t bucket, uint32_t mask, uint32_t wanted) const;
 
   SlotBucket* buckets_ = nullptr;
-  std::atomic<uint64_t>* memory_bytes_ = nullptr;
+  SlotMemory* memory_ = nullptr;
   uint64_t used_ = 0;
   uint32_t count_ = 0;
 };

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <random>
 #include <set>
+#include <span>
+#include <vector>
 
 namespace terraced::storage {
 namespace {
@@ -13,7 +16,7 @@ class SlotTableTest : public testing::Test {
   static uint32_t WordOf(uint32_t fingerprint, uint32_t number) {
     return (fingerprint << kFingerprintShift) | number;
   }
-  std::atomic<uint64_t> memory_bytes_{0};
+  PrivateSlotMemory memory_;
   std::mt19937_64 random_{7};
 };
 
@@ -37,7 +40,7 @@ TEST_F(SlotTableTest, BucketsAreUsedEvenly) {
 }
 
 TEST_F(SlotTableTest, MatchesAreExactlyTheSlotsWithTheFingerprint) {
-  SlotTable table(1, &memory_bytes_);
+  SlotTable table(1, &memory_);
   for (int round = 0; round < 2000; ++round) {
     const auto wanted = static_cast<uint32_t>(random_() % 3);
     uint32_t matches = 0;
@@ -57,7 +60,7 @@ TEST_F(SlotTableTest, MatchesAreExactlyTheSlotsWithTheFingerprint) {
 }
 
 TEST_F(SlotTableTest, AVisitorMayEraseAndSeesABucketOnce) {
-  SlotTable table(1, &memory_bytes_);  // both buckets of every place are the same
+  SlotTable table(1, &memory_);  // both buckets of every place are the same
   const SlotPlace place = table.Locate(5);
   for (uint32_t slot = 0; slot < 4; ++slot) table.SetWord(0, slot, place.fingerprint | (slot + 1));
   std::set<BatchNumber> seen;
@@ -69,22 +72,10 @@ TEST_F(SlotTableTest, AVisitorMayEraseAndSeesABucketOnce) {
   EXPECT_EQ(table.Used(), 0U);
 }
 
-TEST_F(SlotTableTest, OnlyLargeTablesTakeWholePages) {
-  constexpr uint64_t kSmall = 255 * sizeof(SlotBucket);
-  constexpr uint64_t kLarge = (16U << 10) + 4096;
-  const SlotTable small(255, &memory_bytes_);
-  EXPECT_EQ(memory_bytes_, kSmall);
-  const SlotTable large(257, &memory_bytes_);
-  EXPECT_EQ(memory_bytes_, kSmall + kLarge);
-  for (const SlotTable* table : {&small, &large}) {
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(table->Base()) % sizeof(SlotBucket), 0U);
-  }
-}
-
 TEST_F(SlotTableTest, ANewTableIsEmptyWhateverItsMemoryHeld) {
   for (const uint32_t buckets : {5U, 255U, 256U}) {
     for (int i = 0; i < 2; ++i) {
-      SlotTable table(buckets, &memory_bytes_);
+      SlotTable table(buckets, &memory_);
       for (uint32_t bucket = 0; bucket < buckets; ++bucket) {
         ASSERT_EQ(table.Empty(bucket), 0xffffU) << buckets;
         for (uint32_t slot = 0; slot < kSlotsPerBucket; ++slot) {
@@ -95,17 +86,25 @@ TEST_F(SlotTableTest, ANewTableIsEmptyWhateverItsMemoryHeld) {
   }
 }
 
-TEST_F(SlotTableTest, MemoryIsCountedUntilItIsGivenBack) {
-  {
-    SlotTable table(1025, &memory_bytes_);
-    SlotTable taken(std::move(table));
-    EXPECT_EQ(taken.Count(), 1025U);
-    taken = SlotTable(1, &memory_bytes_);
-    EXPECT_EQ(memory_bytes_.load(), sizeof(SlotBucket));
-    taken = SlotTable(2, &memory_bytes_);
-    EXPECT_EQ(memory_bytes_.load(), 2 * sizeof(SlotBucket));
-  }
-  EXPECT_EQ(memory_bytes_.load(), 0U);
+TEST_F(SlotTableTest, ATableTakenOverIsCountedAndRidOfWhatIsNotWanted) {
+  SlotTable before(3, &memory_);
+  before.SetWord(0, 0, WordOf(9, 1));
+  before.SetWord(0, 5, WordOf(9, 2) | kSlotHitBit);
+  before.SetWord(2, 15, WordOf(8, 1));
+  before.SetWord(1, 1, WordOf(7, 0));  // of no batch: nothing ever stores that
+  SlotTable after(before.Slots(), &memory_);
+  before.LeaveInPlace();
+  std::vector<int64_t> numbers(kBatchNumbers, 0);
+  const auto keep = std::make_unique<bool[]>(kBatchNumbers);
+  keep[1] = true;
+  after.Recount(std::span(keep.get(), kBatchNumbers), numbers);
+  EXPECT_EQ(after.Used(), 2U);
+  EXPECT_EQ(numbers[1], 2);
+  EXPECT_EQ(numbers[2], 0);
+  EXPECT_EQ(numbers[kNoBatch], 46);
+  EXPECT_EQ(after.Word(0, 0), WordOf(9, 1));
+  EXPECT_EQ(after.Word(0, 5), 0U);
+  EXPECT_EQ(after.Word(1, 1), 0U);
 }
 
 }  // namespace
