@@ -81,9 +81,9 @@ class Daemon {
 
 Step Daemon::Resolve() {
   if (Step failed = Check(ExitCode::kUsage, CheckOptions(&options_))) return failed;
-  for (std::string* const path :
-       {&options_.cache.flash_path, &options_.daemon.pid_file, &options_.daemon.log_file}) {
-    if (path->empty()) continue;
+  for (std::string* const path : {&options_.cache.flash_path, &options_.cache.flash_index_dir,
+                                  &options_.daemon.pid_file, &options_.daemon.log_file}) {
+    if (path->empty() || *path == tiering::kNoIndexDirectory) continue;
     Result<std::string> absolute = AbsolutePath(*path);
     if (!absolute.ok()) return Failure{ExitCode::kFailure, absolute.status()};
     *path = std::move(absolute).value();
@@ -214,6 +214,7 @@ ExitCode Daemon::Refuse(const Failure& failure) {
 ExitCode Main(std::span<const char* const> arguments) {
   OpenMissingStdio();
   BlockSignals();
+  MarkCrashes();
   // Whatever root's own is: -u must get through the flash tier's parents, monitoring reads the pid file.
   ::umask(022);
   Result<CommandLine> line = ParseCommandLine(arguments);

@@ -290,6 +290,13 @@ constexpr OptionSpec kOptions[] = {
     {"flash_direct_reads", 0, "", kSwitch, Cache<&CacheOptions::flash_direct_reads>, {}, "", kFlash,
      kExtended,
      "read flash past the system's page cache"},
+    {"flash_index_dir", 0, "", kText, Cache<&CacheOptions::flash_index_dir>, {}, "<directory>",
+     kFlash, kExtended,
+     "tmpfs directory for the flash index, which makes flash warm after a crash; none keeps it in "
+     "private memory"},
+    {"max_downtime", 0, "max_downtime_s", kNumber, Cache<&CacheOptions::max_downtime_s>,
+     {0, kWholeMax}, "<seconds>", kFlash, kExtended,
+     "flash starts empty if the daemon was down for longer (deletes were missed); 0 is no limit"},
     {"stop_timeout", 0, "stop_timeout_s", kNumber, Cache<&CacheOptions::stop_timeout_s>,
      {0, 86'400}, "<seconds>", kFlash, kExtended,
      "how long a stop may take to bring what is only in RAM to flash"},

@@ -22,6 +22,7 @@
 #include <ctime>
 #include <filesystem>
 
+#include "storage/base/crash_mark.h"
 #include "storage/base/log.h"
 #include "storage/flash/flash_directory.h"
 
@@ -429,6 +430,18 @@ void BlockSignals() {
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);
+}
+
+void MarkCrashes() {
+  struct sigaction action = {};
+  action.sa_handler = [](int signal) {
+    CrashMark::Leave();
+    ::raise(signal);  // by its default action, which SA_RESETHAND has put back
+  };
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_NODEFER);
+  for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE}) {
+    ::sigaction(signal, &action, nullptr);
+  }
 }
 
 int TakeSignal(int64_t wait_ns) {

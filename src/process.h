@@ -116,6 +116,8 @@ Result<std::string> AbsolutePath(const std::string& path);
 // $MEMCACHED_PORT_FILENAME: one line per listening socket, "TCP INET: 11211".
 Status WritePortFile(const std::string& path, const std::vector<std::string>& addresses);
 
+// A process that dies by a fatal signal (SIGSEGV, SIGABRT and their like) leaves its CrashMark before.
+void MarkCrashes();
 // Blocks the signals that TakeSignal() answers. Ignores SIGPIPE, and SIGXFSZ: a file that may not grow is an error
 // of the disk, which costs demotions and not the service (I6).
 void BlockSignals();

@@ -10,6 +10,8 @@
 
 namespace terraced::tiering {
 
+constexpr char kNoIndexDirectory[] = "none";
+
 struct CacheOptions {
   storage::SlabOptions slabs;  // -m -f -n -I -k -L, slab_chunk_max, slab_sizes
   bool evict_to_free = true;   // -M turns it off
@@ -50,6 +52,9 @@ struct CacheOptions {
   uint64_t flash_block_cache_bytes = 0;
   int flash_open_files_max = 2048;
   bool flash_direct_reads = false;
+  // Of the flash index, a tmpfs; kNoIndexDirectory or empty: in private memory
+  std::string flash_index_dir = "/dev/shm";
+  uint32_t max_downtime_s = 0;  // longer, and flash starts empty; 0 = for ever
   uint32_t stop_timeout_s = 60;
 };
 

@@ -3,11 +3,15 @@
 // store: two marks, one per tier, leak in either order (tests/model proves it). RAM items carry its
 // low 8 bits; a value comes round again only after the crawler has proved that no older item is
 // left.
+// With a mark (memory that outlives the process) every flush is written down there before it counts here, so that
+// who is answered "OK" is never forgotten; one that was not yet answered may be found there, and then it has happened.
 // Threads: any; the only writer of `swept` is the crawler.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+
+#include "storage/flash/flush_mark.h"
 
 namespace terraced::tiering {
 
@@ -21,12 +25,19 @@ class FlushEpoch {
     uint64_t now = epoch_.load(std::memory_order_relaxed);
     do {
       if (now + 1 - swept_.load(std::memory_order_acquire) >= 255) return false;
+      if (mark_ != nullptr) RaiseMark(now + 1);
     } while (!epoch_.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel));
     return true;
   }
   void Restore(uint64_t epoch) {  // at start-up, before any item exists
     epoch_.store(epoch, std::memory_order_release);
     swept_.store(epoch, std::memory_order_release);
+  }
+  // At start-up, after Restore() and SetDue(): from now on flushes are written down there too.
+  void WriteDownIn(storage::FlushMark* mark) {
+    mark->due_s.store(Due(), std::memory_order_relaxed);
+    mark->epoch.store(Current(), std::memory_order_release);
+    mark_ = mark;
   }
   // A whole walk over RAM that began under `epoch` has found and removed everything older.
   void Swept(uint64_t epoch) { swept_.store(epoch, std::memory_order_release); }
@@ -35,15 +46,29 @@ class FlushEpoch {
   uint64_t Unswept() const { return Current() - swept_.load(std::memory_order_relaxed); }
 
   // A delayed flush_all: one at most, a later one replaces it. Unix seconds, 0 = none.
-  void SetDue(uint32_t at_s) { due_s_.store(at_s, std::memory_order_release); }
+  void SetDue(uint32_t at_s) {
+    if (mark_ != nullptr) mark_->due_s.store(at_s, std::memory_order_release);
+    due_s_.store(at_s, std::memory_order_release);
+  }
   uint32_t Due() const { return due_s_.load(std::memory_order_acquire); }
-  // Takes the due time if it has come; true: the caller raises the epoch now.
+  // Takes the due time if it has come; true: the caller raises the epoch now and says so with TookDue().
   bool TakeDue(uint32_t now_s) {
     uint32_t due_s = due_s_.load(std::memory_order_acquire);
     return due_s != 0 && due_s <= now_s && due_s_.compare_exchange_strong(due_s, 0);
   }
+  // The mark keeps the due time until its flush is in there.
+  void TookDue() {
+    if (mark_ != nullptr) mark_->due_s.store(Due(), std::memory_order_release);
+  }
 
  private:
+  void RaiseMark(uint64_t epoch) {
+    uint64_t marked = mark_->epoch.load(std::memory_order_relaxed);
+    while (marked < epoch && !mark_->epoch.compare_exchange_weak(marked, epoch)) {
+    }
+  }
+
+  storage::FlushMark* mark_ = nullptr;  // constant while threads run
   std::atomic<uint64_t> epoch_{1};
   std::atomic<uint64_t> swept_{1};
   std::atomic<uint32_t> due_s_{0};

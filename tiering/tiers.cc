@@ -24,7 +24,8 @@ void TierCounters::Reset() {
 
 Tiers::Tiers(const CacheOptions& the_options, const Clock& the_clock,
              std::unique_ptr<storage::SlabArena> the_arena,
-             std::unique_ptr<storage::BatchStore> the_store, const HashKey& key)
+             std::unique_ptr<storage::BatchStore> the_store,
+             std::unique_ptr<storage::SharedIndex> the_shared_index, const HashKey& key)
     : options(the_options),
       live(the_options),
       clock(the_clock),
@@ -33,7 +34,9 @@ Tiers::Tiers(const CacheOptions& the_options, const Clock& the_clock,
       arena(std::move(the_arena)),
       allocator(*arena, the_options.slabs.item_bytes_max, has_flash),
       store(std::move(the_store)),
-      index(batches, has_flash ? kFirstBuckets : 0) {
+      shared_index(std::move(the_shared_index)),
+      batches(shared_index ? &shared_index->Batches() : nullptr),
+      index(batches, has_flash ? kFirstBuckets : 0, shared_index.get()) {
   for (uint32_t i = 0; i < shards.size(); ++i) {
     shards[i] = std::make_unique<Shard>(*this, static_cast<uint8_t>(i));
   }

@@ -13,6 +13,7 @@
 #include "storage/flash/batch_store.h"
 #include "storage/flash/batch_table.h"
 #include "storage/flash/flash_index.h"
+#include "storage/flash/shared_index.h"
 #include "storage/ram/item_allocator.h"
 #include "storage/ram/slab_arena.h"
 #include "tiering/cache_options.h"
@@ -61,7 +62,8 @@ class Shard;
 
 struct Tiers {
   Tiers(const CacheOptions& options, const Clock& clock, std::unique_ptr<storage::SlabArena> arena,
-        std::unique_ptr<storage::BatchStore> store, const HashKey& hash_key);
+        std::unique_ptr<storage::BatchStore> store,
+        std::unique_ptr<storage::SharedIndex> shared_index, const HashKey& hash_key);
   ~Tiers();
 
   Shard& ShardOf(uint64_t hash) { return *shards[storage::PartitionOf(hash)]; }
@@ -79,6 +81,7 @@ struct Tiers {
   const std::unique_ptr<storage::SlabArena> arena;
   storage::ItemAllocator allocator;
   const std::unique_ptr<storage::BatchStore> store;
+  const std::unique_ptr<storage::SharedIndex> shared_index;  // null: the index goes with the process
   storage::BatchTable batches;
   storage::FlashIndex index;
   FlushEpoch flush;

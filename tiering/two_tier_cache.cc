@@ -28,6 +28,65 @@ Status CheckQuota(const CacheOptions& options) {
   return {};
 }
 
+// The file for the index that outlives this process; null: there is none, said in one line where it was wanted.
+std::unique_ptr<storage::SharedIndex> OpenSharedIndex(const CacheOptions& options,
+                                                      const FlashState& state) {
+  if (options.flash_index_dir.empty() || options.flash_index_dir == kNoIndexDirectory)
+    return nullptr;
+  // Four times what an index of the smallest items takes; address space, not memory.
+  const uint64_t bytes_max = options.flash_size_bytes / 4 + (uint64_t{64} << 20);
+  Result<std::unique_ptr<storage::SharedIndex>> opened =
+      storage::SharedIndex::Open({.directory = options.flash_index_dir,
+                                  .directory_id = state.directory_id,
+                                  .bytes_max = bytes_max});
+  if (opened.ok()) return std::move(opened).value();
+  Log::Write(LogLevel::kNotice, "flash_index_dir: %s; after a crash flash will start empty",
+             std::string(opened.status().message()).c_str());
+  return nullptr;
+}
+
+// What there is to go on with, or why there is nothing.
+FlashOrigin FindOrigin(const CacheOptions& options, const FlashDirectory& directory,
+                       storage::SharedIndex* shared, std::string* why_not) {
+  const storage::TimeStamp now = storage::TimeStamp::Now();
+  if (directory.WasClean(why_not)) {
+    const uint32_t stopped_s = directory.State().stopped_s;
+    const uint32_t down_s = now.wall_s - std::min(stopped_s, now.wall_s);
+    const Status trusted =
+        storage::CheckDowntime(stopped_s, down_s, now.wall_s, options.max_downtime_s);
+    if (trusted.ok()) return FlashOrigin::kClean;
+    *why_not = trusted.message();
+    return FlashOrigin::kEmpty;
+  }
+  if (directory.SharedRun() == 0) return FlashOrigin::kEmpty;
+  if (shared == nullptr) {
+    *why_not += ", and there is no shared index";
+    return FlashOrigin::kEmpty;
+  }
+  const Status left = shared->CheckLeft(directory.SharedRun(), now, options.max_downtime_s);
+  if (left.ok()) return FlashOrigin::kKilled;
+  *why_not = "unclean stop, and " + std::string(left.message());
+  return FlashOrigin::kEmpty;
+}
+
+Status OpenStore(const CacheOptions& options, FlashStart* start) {
+  storage::BatchStoreOptions store;
+  store.directory = options.flash_path;
+  store.block_cache_bytes = options.flash_block_cache_bytes;
+  store.open_files_max = options.flash_open_files_max;
+  store.direct_reads = options.flash_direct_reads;
+  Result<std::unique_ptr<storage::BatchStore>> opened = storage::OpenBatchStore(store);
+  if (!opened.ok() && start->origin != FlashOrigin::kEmpty) {
+    start->origin = FlashOrigin::kEmpty;
+    start->summary = std::string(opened.status().message());
+    TERRACED_RETURN_IF_ERROR(start->directory->EmptyTier());
+    opened = storage::OpenBatchStore(store);
+  }
+  if (!opened.ok()) return opened.status();
+  start->store = std::move(opened).value();
+  return start->directory->MarkOpened();
+}
+
 // Opens directory and store; a tier that cannot be trusted is emptied, with the reason in the
 // summary.
 Result<FlashStart> OpenFlash(const CacheOptions& options) {
@@ -35,31 +94,24 @@ Result<FlashStart> OpenFlash(const CacheOptions& options) {
   TERRACED_ASSIGN_OR_RETURN(start.directory, FlashDirectory::Open(options.flash_path));
   TERRACED_RETURN_IF_ERROR(CheckQuota(options));
   start.state = start.directory->State();
-  std::string why_not;
-  start.warm = start.directory->WasClean(&why_not);
+  start.shared_index = OpenSharedIndex(options, start.state);
+  start.origin = FindOrigin(options, *start.directory, start.shared_index.get(), &start.summary);
   TERRACED_ASSIGN_OR_RETURN(const bool moved_aside, start.directory->MarkOpening());
   if (moved_aside) {
-    start.warm = false;
-    why_not = "two starts in a row did not survive opening it; it was moved to 'aside'";
+    start.origin = FlashOrigin::kEmpty;
+    start.summary = "two starts in a row did not survive opening it; it was moved to 'aside'";
   }
-  if (!start.warm) {
-    TERRACED_RETURN_IF_ERROR(start.directory->EmptyTier());
-    start.summary = why_not;
+  if (start.origin == FlashOrigin::kEmpty) TERRACED_RETURN_IF_ERROR(start.directory->EmptyTier());
+  TERRACED_RETURN_IF_ERROR(OpenStore(options, &start));
+  if (start.shared_index != nullptr && start.origin != FlashOrigin::kKilled) {
+    const Status cleared = start.shared_index->Clear();
+    if (!cleared.ok()) {
+      Log::Write(LogLevel::kNotice, "flash_index_dir: %s; after a crash flash will start empty",
+                 std::string(cleared.message()).c_str());
+      start.shared_index->Remove();
+      start.shared_index = nullptr;
+    }
   }
-  storage::BatchStoreOptions store;
-  store.directory = options.flash_path;
-  store.block_cache_bytes = options.flash_block_cache_bytes;
-  store.open_files_max = options.flash_open_files_max;
-  store.direct_reads = options.flash_direct_reads;
-  Result<std::unique_ptr<storage::BatchStore>> opened = storage::OpenBatchStore(store);
-  if (!opened.ok() && start.warm) {
-    start.warm = false;
-    start.summary = std::string(opened.status().message());
-    TERRACED_RETURN_IF_ERROR(start.directory->EmptyTier());
-    opened = storage::OpenBatchStore(store);
-  }
-  if (!opened.ok()) return opened.status();
-  start.store = std::move(opened).value();
   return start;
 }
 
@@ -92,16 +144,15 @@ Result<std::unique_ptr<TwoTierCache>> TwoTierCache::Make(const CacheOptions& opt
 TwoTierCache::TwoTierCache(const CacheOptions& options, const Clock& clock,
                            std::unique_ptr<storage::SlabArena> arena, FlashStart flash)
     : tiers_(std::make_unique<Tiers>(options, clock, std::move(arena), std::move(flash.store),
-                                     flash.state.hash_key)),
+                                     std::move(flash.shared_index), flash.state.hash_key)),
       directory_(std::move(flash.directory)),
       start_state_(flash.state),
       start_summary_(flash.summary),
-      warm_(flash.warm),
+      origin_(flash.origin),
       start_count_(flash.state.start_count) {
   const uint64_t count = start_state_.start_count;
   tiers_->cas_next.store(std::max<uint64_t>((count << kCasCounterBits) + 1, start_state_.cas_next));
-  tiers_->flush.Restore(std::max<uint64_t>(start_state_.epoch, 1));
-  tiers_->flush.SetDue(start_state_.flush_due_s);
+  RestoreFlush();
   reader_ = std::make_unique<FlashReader>(*tiers_->store,
                                           tiers_->HasFlash() ? options.flash_read_threads : 0,
                                           options.flash_read_bytes_max);
@@ -117,46 +168,87 @@ TwoTierCache::~TwoTierCache() {
   StopThreads();
 }
 
+void TwoTierCache::RestoreFlush() {
+  uint64_t epoch = std::max<uint64_t>(start_state_.epoch, 1);
+  uint32_t due_s = start_state_.flush_due_s;
+  storage::SharedIndex* const shared = tiers_->shared_index.get();
+  if (origin_ == FlashOrigin::kKilled) {
+    epoch = std::max<uint64_t>(epoch, shared->Flush().epoch.load(std::memory_order_acquire));
+    due_s = shared->Flush().due_s.load(std::memory_order_relaxed);
+  }
+  tiers_->flush.Restore(epoch);
+  tiers_->flush.SetDue(due_s);
+  if (shared != nullptr) tiers_->flush.WriteDownIn(&shared->Flush());
+}
+
+std::string TwoTierCache::LoadIndex() {
+  const Status loaded = directory_->LoadIndex(&tiers_->batches, &tiers_->index);
+  if (loaded.ok()) return "";
+  // Rule 9: an index that fails its check empties the tier; the files alone do not know what
+  // was deleted.
+  for (uint32_t i = 0; i < storage::kPartitions; ++i) {
+    MutexLock lock(tiers_->shards[i]->mutex);
+    tiers_->index.Clear(i);
+  }
+  for (const storage::BatchNumber number : tiers_->batches.Living()) {
+    tiers_->batches.Kill(number);
+    tiers_->batches.Free(number);
+  }
+  const Status emptied = tiers_->store->Retain([](uint64_t) { return false; });
+  if (!emptied.ok()) {
+    // The index is empty, so no record of theirs is ever met. The demoter tries again.
+    Log::Write(LogLevel::kNotice, "flash tier: %s", std::string(emptied.message()).c_str());
+    demoter_->NoteFilesLeft();
+  }
+  return std::string(loaded.message());
+}
+
+void TwoTierCache::ForgetUnslotted() {
+  for (const storage::BatchNumber number : tiers_->batches.Living()) {
+    if (tiers_->batches.Live(number) != 0) continue;
+    tiers_->batches.Kill(number);
+    tiers_->batches.Free(number);
+  }
+}
+
+Status TwoTierCache::BeginChanges() {
+  storage::SharedIndex* const shared = tiers_->shared_index.get();
+  const bool outlives = shared != nullptr && !shared->GivenUp();
+  if (outlives) shared->BeginRun(start_state_.run_id);
+  TERRACED_RETURN_IF_ERROR(directory_->BeginChanges(outlives));
+  if (outlives) shared->ConfirmRun();
+  return {};
+}
+
 Status TwoTierCache::LoadFlash() {
   if (!tiers_->HasFlash()) return {};
   tiers_->flash_online.store(true, std::memory_order_relaxed);
   if (directory_ == nullptr) return {};
   std::string cold_because = start_summary_;
-  if (warm_) {
-    const Status loaded = directory_->LoadIndex(&tiers_->batches, &tiers_->index);
-    if (!loaded.ok()) {
-      // Rule 9: an index that fails its check empties the tier; the files alone do not know what
-      // was deleted.
-      cold_because = std::string(loaded.message());
-      for (uint32_t i = 0; i < storage::kPartitions; ++i) {
-        MutexLock lock(tiers_->shards[i]->mutex);
-        tiers_->index.Clear(i);
-      }
-      for (const storage::BatchNumber number : tiers_->batches.Living()) {
-        tiers_->batches.Kill(number);
-        tiers_->batches.Free(number);
-      }
-      const Status emptied = tiers_->store->Retain([](uint64_t) { return false; });
-      if (!emptied.ok()) {
-        // The index is empty, so no record of theirs is ever met. The demoter tries again.
-        Log::Write(LogLevel::kNotice, "flash tier: %s", std::string(emptied.message()).c_str());
-        demoter_->NoteFilesLeft();
-      }
-    }
-  }
-  TERRACED_RETURN_IF_ERROR(directory_->RemoveCleanMark());
-  if (!warm_ && directory_->IsNew()) {
-    Log::Write(LogLevel::kNotice, "flash tier %s is new", directory_->Path().c_str());
+  if (origin_ == FlashOrigin::kClean) cold_because = LoadIndex();
+  if (origin_ == FlashOrigin::kKilled) {
     cold_because.clear();
-  } else if (!cold_because.empty()) {
-    Log::Write(LogLevel::kNotice, "flash tier %s emptied: %s", directory_->Path().c_str(),
-               cold_because.c_str());
-  } else if (warm_) {
-    Log::Write(LogLevel::kVerbose, "flash tier %s is warm: %zu batches", directory_->Path().c_str(),
-               tiers_->batches.Living().size());
+    ForgetUnslotted();
   }
-  flash_start_text_ = cold_because.empty() ? (warm_ ? "warm" : "new") : "emptied: " + cold_because;
-  if (tiers_->flush.TakeDue(tiers_->clock.NowS())) static_cast<void>(tiers_->flush.Raise());
+  TERRACED_RETURN_IF_ERROR(BeginChanges());
+  const char* const path = directory_->Path().c_str();
+  if (origin_ == FlashOrigin::kEmpty && directory_->IsNew()) {
+    Log::Write(LogLevel::kNotice, "flash tier %s is new", path);
+    flash_start_text_ = "new";
+  } else if (!cold_because.empty()) {
+    Log::Write(LogLevel::kNotice, "flash tier %s emptied: %s", path, cold_because.c_str());
+    flash_start_text_ = "emptied: " + cold_because;
+  } else {
+    const bool killed = origin_ == FlashOrigin::kKilled;
+    Log::Write(killed ? LogLevel::kNotice : LogLevel::kVerbose,
+               "flash tier %s is warm%s: %zu batches", path, killed ? " after an unclean stop" : "",
+               tiers_->batches.Living().size());
+    flash_start_text_ = killed ? "warm after an unclean stop" : "warm";
+  }
+  if (tiers_->flush.TakeDue(tiers_->clock.NowS())) {
+    static_cast<void>(tiers_->flush.Raise());
+    tiers_->flush.TookDue();
+  }
   return {};
 }
 
@@ -176,9 +268,13 @@ void TwoTierCache::StopThreads() {
 }
 
 void TwoTierCache::Tick() {
-  if (tiers_->flush.TakeDue(tiers_->clock.NowS())) RaiseEpoch();
+  if (tiers_->flush.TakeDue(tiers_->clock.NowS())) {
+    RaiseEpoch();
+    tiers_->flush.TookDue();
+  }
   RaiseStartCount();
   if (directory_ == nullptr) return;
+  if (tiers_->shared_index != nullptr) tiers_->shared_index->Beat(storage::TimeStamp::Now());
   constexpr uint64_t kCleanMinuteUs = 60'000'000;
   if (!opening_cleared_ && MonotonicUs() - started_us_ >= kCleanMinuteUs) {
     directory_->ClearOpening();
@@ -225,16 +321,22 @@ Status TwoTierCache::Stop(const std::function<bool()>& hurry) {
     Log::Write(LogLevel::kNotice, "clean stop: %llu items in RAM did not reach flash",
                static_cast<unsigned long long>(left));
   }
-  if (hurry()) return Status(StatusCode::kUnavailable, "stopped at once: flash will start empty");
+  // Without INDEX the next start is one after a kill.
+  const bool shared = tiers_->shared_index != nullptr && !tiers_->shared_index->GivenUp();
+  const std::string next = shared ? "flash will start as after a kill" : "flash will start empty";
+  if (hurry()) return Status(StatusCode::kUnavailable, "stopped at once: " + next);
   const bool whole = tiers_->FlashOnline();
   TERRACED_RETURN_IF_ERROR(tiers_->store->Close());
-  if (!whole) return Status(StatusCode::kIoError, "the flash tier is offline: it will start empty");
+  if (!whole) return Status(StatusCode::kIoError, "the flash tier is offline: " + next);
   if (directory_ == nullptr) return {};
   FlashState state = directory_->State();
   state.epoch = tiers_->flush.Current();
   state.flush_due_s = tiers_->flush.Due();
   state.cas_next = tiers_->cas_next.load(std::memory_order_relaxed);
-  return directory_->SaveClean(state, tiers_->batches, tiers_->index);
+  state.stopped_s = storage::TimeStamp::Now().wall_s;
+  TERRACED_RETURN_IF_ERROR(directory_->SaveClean(state, tiers_->batches, tiers_->index));
+  if (tiers_->shared_index != nullptr) tiers_->shared_index->Remove();
+  return {};
 }
 
 }  // namespace terraced::tiering

@@ -20,13 +20,19 @@
 
 namespace terraced::tiering {
 
-// What a start found on flash.
+// What a start found on flash, and how it came to be as it is.
+enum class FlashOrigin {
+  kEmpty,   // new, or nothing that could be trusted
+  kClean,   // INDEX of a clean stop is to be read
+  kKilled,  // the shared index of a run that was killed is to be taken over
+};
 struct FlashStart {
   std::unique_ptr<storage::FlashDirectory> directory;
   std::unique_ptr<storage::BatchStore> store;
+  std::unique_ptr<storage::SharedIndex> shared_index;  // null: private memory
   storage::FlashState state;
-  bool warm = false;
-  std::string summary;  // "warm", or why the tier was emptied
+  FlashOrigin origin = FlashOrigin::kEmpty;
+  std::string summary;  // why the tier was emptied
 };
 
 class TwoTierCache final : public Cache {
@@ -76,6 +82,12 @@ class TwoTierCache final : public Cache {
   TwoTierCache(const CacheOptions& options, const Clock& clock,
                std::unique_ptr<storage::SlabArena> arena, FlashStart flash);
   Status LoadFlash();
+  // What INDEX holds; else why there is nothing of it.
+  std::string LoadIndex();
+  // Batches that were not finished when the run before was killed; their files go with the orphans.
+  void ForgetUnslotted();
+  Status BeginChanges();
+  void RestoreFlush();
   void StopThreads();
   void RaiseEpoch();
   // Takes another block of CAS uniques and serials in STATE, long before one of them needs it.
@@ -145,7 +157,7 @@ class TwoTierCache final : public Cache {
   std::unique_ptr<storage::FlashDirectory> directory_;  // null without flash
   const storage::FlashState start_state_;
   const std::string start_summary_;
-  const bool warm_;
+  const FlashOrigin origin_;
   uint64_t start_count_;          // as in STATE; Tick()'s thread only
   std::string flash_start_text_;  // constant after LoadFlash()
   uint64_t started_us_ = 0;

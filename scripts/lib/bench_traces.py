@@ -37,7 +37,7 @@ EXTSTORE_TUNING = "ext_max_sleep=1000,slab_automove=2,slab_automove_freeratio=0.
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One way to start a server; {folder}, {flash_mb} and {page_mb} are filled in."""
+    """One way to start a server; {folder}, {shared}, {flash_mb} and {page_mb} are filled in."""
 
     name: str
     options: str = ""
@@ -45,7 +45,8 @@ class Setting:
 
 
 def terraced(options):
-    return Setting(options or "default", f"flash_path={{folder}}/flash,flash_size={{flash_mb}}m,{options}".rstrip(","))
+    tiers = "flash_path={folder}/flash,flash_size={flash_mb}m,flash_index_dir={shared}"
+    return Setting(options or "default", f"{tiers},{options}".rstrip(","))
 
 
 def extstore(item_bytes):
@@ -122,10 +123,10 @@ def settings_of(options):
     return chosen + [terraced(more) for more in options.also]
 
 
-def server_command(setting, trace, folder, options):
+def server_command(setting, trace, folder, shared, options):
     # extstore drops a page at a time, so there should be many; a page is a multiple of its write buffer's 4 MB.
     page_mb = max(4, min(64, trace.flash_mb // 64 * 4))
-    values = setting.options.format(folder=folder, flash_mb=trace.flash_mb, page_mb=page_mb)
+    values = setting.options.format(folder=folder, shared=shared, flash_mb=trace.flash_mb, page_mb=page_mb)
     binary = options.memcached if setting.is_memcached else str(options.build_dir / "terraced")
     command = [binary, "-l", "127.0.0.1", "-p", "-1", "-m", str(trace.ram_mb), "-t", "1", "-o", values]
     return command + (["-u", "root"] if os.geteuid() == 0 else [])
@@ -150,10 +151,11 @@ def pinned_to(cpu):
 def running_server(setting, trace, options):
     """Yields (pid, port) of a server with an empty flash tier; it is killed and its folder removed at the end."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="terraced-traces-"))
+    shared = pathlib.Path(tempfile.mkdtemp(prefix="terraced-traces-", dir="/dev/shm"))
     log = folder / "log"
     try:
         with log.open("wb") as output:
-            server = subprocess.Popen(server_command(setting, trace, folder, options), stdin=subprocess.DEVNULL,
+            server = subprocess.Popen(server_command(setting, trace, folder, shared, options), stdin=subprocess.DEVNULL,
                                       stdout=output, stderr=output, preexec_fn=lambda: pinned_to(SERVER_CPU),
                                       env={**os.environ, "MEMCACHED_PORT_FILENAME": str(folder / "port")})
         try:
@@ -168,6 +170,7 @@ def running_server(setting, trace, options):
             server.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(shared, ignore_errors=True)
 
 
 def replay(setting, trace, options):

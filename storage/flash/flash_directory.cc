@@ -12,6 +12,7 @@
 #include <bit>
 #include <cerrno>
 #include <charconv>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -20,6 +21,7 @@
 #include <type_traits>
 
 #include "storage/base/check.h"
+#include "storage/base/crash_mark.h"
 #include "storage/flash/index_file.h"
 
 namespace terraced::storage {
@@ -41,6 +43,9 @@ constexpr std::string_view kFormatPrefix = "terraced flash tier, format ";
 constexpr std::string_view kCleanPrefix = "clean stop of run ";
 constexpr size_t kSmallFileBytesMax = 4096;
 constexpr uint32_t kOpeningsMax = 2;
+// OPENING: a number and one of these. A crash adds a line.
+constexpr char kOpeningSuffix[] = " opening\n";
+constexpr char kOpenedSuffix[] = " open\n";
 
 struct FileState {
   uint64_t magic;
@@ -54,21 +59,23 @@ struct FileState {
   uint64_t epoch;
   uint64_t cas_next;
   uint32_t flush_due_s;
-  uint32_t reserved;
+  uint32_t stopped_s;
   std::array<uint64_t, 4> hash_key;
+  uint64_t shared_run_id;  // the run whose SharedIndex counts; from version 2 on
 };
-static_assert(sizeof(FileState) == 112);
+static_assert(sizeof(FileState) == 120);
+constexpr size_t kFirstVersionBytes = offsetof(FileState, shared_run_id);
 static_assert(std::has_unique_object_representations_v<FileState>, "no padding reaches the disk");
 
 constexpr uint64_t kStateMagic = 0x5453434152524554;  // "TERRACST"
-constexpr uint32_t kStateVersion = 1;
+constexpr uint32_t kStateVersion = 2;
 
-uint32_t CrcOf(FileState file) {
+uint32_t CrcOf(FileState file, size_t bytes) {
   file.crc = 0;
-  return Crc32c(0, std::string_view(reinterpret_cast<const char*>(&file), sizeof(file)));
+  return Crc32c(0, std::string_view(reinterpret_cast<const char*>(&file), bytes));
 }
 
-std::string EncodeState(const FlashState& state, uint64_t clean_run_id) {
+std::string EncodeState(const FlashState& state, uint64_t clean_run_id, uint64_t shared_run_id) {
   FileState file = {};
   file.magic = kStateMagic;
   file.version = kStateVersion;
@@ -79,18 +86,22 @@ std::string EncodeState(const FlashState& state, uint64_t clean_run_id) {
   file.epoch = state.epoch;
   file.cas_next = state.cas_next;
   file.flush_due_s = state.flush_due_s;
+  file.stopped_s = state.stopped_s;
   file.hash_key = state.hash_key.words;
-  file.crc = CrcOf(file);
+  file.shared_run_id = shared_run_id;
+  file.crc = CrcOf(file, sizeof(file));
   return {reinterpret_cast<const char*>(&file), sizeof(file)};
 }
 
 // nullopt: damaged.
-std::optional<FlashState> DecodeState(std::string_view bytes, uint64_t* clean_run_id) {
+std::optional<FlashState> DecodeState(std::string_view bytes, uint64_t* clean_run_id,
+                                      uint64_t* shared_run_id) {
   FileState file = {};
-  if (bytes.size() != sizeof(file)) return std::nullopt;
-  std::memcpy(&file, bytes.data(), sizeof(file));
-  if (file.magic != kStateMagic || file.crc != CrcOf(file)) return std::nullopt;
-  if (file.version != kStateVersion || file.features != 0) return std::nullopt;
+  if (bytes.size() != sizeof(file) && bytes.size() != kFirstVersionBytes) return std::nullopt;
+  std::memcpy(&file, bytes.data(), bytes.size());
+  if (file.magic != kStateMagic || file.crc != CrcOf(file, bytes.size())) return std::nullopt;
+  if (file.version != (bytes.size() == sizeof(file) ? kStateVersion : 1)) return std::nullopt;
+  if (file.features != 0) return std::nullopt;
   FlashState state;
   state.start_count = file.start_count;
   state.directory_id = file.directory_id;
@@ -98,8 +109,10 @@ std::optional<FlashState> DecodeState(std::string_view bytes, uint64_t* clean_ru
   state.epoch = file.epoch;
   state.cas_next = file.cas_next;
   state.flush_due_s = file.flush_due_s;
+  state.stopped_s = file.stopped_s;
   state.hash_key.words = file.hash_key;
   *clean_run_id = file.clean_run_id;
+  *shared_run_id = file.shared_run_id;
   return state;
 }
 
@@ -270,10 +283,10 @@ uint64_t FlashDirectory::MarkedRun(std::string* why_not) const {
 
 Status FlashDirectory::RenewState() {
   const Result<std::string> bytes = ReadSmallFile(directory_.Get(), kStateName, kSmallFileBytesMax);
-  uint64_t earlier_clean_run = 0;
+  Runs earlier;
   std::optional<FlashState> previous;
   if (bytes.ok()) {
-    previous = DecodeState(bytes.value(), &earlier_clean_run);
+    previous = DecodeState(bytes.value(), &earlier.clean, &earlier.shared);
   } else if (!IsAbsent(bytes.status()) && bytes.status().code() != StatusCode::kCorruption) {
     return bytes.status();  // a disk that cannot be read now may well be read at the next start
   }
@@ -293,25 +306,26 @@ Status FlashDirectory::RenewState() {
   state.run_id = RandomId();
 
   // The mark counts if the previous run made it, or if it stood already when that run began and was
-  // not removed: nothing on flash changes before RemoveCleanMark().
+  // not removed: nothing on flash changes before BeginChanges().
   const uint64_t marked = MarkedRun(&not_clean_);
-  uint64_t clean_run_id = 0;
+  Runs runs;
+  runs.shared = earlier.shared;
   if (!previous.has_value()) {
     is_new_ = IsAbsent(bytes.status());
     not_clean_ = is_new_ ? "the directory is new" : "STATE is damaged";
-  } else if (marked != 0 && (marked == previous->run_id || marked == earlier_clean_run)) {
-    clean_run_id = marked;
+  } else if (marked != 0 && (marked == previous->run_id || marked == earlier.clean)) {
+    runs.clean = marked;
   } else if (marked != 0) {
     not_clean_ = "the clean mark is of another run";
   }
-  return Persist(state, clean_run_id);
+  return Persist(state, runs);
 }
 
-Status FlashDirectory::Persist(const FlashState& state, uint64_t clean_run_id) {
+Status FlashDirectory::Persist(const FlashState& state, const Runs& runs) {
   TERRACED_RETURN_IF_ERROR(
-      ReplaceFile(directory_.Get(), kStateName, EncodeState(state, clean_run_id)));
+      ReplaceFile(directory_.Get(), kStateName, EncodeState(state, runs.clean, runs.shared)));
   state_ = state;
-  clean_run_id_ = clean_run_id;
+  runs_ = runs;
   return Status();
 }
 
@@ -322,11 +336,11 @@ Status FlashDirectory::WriteState(const FlashState& state) {
   if (state.start_count > kStartCountMax) {
     return Status(StatusCode::kInvalidArgument, context + ": its start count is used up");
   }
-  return Persist(state, clean_run_id_).WithContext(context);
+  return Persist(state, runs_).WithContext(context);
 }
 
 bool FlashDirectory::WasClean(std::string* why_not) const {
-  if (clean_run_id_ == 0) {
+  if (runs_.clean == 0) {
     *why_not = not_clean_;
     return false;
   }
@@ -335,7 +349,7 @@ bool FlashDirectory::WasClean(std::string* why_not) const {
     *why_not = identity.status().message();
     return false;
   }
-  if (identity.value().run_id == clean_run_id_ &&
+  if (identity.value().run_id == runs_.clean &&
       identity.value().directory_id == state_.directory_id)
     return true;
   *why_not = "INDEX is of another run or directory";
@@ -343,16 +357,19 @@ bool FlashDirectory::WasClean(std::string* why_not) const {
 }
 
 Status FlashDirectory::LoadIndex(BatchTable* batches, FlashIndex* index) const {
-  if (clean_run_id_ == 0) return Status(StatusCode::kCorruption, not_clean_);
-  const IndexIdentity expected = {.directory_id = state_.directory_id, .run_id = clean_run_id_};
+  if (runs_.clean == 0) return Status(StatusCode::kCorruption, not_clean_);
+  const IndexIdentity expected = {.directory_id = state_.directory_id, .run_id = runs_.clean};
   return ReadIndexFile(directory_.Get(), kIndexName, expected, batches, index);
 }
 
-Status FlashDirectory::RemoveCleanMark() {
+Status FlashDirectory::BeginChanges(bool shared) {
   // STATE first: from then on the mark means nothing, even if it came back from a backup.
   not_clean_ = "the clean mark was removed";
   const std::string context = "flash_path '" + path_ + "'";
-  if (clean_run_id_ != 0) TERRACED_RETURN_IF_ERROR(Persist(state_, 0).WithContext(context));
+  const Runs runs{.clean = 0, .shared = shared ? state_.run_id : 0};
+  if (runs_.clean != runs.clean || runs_.shared != runs.shared) {
+    TERRACED_RETURN_IF_ERROR(Persist(state_, runs).WithContext(context));
+  }
   TERRACED_RETURN_IF_ERROR(RemoveFile(directory_.Get(), kCleanName).WithContext(context));
   TERRACED_RETURN_IF_ERROR(SyncDirectory(directory_.Get(), path_));
   // Of no use without the mark, and a twentieth of the tier where values are small. Left behind it only takes room.
@@ -367,7 +384,8 @@ Status FlashDirectory::SaveClean(const FlashState& state, const BatchTable& batc
   const IndexIdentity identity = {.directory_id = state.directory_id, .run_id = state.run_id};
   TERRACED_RETURN_IF_ERROR(
       WriteIndexFile(directory_.Get(), kIndexName, identity, batches, index).WithContext(context));
-  TERRACED_RETURN_IF_ERROR(Persist(state, state.run_id).WithContext(context));
+  TERRACED_RETURN_IF_ERROR(
+      Persist(state, Runs{.clean = state.run_id, .shared = 0}).WithContext(context));
   TERRACED_RETURN_IF_ERROR(
       ReplaceFile(directory_.Get(), kCleanName, CleanMark(state.run_id)).WithContext(context));
   ClearOpening();  // a tier that came to a clean stop does not crash at its start
@@ -385,7 +403,7 @@ Status FlashDirectory::RemoveTier() {
 
 Status FlashDirectory::EmptyTier() {
   // The mark goes first: half a tier must not look like a whole one.
-  TERRACED_RETURN_IF_ERROR(RemoveCleanMark());
+  TERRACED_RETURN_IF_ERROR(BeginChanges(/*shared=*/false));
   not_clean_ = "the tier was emptied";
   return RemoveTier();
 }
@@ -394,11 +412,17 @@ Result<bool> FlashDirectory::MarkOpening() {
   const std::string context = "flash_path '" + path_ + "'";
   const Result<std::string> text =
       ReadSmallFile(directory_.Get(), kOpeningName, kSmallFileBytesMax);
-  uint64_t openings = text.ok() ? LeadingNumber(text.value()) : 0;
-  if (!text.ok() && !IsAbsent(text.status())) openings = 1;
+  uint64_t openings = 0;
+  if (text.ok()) {
+    // It died opening the tier, however that came about, or by itself soon after.
+    const bool blamed = !text.value().ends_with(kOpenedSuffix);
+    openings = blamed ? LeadingNumber(text.value()) : 0;
+  } else if (!IsAbsent(text.status())) {
+    openings = 1;
+  }
   const bool aside = openings >= kOpeningsMax;
   if (aside) {
-    TERRACED_RETURN_IF_ERROR(RemoveCleanMark());
+    TERRACED_RETURN_IF_ERROR(BeginChanges(/*shared=*/false));
     std::error_code error;
     std::filesystem::remove_all(path_ + "/" + kAsideName, error);
     if (error) return Status::FromErrno(context + ": remove 'aside'", error.value());
@@ -413,16 +437,31 @@ Result<bool> FlashDirectory::MarkOpening() {
         "the tier was moved aside after two starts that did not survive their first minute";
     openings = 0;
   }
+  openings_ = openings + 1;
   TERRACED_RETURN_IF_ERROR(
-      ReplaceFile(directory_.Get(), kOpeningName, std::to_string(openings + 1) + "\n")
+      ReplaceFile(directory_.Get(), kOpeningName, std::to_string(openings_) + kOpeningSuffix)
           .WithContext(context));
   opening_marked_ = true;
   return aside;
 }
 
+Status FlashDirectory::MarkOpened() {
+  const std::string context = "flash_path '" + path_ + "'";
+  TERRACED_RETURN_IF_ERROR(
+      ReplaceFile(directory_.Get(), kOpeningName, std::to_string(openings_) + kOpenedSuffix)
+          .WithContext(context));
+  Result<FileDescriptor> mark = OpenOwnFile(directory_.Get(), kOpeningName, O_WRONLY | O_APPEND);
+  if (!mark.ok()) return mark.status().WithContext(context);
+  crash_mark_ = std::move(mark).value();
+  CrashMark::SetFile(crash_mark_.Get());
+  return Status();
+}
+
 void FlashDirectory::ClearOpening() {
   if (!opening_marked_) return;
   opening_marked_ = false;
+  CrashMark::SetFile(-1);
+  crash_mark_.Reset();
   // If it cannot be removed, two such ends in a row cost a cold start, nothing else.
   static_cast<void>(RemoveFile(directory_.Get(), kOpeningName).ok());
   static_cast<void>(SyncDirectory(directory_.Get(), path_).ok());

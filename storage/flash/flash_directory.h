@@ -1,12 +1,11 @@
 // FlashDirectory: the directory of the flash tier and what must survive in it besides the batches.
 //   LOCK     flock()ed for the life of the process; holds the pid
 //   FORMAT   version of everything below; an unknown one refuses to start and empties nothing
-//   STATE    start count, directory id, run id, flush epoch, pending flush, hash key (replaced
-//   atomically, fsynced) CLEAN    the clean mark: there only after a clean stop, names the run id
-//   whose INDEX is whole INDEX    batch table and flash index of the clean stop, checksummed by
-//   partition OPENING  mark set before RocksDB is opened, removed after the first clean minute:
-//   found at two starts
-//            in a row, the tier is moved aside instead of crashing at every start
+//   STATE    start count, directory id, run ids, flush epoch, pending flush, hash key (replaced atomically, fsynced)
+//   CLEAN    the clean mark: there only after a clean stop, names the run id whose INDEX is whole
+//   INDEX    batch table and flash index of the clean stop, checksummed by partition
+//   OPENING  mark set before RocksDB is opened, removed after the first clean minute: found after two starts in a
+//            row that died opening it or by a fatal signal, the tier is moved aside instead of crashing every time
 //   db/ hashes/ staging/   RocksDB, hash lists, files being built
 // Other names: aside/ (the tier moved aside), <name>.new (a file being replaced). lost+found is let
 // be. Threads: start-up and stop; WriteState by one thread at a time. Ownership: the lock goes with
@@ -58,6 +57,7 @@ struct FlashState {
   uint64_t epoch = 1;         // flush epoch
   uint32_t flush_due_s = 0;   // pending delayed flush_all, Unix seconds; 0 = none
   uint64_t cas_next = 0;      // first CAS unique not handed out (clean stop)
+  uint32_t stopped_s = 0;     // when the last clean stop was, Unix seconds
   HashKey hash_key;           // keys are hashed alike in every run of this directory
 };
 
@@ -81,20 +81,25 @@ class FlashDirectory {
   Status WriteState(const FlashState& state);
 
   // Whether the last run that changed anything on flash ended with a clean mark that matches STATE
-  // and INDEX; why not, else. A run that ended before RemoveCleanMark() (its port was taken, say)
+  // and INDEX; why not, else. A run that ended before BeginChanges() (its port was taken, say)
   // leaves the mark as good as it was.
   bool WasClean(std::string* why_not) const;
+  // The run that changed things on flash last and wrote them down in a SharedIndex; 0: none, or it ended cleanly.
+  uint64_t SharedRun() const { return runs_.shared; }
   // Reads INDEX into table and index. Any damage is kCorruption and leaves both to be cleared.
   Status LoadIndex(BatchTable* batches, FlashIndex* index) const;
-  // Before anything on flash changes: fsyncs, then removes INDEX too.
-  Status RemoveCleanMark();
+  // Before anything on flash changes: the clean mark means nothing from now on, and this run is the one that counts if
+  // it writes changes down in a SharedIndex. Fsyncs, then removes mark and INDEX.
+  Status BeginChanges(bool shared);
   // Clean stop: INDEX, then STATE, then the clean mark, each fsynced before the next.
   Status SaveClean(const FlashState& state, const BatchTable& batches, const FlashIndex& index);
   // Deletes db/, hashes/, staging/ and INDEX; STATE stays.
   Status EmptyTier();
-  // Crash-loop guard around opening RocksDB: true if OPENING was found at two starts in a row and
-  // the tier was moved aside (to <path>/aside, an older one is deleted).
+  // Crash-loop guard around opening RocksDB: true if OPENING was found after two starts in a row that died before
+  // MarkOpened(), or later by a fatal signal, and the tier was moved aside (to <path>/aside, an older one is deleted).
   Result<bool> MarkOpening();
+  // The tier is open: from now on only a fatal signal counts (storage/base/crash_mark.h).
+  Status MarkOpened();
   void ClearOpening();
 
   Result<uint64_t> FreeBytes() const;  // of the filesystem
@@ -108,7 +113,13 @@ class FlashDirectory {
   Status RenewState();
   // The run whose clean mark stands; 0: none, and why.
   uint64_t MarkedRun(std::string* why_not) const;
-  Status Persist(const FlashState& state, uint64_t clean_run_id);
+  // Runs whose word counts after a start: the one whose INDEX is whole as long as its clean mark stands, and the one
+  // that has a SharedIndex. 0: none.
+  struct Runs {
+    uint64_t clean = 0;
+    uint64_t shared = 0;
+  };
+  Status Persist(const FlashState& state, const Runs& runs);
   Status RemoveTier();
 
   // Constant after Open().
@@ -119,10 +130,11 @@ class FlashDirectory {
 
   // By one thread at a time.
   FlashState state_;
-  // The run whose INDEX is whole as long as its clean mark stands; 0: none.
-  uint64_t clean_run_id_ = 0;
-  std::string not_clean_;  // why clean_run_id_ is 0
+  Runs runs_;
+  std::string not_clean_;  // why runs_.clean is 0
   bool opening_marked_ = false;
+  FileDescriptor crash_mark_;
+  uint64_t openings_ = 0;  // in a row, this one included
 };
 
 }  // namespace terraced::storage

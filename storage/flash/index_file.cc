@@ -18,7 +18,7 @@ static_assert(std::endian::native == std::endian::little,
               "the file is little endian as it lies in memory");
 
 constexpr uint64_t kMagic = 0x5844494352524554;  // "TERRCIDX"
-constexpr size_t kBootIdBytes = 40;
+constexpr size_t kReservedBytes = 40;
 // A partition of 2^26 slots would be an index of 64 GiB: nothing larger is believed.
 constexpr uint64_t kPartitionBytesMax = 1ULL << 28;
 
@@ -31,8 +31,7 @@ struct FileHeader {
   uint64_t directory_id;
   uint32_t batches;
   uint32_t partitions;
-  // For an index that lives in tmpfs and outlives its process: the boot it belongs to. Zero here.
-  std::array<char, kBootIdBytes> boot_id;
+  std::array<char, kReservedBytes> reserved;
 };
 static_assert(sizeof(FileHeader) == 88);
 static_assert(std::has_unique_object_representations_v<FileHeader>);

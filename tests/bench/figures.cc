@@ -55,10 +55,10 @@ std::unique_ptr<Daemon> MustStart(const DaemonSpec& spec) {
 
 DaemonSpec Terraced(const std::string& megabytes, const TempDirectory& directory,
                     const std::string& size) {
-  return {
-      .binary = TerracedBinary(),
-      .arguments = {"-m", megabytes, "-t", "1", "-o",
-                    "test_commands,flash_path=" + directory.Sub("flash") + ",flash_size=" + size}};
+  return {.binary = TerracedBinary(),
+          .arguments = {"-m", megabytes, "-t", "1", "-o",
+                        "test_commands,flash_path=" + directory.Sub("flash") +
+                            ",flash_index_dir=" + directory.Path() + ",flash_size=" + size}};
 }
 
 // Every removed slot was told apart, own record or neighbour: only then are the counts exact.

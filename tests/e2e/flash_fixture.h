@@ -20,7 +20,8 @@ class FlashFixture : public ::testing::Test {
   DaemonSpec Spec(const std::string& more = "") const {
     return {.binary = TerracedBinary(),
             .arguments = {"-m", "64", "-t", "2", "-o",
-                          "test_commands,flash_path=" + FlashPath() + ",flash_size=512m" + more}};
+                          "test_commands,flash_path=" + FlashPath() +
+                              ",flash_size=512m,flash_index_dir=" + directory_.Path() + more}};
   }
   std::string FlashPath() const { return directory_.Sub("flash"); }
 

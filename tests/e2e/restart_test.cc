@@ -46,6 +46,13 @@ class RestartTest : public FlashFixture {
         items_, [this](const auto& one) { return client_->Gets(one.first).key.empty(); });
     ASSERT_LE(lost, collisions);
   }
+  // The one file of the test's directory that is none of the flash directory's.
+  std::string SharedIndexPath() const {
+    for (const auto& entry : std::filesystem::directory_iterator(directory_.Path())) {
+      if (entry.path().extension() == ".index") return entry.path();
+    }
+    return "";
+  }
   void ExpectItems() {
     for (const auto& [key, item] : items_) {
       const ValueBlock block = client_->Gets(key);
@@ -241,10 +248,61 @@ TEST_F(RestartTest, AFlushThatFellDueWhileItWasDownComesBeforeTheFirstAnswer) {
   EXPECT_EQ(Ask("get flash ram\r\n"), "END\r\n");
 }
 
-TEST_F(RestartTest, AnUncleanStopEmptiesTheTierAndSaysSoInOneLine) {
+TEST_F(RestartTest, AKilledDaemonKeepsWhatWasOnFlash) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_NO_FATAL_FAILURE(StoreItems(6'000));
+  ASSERT_NO_FATAL_FAILURE(DemoteAll());
+  ASSERT_NO_FATAL_FAILURE(ForgetCollided());
+  for (int round = 0; round < 3; ++round) {
+    Kill();
+    ASSERT_NO_FATAL_FAILURE(Start());
+    EXPECT_EQ(Lines(daemon_->Stderr()), 1) << daemon_->Stderr();
+    EXPECT_NE(daemon_->Stderr().find("is warm after an unclean stop"), std::string::npos)
+        << daemon_->Stderr();
+    EXPECT_EQ(client_->Stat(kStatFlashItems), items_.size());
+    ASSERT_NO_FATAL_FAILURE(ExpectItems());
+  }
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  ASSERT_NO_FATAL_FAILURE(ExpectItems());
+}
+
+TEST_F(RestartTest, AKilledDaemonNeverReturnsWhatWasChangedOrDeleted) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_EQ(client_->Set("set", "old"), "STORED\r\n");
+  ASSERT_EQ(client_->Set("deleted", "old"), "STORED\r\n");
+  ASSERT_EQ(client_->Set("counted", "1"), "STORED\r\n");
+  ASSERT_EQ(client_->Set("touched", "old"), "STORED\r\n");
+  ASSERT_EQ(client_->Set("refused", "old"), "STORED\r\n");
+  ASSERT_EQ(client_->Set("kept", "old"), "STORED\r\n");
+  ASSERT_NO_FATAL_FAILURE(DemoteAll());
+  ASSERT_EQ(client_->Set("set", "new"), "STORED\r\n");
+  ASSERT_EQ(Ask("delete deleted\r\n"), "DELETED\r\n");
+  ASSERT_EQ(Ask("incr counted 1\r\n"), "2\r\n");
+  ASSERT_EQ(Ask("touch touched 1\r\n"), "TOUCHED\r\n");
+  ASSERT_TRUE(client_->Set("refused", std::string(2 << 20, 'x')).starts_with("SERVER_ERROR"));
+  Kill();
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_EQ(Ask("get set deleted counted touched refused\r\n"), "END\r\n");
+  EXPECT_EQ(client_->Get("kept"), "old");
+}
+
+TEST_F(RestartTest, AFlushBeforeAKillStays) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_NO_FATAL_FAILURE(StoreItems(500));
+  ASSERT_NO_FATAL_FAILURE(DemoteAll());
+  ASSERT_EQ(Ask("flush_all\r\n"), "OK\r\n");
+  Kill();
+  ASSERT_NO_FATAL_FAILURE(Start());
+  for (const auto& [key, item] : items_) ASSERT_EQ(client_->Get(key), "<miss>");
+}
+
+// As after a power failure: the directory is there, what was in memory is not.
+TEST_F(RestartTest, AnUncleanStopWithoutItsIndexEmptiesTheTierAndSaysSoInOneLine) {
   ASSERT_NO_FATAL_FAILURE(Start());
   ASSERT_NO_FATAL_FAILURE(StoreItems(2'000));
+  ASSERT_NO_FATAL_FAILURE(DemoteAll());
   Kill();
+  ASSERT_TRUE(std::filesystem::remove(SharedIndexPath()));
   ASSERT_NO_FATAL_FAILURE(Start());
   EXPECT_EQ(Lines(daemon_->Stderr()), 1) << daemon_->Stderr();
   EXPECT_NE(daemon_->Stderr().find("emptied"), std::string::npos) << daemon_->Stderr();
@@ -256,14 +314,55 @@ TEST_F(RestartTest, AnUncleanStopEmptiesTheTierAndSaysSoInOneLine) {
   ASSERT_NO_FATAL_FAILURE(ExpectItems());
 }
 
-TEST_F(RestartTest, AnUncleanStopAfterAWarmStartIsUncleanToo) {
+TEST_F(RestartTest, AnIndexOfAnotherBootEmptiesTheTier) {
   ASSERT_NO_FATAL_FAILURE(Start());
-  ASSERT_NO_FATAL_FAILURE(StoreItems(200));
-  ASSERT_NO_FATAL_FAILURE(Restart());
-  ASSERT_EQ(Ask("delete item1\r\n"), "DELETED\r\n");
+  ASSERT_EQ(client_->Set("k", "x"), "STORED\r\n");
+  ASSERT_NO_FATAL_FAILURE(DemoteAll());
   Kill();
+  {
+    std::fstream file(SharedIndexPath(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(24);  // where it names the boot
+    file << "00000000";
+  }
   ASSERT_NO_FATAL_FAILURE(Start());
-  for (const auto& [key, item] : items_) ASSERT_EQ(client_->Get(key), "<miss>");
+  EXPECT_NE(daemon_->Stderr().find("emptied: unclean stop, and the system was started again"),
+            std::string::npos)
+      << daemon_->Stderr();
+  EXPECT_EQ(client_->Get("k"), "<miss>");
+}
+
+TEST_F(RestartTest, AfterADowntimeOverTheLimitFlashIsEmpty) {
+  for (const bool clean : {false, true}) {
+    ASSERT_NO_FATAL_FAILURE(Start());
+    ASSERT_EQ(client_->Set("k", "x"), "STORED\r\n");
+    ASSERT_NO_FATAL_FAILURE(DemoteAll());
+    if (clean) {
+      ASSERT_NO_FATAL_FAILURE(StopCleanly());
+    } else {
+      Kill();
+    }
+    SleepUntil(std::chrono::system_clock::now() + std::chrono::milliseconds(3'200));
+    ASSERT_NO_FATAL_FAILURE(Start(",max_downtime=1"));
+    EXPECT_NE(daemon_->Stderr().find("max_downtime is 1"), std::string::npos) << daemon_->Stderr();
+    EXPECT_EQ(client_->Get("k"), "<miss>");
+    ASSERT_EQ(client_->Set("k", "x"), "STORED\r\n");
+    ASSERT_NO_FATAL_FAILURE(Restart(",max_downtime=60"));
+    EXPECT_EQ(client_->Get("k"), "x");
+    ASSERT_NO_FATAL_FAILURE(StopCleanly());
+  }
+}
+
+TEST_F(RestartTest, WithoutAPlaceForTheIndexAKillIsColdAndSaidSo) {
+  const std::string nowhere = ",flash_index_dir=" + directory_.Sub("nowhere");
+  ASSERT_NO_FATAL_FAILURE(Start(nowhere));
+  EXPECT_NE(daemon_->Stderr().find("after a crash flash will start empty"), std::string::npos)
+      << daemon_->Stderr();
+  ASSERT_EQ(client_->Set("k", "x"), "STORED\r\n");
+  ASSERT_NO_FATAL_FAILURE(Restart(nowhere));
+  EXPECT_EQ(client_->Get("k"), "x");
+  Kill();
+  ASSERT_NO_FATAL_FAILURE(Start(",flash_index_dir=none"));
+  EXPECT_EQ(client_->Get("k"), "<miss>");
 }
 
 TEST_F(RestartTest, ASmallerQuotaDropsTheOldestAndKeepsTheRest) {

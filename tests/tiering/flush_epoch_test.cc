@@ -57,5 +57,31 @@ TEST(FlushEpochTest, ADueTimeIsTakenOnceWhenItHasCome) {
   EXPECT_FALSE(flush.TakeDue(200));
 }
 
+TEST(FlushEpochTest, AFlushIsWrittenDownBeforeItCounts) {
+  storage::FlushMark mark{};
+  FlushEpoch flush;
+  flush.Restore(7);
+  flush.SetDue(50);
+  flush.WriteDownIn(&mark);
+  EXPECT_EQ(mark.epoch.load(), 7U);
+  EXPECT_EQ(mark.due_s.load(), 50U);
+  EXPECT_TRUE(flush.Raise());
+  EXPECT_EQ(mark.epoch.load(), 8U);
+  flush.SetDue(60);
+  EXPECT_EQ(mark.due_s.load(), 60U);
+}
+
+TEST(FlushEpochTest, ADueTimeStaysWrittenDownUntilItsFlushIs) {
+  storage::FlushMark mark{};
+  FlushEpoch flush;
+  flush.WriteDownIn(&mark);
+  flush.SetDue(100);
+  ASSERT_TRUE(flush.TakeDue(100));
+  EXPECT_EQ(mark.due_s.load(), 100U);  // a process that is killed here flushes at its next start
+  EXPECT_TRUE(flush.Raise());
+  flush.TookDue();
+  EXPECT_EQ(mark.due_s.load(), 0U);
+}
+
 }  // namespace
 }  // namespace terraced::tiering

@@ -38,6 +38,7 @@ class TwoTierCacheTest : public testing::Test {
     options_.flash_size_bytes = 64ULL << 20;
     options_.flash_batch_bytes = 256U << 10;
     options_.flash_open_files_max = 64;
+    options_.flash_index_dir = directory_.Path();
   }
   ~TwoTierCacheTest() override { client_.reset(); }
 
@@ -229,28 +230,117 @@ TEST_F(TwoTierCacheTest, DeletedAndChangedItemsStaySoOverRestarts) {
   }
 }
 
-TEST_F(TwoTierCacheTest, I5AnUncleanStopForgetsAndSaysSo) {
+TEST_F(TwoTierCacheTest, I5AfterAKillFlashIsAsItWasAndNothingThatWasChangedComesBack) {
   Start();
+  for (int i = 0; i < 300; ++i) client_->Set(Name(i), "old", 7, kStartS + 1'000);
+  Demote();
+  for (int i = 0; i < 300; ++i) {
+    if (i % 3 == 0) client_->Delete(Name(i));
+    if (i % 3 == 1) client_->Set(Name(i), "new");
+  }
+  const uint64_t lost = cache_->Stats().commands.flash_index_collisions;
+  Kill();
+  Start();
+  EXPECT_EQ(StartText(), "warm after an unclean stop");
+  uint64_t missing = 0;
+  for (int i = 0; i < 300; ++i) {
+    const Got got = client_->Get(Name(i));
+    if (i % 3 != 2) {
+      EXPECT_FALSE(got.Hit()) << i;  // RAM went with the process
+    } else if (!got.Hit()) {
+      ++missing;
+    } else {
+      EXPECT_EQ(got.value, "old");
+      EXPECT_EQ(got.meta.client_flags, 7U);
+      EXPECT_EQ(got.meta.exptime_s, kStartS + 1'000);
+    }
+  }
+  EXPECT_LE(missing, lost);
+  EXPECT_EQ(cache_->Stats().curr_items, 100 - missing);
+}
+
+TEST_F(TwoTierCacheTest, I5KillsAndCleanStopsFollowOneAnother) {
+  Start();
+  client_->Set("first", "v");
+  Demote();
+  for (int round = 0; round < 3; ++round) {
+    Kill();
+    Start();
+    EXPECT_EQ(client_->Get("first"), "v");
+    client_->Set("second", std::to_string(round));
+    Demote();
+    Kill();
+    Start();
+    EXPECT_EQ(client_->Get("second"), std::to_string(round));
+    Restart();
+    EXPECT_EQ(StartText(), "warm");
+    EXPECT_EQ(client_->Get("second"), std::to_string(round));
+  }
+  Stop();
+  int files = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(directory_.Path()))
+    ++files;
+  EXPECT_EQ(files, 1) << "only the flash directory is left";
+}
+
+TEST_F(TwoTierCacheTest, I5AFlushBeforeAKillStaysAndAPendingOneStillHappens) {
+  Start();
+  client_->Set("flushed", "v");
+  Demote();
+  cache_->FlushAll(0);
+  client_->Set("kept", "v");
+  Demote();
+  cache_->FlushAll(kStartS + 100);
+  Kill();
+  Start();
+  EXPECT_FALSE(client_->Get("flushed").Hit());
+  EXPECT_EQ(client_->Get("kept"), "v");
+  clock_->Set(kStartS + 100);
+  cache_->Tick();
+  EXPECT_FALSE(client_->Get("kept").Hit());
+  client_->Set("later", "v");
+  Demote();
+  Kill();
+  Start();
+  EXPECT_EQ(client_->Get("later"), "v") << "the flush happened twice";
+}
+
+TEST_F(TwoTierCacheTest, I5WithoutASharedIndexAKillForgetsAndSaysSo) {
+  Start();
+  client_->Set("k", "v");
+  Demote();
+  Kill();
+  for (const auto& entry : std::filesystem::directory_iterator(directory_.Path())) {
+    if (entry.path().extension() == ".index") std::filesystem::remove(entry.path());
+  }
+  Start();
+  EXPECT_FALSE(client_->Get("k").Hit());
+  EXPECT_THAT(StartText(), HasSubstr("emptied: unclean stop, and there is no shared index"));
+  options_.flash_index_dir = kNoIndexDirectory;
+  Restart();
   client_->Set("k", "v");
   Demote();
   Kill();
   Start();
   EXPECT_FALSE(client_->Get("k").Hit());
-  EXPECT_THAT(StartText(), HasSubstr("emptied"));
+  EXPECT_THAT(StartText(), HasSubstr("emptied: there is no clean mark"));
   EXPECT_EQ(cache_->Stats().curr_items, 0U);
   client_->Set("k", "new");
   Restart();
   EXPECT_EQ(client_->Get("k"), "new");
 }
 
-TEST_F(TwoTierCacheTest, I5AStopInAHurryIsAnUncleanOne) {
+TEST_F(TwoTierCacheTest, AStopInAHurryIsAKill) {
   Start();
-  client_->Set("k", "v");
+  client_->Set("flash", "v");
+  Demote();
+  client_->Set("ram", "v");
   client_.reset();
   EXPECT_EQ(cache_->Stop([] { return true; }).code(), StatusCode::kUnavailable);
   cache_.reset();
   Start();
-  EXPECT_FALSE(client_->Get("k").Hit());
+  EXPECT_EQ(client_->Get("flash"), "v");
+  EXPECT_FALSE(client_->Get("ram").Hit());
 }
 
 TEST_F(TwoTierCacheTest, TheIndexFileTakesRoomOnlyWhileItIsDown) {
@@ -293,7 +383,7 @@ TEST_F(TwoTierCacheTest, Rule9ADamagedIndexWhoseFilesCannotBeRemovedIsAColdStart
     store->FailNth(BatchCall::kRetain, 1, Status(StatusCode::kIoError, "EIO"));
     start.store = std::move(store);
     start.state = start.directory->State();
-    start.warm = start.directory->WasClean(&start.summary);
+    if (start.directory->WasClean(&start.summary)) start.origin = FlashOrigin::kClean;
     return TwoTierCache::Make(options_, clock, std::move(start));
   };
   FaultyBatchStore* store = nullptr;

@@ -19,7 +19,7 @@ GROUP_BYTES_MIN = 1 << 28  # of a short run: the servers themselves must fit
 
 def flash_arguments(kind, memory, size, more=""):
     if kind == "terraced":
-        return ["-m", str(memory), "-o", f"flash_path=@/flash,flash_size={size}{more}"]
+        return ["-m", str(memory), "-o", f"flash_path=@/flash,flash_size={size},flash_index_dir=@shm{more}"]
     return ["-m", str(memory), "-o", f"ext_path=@/extstore:{size.upper()},{EXTSTORE_TUNING}"]
 
 

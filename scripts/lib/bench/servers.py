@@ -88,11 +88,13 @@ class Server:
         self.name = name
         self.kind = kind
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="terraced-bench-"))
+        # Where terraced keeps its flash index by default, but gone with the server, which is killed at the end.
+        self.shared = pathlib.Path(tempfile.mkdtemp(prefix="terraced-bench-", dir="/dev/shm"))
         self.port = free_port()
         self.group = group
         self.cpus = cpus or {SERVER_CPU}
         self.binary = str(binary)
-        self.arguments = [a.replace("@", str(self.directory)) for a in arguments]
+        self.arguments = [a.replace("@shm", str(self.shared)).replace("@", str(self.directory)) for a in arguments]
         self.process = None
         self.start()
 
@@ -139,6 +141,7 @@ class Server:
     def close(self):
         self.stop(signal.SIGKILL)
         shutil.rmtree(self.directory, ignore_errors=True)
+        shutil.rmtree(self.shared, ignore_errors=True)
         if self.group is not None:
             self.group.remove()
 

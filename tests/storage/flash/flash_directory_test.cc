@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "storage/base/crash_mark.h"
 #include "tests/support/process.h"
 
 namespace terraced::storage {
@@ -50,7 +52,7 @@ class FlashDirectoryTest : public testing::Test {
   // One run that stops cleanly with two batches and one slot.
   uint64_t CleanRun() {
     std::unique_ptr<FlashDirectory> directory = Open();
-    EXPECT_TRUE(directory->RemoveCleanMark().ok());
+    EXPECT_TRUE(directory->BeginChanges(false).ok());
     BatchTable batches;
     FlashIndex index(batches, 16);
     const std::optional<BatchNumber> first =
@@ -102,12 +104,14 @@ TEST_F(FlashDirectoryTest, KeepsEveryFieldOfTheState) {
     state.epoch = (1ULL << 50) + 1;
     state.flush_due_s = 4'000'000'000U;
     state.cas_next = UINT64_MAX - 3;
+    state.stopped_s = 3'999'999'999U;
     ASSERT_TRUE(directory->WriteState(state).ok());
   }
   const FlashState read = Open()->State();
   EXPECT_EQ(read.epoch, state.epoch);
   EXPECT_EQ(read.flush_due_s, state.flush_due_s);
   EXPECT_EQ(read.cas_next, state.cas_next);
+  EXPECT_EQ(read.stopped_s, state.stopped_s);
   EXPECT_EQ(read.hash_key.words, state.hash_key.words);
 }
 
@@ -312,7 +316,7 @@ TEST_F(FlashDirectoryTest, ARunThatRemovedTheMarkAndWasKilledIsNotClean) {
   const std::string mark = ReadFile("CLEAN");
   {
     const std::unique_ptr<FlashDirectory> directory = Open();
-    ASSERT_TRUE(directory->RemoveCleanMark().ok());
+    ASSERT_TRUE(directory->BeginChanges(false).ok());
     EXPECT_FALSE(Exists("CLEAN"));
     EXPECT_FALSE(Exists("INDEX"));  // it would only take room
     EXPECT_EQ(WhyNotClean(*directory), "the clean mark was removed");
@@ -320,6 +324,50 @@ TEST_F(FlashDirectoryTest, ARunThatRemovedTheMarkAndWasKilledIsNotClean) {
   EXPECT_EQ(WhyNotClean(*Open()), "there is no clean mark");
   WriteFile("CLEAN", mark);  // put back from a backup: it means nothing any more
   EXPECT_EQ(WhyNotClean(*Open()), "the clean mark is of another run");
+}
+
+TEST_F(FlashDirectoryTest, TheRunThatHasASharedIndexIsRememberedUntilAnotherChangesAnything) {
+  uint64_t run = 0;
+  {
+    const std::unique_ptr<FlashDirectory> directory = Open();
+    EXPECT_EQ(directory->SharedRun(), 0U);
+    ASSERT_TRUE(directory->BeginChanges(true).ok());
+    run = directory->State().run_id;
+    EXPECT_EQ(directory->SharedRun(), run);
+  }
+  EXPECT_EQ(Open()->SharedRun(), run);  // and is killed before it changes anything
+  {
+    const std::unique_ptr<FlashDirectory> directory = Open();
+    EXPECT_EQ(directory->SharedRun(), run);
+    ASSERT_TRUE(directory->BeginChanges(true).ok());
+    EXPECT_EQ(directory->SharedRun(), directory->State().run_id);
+  }
+  ASSERT_TRUE(Open()->BeginChanges(false).ok());
+  EXPECT_EQ(Open()->SharedRun(), 0U);
+}
+
+TEST_F(FlashDirectoryTest, ACleanStopOrAnEmptiedTierHasNoSharedIndex) {
+  ASSERT_TRUE(Open()->BeginChanges(true).ok());
+  CleanRun();
+  EXPECT_EQ(Open()->SharedRun(), 0U);
+  ASSERT_TRUE(Open()->BeginChanges(true).ok());
+  ASSERT_TRUE(Open()->EmptyTier().ok());
+  EXPECT_EQ(Open()->SharedRun(), 0U);
+}
+
+TEST_F(FlashDirectoryTest, AStateOfTheFirstVersionIsReadWithoutASharedIndex) {
+  Open().reset();
+  // Version 1 ended before the run of the shared index, and its checksum covered that much.
+  std::string bytes = ReadFile("STATE").substr(0, 112);
+  bytes[8] = 1;
+  std::memset(&bytes[12], 0, 4);
+  const uint32_t crc = Crc32c(0, bytes);
+  std::memcpy(&bytes[12], &crc, sizeof(crc));
+  const uint64_t count = Open()->State().start_count;
+  WriteFile("STATE", bytes);
+  const std::unique_ptr<FlashDirectory> directory = Open();
+  EXPECT_EQ(directory->State().start_count, count);
+  EXPECT_EQ(directory->SharedRun(), 0U);
 }
 
 TEST_F(FlashDirectoryTest, AMarkOfAnotherRunOrNoiseIsNotClean) {
@@ -363,14 +411,18 @@ TEST_F(FlashDirectoryTest, EmptyingRemovesTheTierAndKeepsTheCounts) {
   EXPECT_EQ(Open()->State().hash_key.words, state.hash_key.words);
 }
 
-// A crash: the object is never destroyed, the lock goes all the same.
-void CrashWhileOpening(const std::string& path, bool* aside) {
+enum class Death { kOpening, kCrash, kKill };
+
+// The object is never destroyed, the lock goes all the same.
+void DieOf(Death death, const std::string& path, bool* aside) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
     Result<std::unique_ptr<FlashDirectory>> opened = FlashDirectory::Open(path);
     if (!opened.ok()) ::_exit(2);
     const Result<bool> marked = opened.value()->MarkOpening();
+    if (death != Death::kOpening && !opened.value()->MarkOpened().ok()) ::_exit(4);
+    if (death == Death::kCrash) CrashMark::Leave();
     ::_exit(!marked.ok() ? 3 : (marked.value() ? 1 : 0));
   }
   int exit_status = 0;
@@ -386,21 +438,35 @@ TEST_F(FlashDirectoryTest, TwoCrashesInARowMoveTheTierAside) {
   for (int round = 0; round < 2; ++round) {  // the second time there is an aside/ already
     std::filesystem::create_directory(Sub("db"));
     WriteFile("db/poison", std::to_string(round));
-    CrashWhileOpening(Path(), &aside);
+    DieOf(Death::kOpening, Path(), &aside);
     EXPECT_EQ(aside, false);
-    if (round == 0) CrashWhileOpening(Path(), &aside);
+    if (round == 0) DieOf(Death::kCrash, Path(), &aside);
     EXPECT_EQ(aside, false);
-    CrashWhileOpening(Path(), &aside);
+    DieOf(Death::kOpening, Path(), &aside);
     EXPECT_EQ(aside, true);
     EXPECT_FALSE(Exists("db"));
     EXPECT_EQ(ReadFile("aside/db/poison"), std::to_string(round));
   }
 }
 
+TEST_F(FlashDirectoryTest, AKillAfterTheTierWasOpenedIsNoCrash) {
+  bool aside = true;
+  for (int start = 0; start < 5; ++start) {
+    DieOf(start == 0 ? Death::kOpening : Death::kKill, Path(), &aside);
+    EXPECT_FALSE(aside);
+  }
+  // The count begins again after it.
+  DieOf(Death::kCrash, Path(), &aside);
+  DieOf(Death::kCrash, Path(), &aside);
+  EXPECT_FALSE(aside);
+  DieOf(Death::kCrash, Path(), &aside);
+  EXPECT_TRUE(aside);
+}
+
 TEST_F(FlashDirectoryTest, AnOrderlyEndOrAClearedMarkIsNoCrash) {
   bool aside = true;
   for (int start = 0; start < 4; ++start) {
-    CrashWhileOpening(Path(), &aside);
+    DieOf(Death::kOpening, Path(), &aside);
     EXPECT_FALSE(aside);
     const std::unique_ptr<FlashDirectory> directory = Open();
     ASSERT_FALSE(directory->MarkOpening().value());
