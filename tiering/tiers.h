@@ -81,7 +81,8 @@ struct Tiers {
   const std::unique_ptr<storage::SlabArena> arena;
   storage::ItemAllocator allocator;
   const std::unique_ptr<storage::BatchStore> store;
-  const std::unique_ptr<storage::SharedIndex> shared_index;  // null: the index goes with the process
+  const std::unique_ptr<storage::SharedIndex>
+      shared_index;  // null: the index goes with the process
   storage::BatchTable batches;
   storage::FlashIndex index;
   FlushEpoch flush;
