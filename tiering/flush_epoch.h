@@ -11,7 +11,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "storage/flash/flush_mark.h"
+#include "storage/base/flush_mark.h"
 
 namespace terraced::tiering {
 

@@ -108,7 +108,7 @@ Result<FlashStart> OpenFlash(const CacheOptions& options) {
     if (!cleared.ok()) {
       Log::Write(LogLevel::kNotice, "flash_index_dir: %s; after a crash flash will start empty",
                  std::string(cleared.message()).c_str());
-      start.shared_index->Remove();
+      start.shared_index->File().Remove();
       start.shared_index = nullptr;
     }
   }
@@ -213,10 +213,10 @@ void TwoTierCache::ForgetUnslotted() {
 
 Status TwoTierCache::BeginChanges() {
   storage::SharedIndex* const shared = tiers_->shared_index.get();
-  const bool outlives = shared != nullptr && !shared->GivenUp();
-  if (outlives) shared->BeginRun(start_state_.run_id);
+  const bool outlives = shared != nullptr && !shared->File().GivenUp();
+  if (outlives) shared->File().BeginRun(start_state_.run_id);
   TERRACED_RETURN_IF_ERROR(directory_->BeginChanges(outlives));
-  if (outlives) shared->ConfirmRun();
+  if (outlives) shared->File().ConfirmRun();
   return {};
 }
 
@@ -274,7 +274,7 @@ void TwoTierCache::Tick() {
   }
   RaiseStartCount();
   if (directory_ == nullptr) return;
-  if (tiers_->shared_index != nullptr) tiers_->shared_index->Beat(storage::TimeStamp::Now());
+  if (tiers_->shared_index != nullptr) tiers_->shared_index->File().Beat(storage::TimeStamp::Now());
   constexpr uint64_t kCleanMinuteUs = 60'000'000;
   if (!opening_cleared_ && MonotonicUs() - started_us_ >= kCleanMinuteUs) {
     directory_->ClearOpening();
@@ -322,7 +322,7 @@ Status TwoTierCache::Stop(const std::function<bool()>& hurry) {
                static_cast<unsigned long long>(left));
   }
   // Without INDEX the next start is one after a kill.
-  const bool shared = tiers_->shared_index != nullptr && !tiers_->shared_index->GivenUp();
+  const bool shared = tiers_->shared_index != nullptr && !tiers_->shared_index->File().GivenUp();
   const std::string next = shared ? "flash will start as after a kill" : "flash will start empty";
   if (hurry()) return Status(StatusCode::kUnavailable, "stopped at once: " + next);
   const bool whole = tiers_->FlashOnline();
@@ -335,7 +335,7 @@ Status TwoTierCache::Stop(const std::function<bool()>& hurry) {
   state.cas_next = tiers_->cas_next.load(std::memory_order_relaxed);
   state.stopped_s = storage::TimeStamp::Now().wall_s;
   TERRACED_RETURN_IF_ERROR(directory_->SaveClean(state, tiers_->batches, tiers_->index));
-  if (tiers_->shared_index != nullptr) tiers_->shared_index->Remove();
+  if (tiers_->shared_index != nullptr) tiers_->shared_index->File().Remove();
   return {};
 }
 

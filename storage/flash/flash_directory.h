@@ -20,7 +20,7 @@
 
 #include "storage/base/hash.h"
 #include "storage/base/status.h"
-#include "storage/flash/file_io.h"
+#include "storage/base/file_io.h"
 #include "storage/flash/flash_index.h"
 
 namespace terraced::storage {

@@ -13,7 +13,7 @@
 #include "storage/base/check.h"
 #include "storage/base/hash.h"
 #include "storage/base/yield_point.h"
-#include "storage/flash/file_io.h"
+#include "storage/base/file_io.h"
 
 namespace terraced::storage {
 namespace {

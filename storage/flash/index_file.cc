@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "storage/base/hash.h"
-#include "storage/flash/file_io.h"
+#include "storage/base/file_io.h"
 
 namespace terraced::storage {
 namespace {

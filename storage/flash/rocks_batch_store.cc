@@ -28,7 +28,7 @@
 #include "storage/base/mutex.h"
 #include "storage/base/yield_point.h"
 #include "storage/flash/batch_store.h"
-#include "storage/flash/file_io.h"
+#include "storage/base/file_io.h"
 #include "storage/flash/hash_list.h"
 #include "storage/flash/record.h"
 

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "storage/base/check.h"
@@ -19,6 +20,14 @@ ProcessSpec SpecOf(const DaemonSpec& spec, const TempDirectory& scratch) {
   // Both servers refuse to run as root unless told so.
   if (geteuid() == 0) process.arguments.insert(process.arguments.end(), {"-u", "root"});
   process.arguments.insert(process.arguments.end(), spec.arguments.begin(), spec.arguments.end());
+  const auto mentions = [&spec](std::string_view option) {
+    return std::any_of(
+        spec.arguments.begin(), spec.arguments.end(),
+        [&](const std::string& argument) { return argument.find(option) != std::string::npos; });
+  };
+  if (mentions("flash_path=") && !mentions("flash_index_dir=")) {
+    process.arguments.insert(process.arguments.end(), {"-o", "flash_index_dir=" + scratch.Path()});
+  }
   process.environment = {{"MEMCACHED_PORT_FILENAME", scratch.Sub("port")}};
   process.stderr_path = scratch.Sub("stderr");
   process.cpu = spec.cpu;

@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "storage/flash/file_io.h"
+#include "storage/base/file_io.h"
 #include "tests/support/process.h"
 
 namespace terraced::storage {

@@ -7,7 +7,7 @@
 #include <random>
 #include <sstream>
 
-#include "storage/flash/file_io.h"
+#include "storage/base/file_io.h"
 #include "tests/support/process.h"
 
 namespace terraced::storage {

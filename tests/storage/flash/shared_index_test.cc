@@ -46,8 +46,8 @@ class SharedIndexTest : public testing::Test {
                 FlashIndex::AddResult::kAdded);
     }
     shared_->Flush().epoch = kEpoch;
-    shared_->BeginRun(kRun);
-    shared_->ConfirmRun();
+    shared_->File().BeginRun(kRun);
+    shared_->File().ConfirmRun();
   }
   void MakeTables() {
     batches_ = std::make_unique<BatchTable>(&shared_->Batches());
@@ -178,16 +178,16 @@ TEST_F(SharedIndexTest, MemoryUsedAgainIsEmpty) {
 
 TEST_F(SharedIndexTest, BetweenTwoRunsEitherNameOpensIt) {
   ASSERT_NO_FATAL_FAILURE(Begin(1));
-  shared_->BeginRun(kRun + 1);
+  shared_->File().BeginRun(kRun + 1);
   Leave();
   EXPECT_TRUE(Left(kRun).ok());
   EXPECT_TRUE(Left(kRun + 1).ok());
   ASSERT_NO_FATAL_FAILURE(TakeOver(kRun + 1));
-  shared_->BeginRun(kRun + 2);
-  shared_->ConfirmRun();
+  shared_->File().BeginRun(kRun + 2);
+  shared_->File().ConfirmRun();
   Leave();
   EXPECT_THAT(std::string(Left(kRun).message()), HasSubstr("another run"));
-  EXPECT_THAT(std::string(Left(0).message()), HasSubstr("another run"));
+  EXPECT_THAT(std::string(Left(0).message()), HasSubstr("no run"));
   EXPECT_TRUE(Left(kRun + 2).ok());
 }
 
@@ -267,7 +267,7 @@ TEST_F(SharedIndexTest, ALinkOrADirectoryThatIsNotThereIsRefused) {
 TEST_F(SharedIndexTest, WithoutRoomItGoesOnInPrivateMemoryAndIsWorthNothing) {
   ASSERT_NO_FATAL_FAILURE(Begin(1'000, 2U << 20));
   index_->BeginGrowth(3, 400'000);  // more than there is room for
-  EXPECT_TRUE(shared_->GivenUp());
+  EXPECT_TRUE(shared_->File().GivenUp());
   for (uint64_t i = 0; i < 1'000; ++i) {
     if (PartitionOf(HashOf(i)) == 3) {
       ASSERT_TRUE(index_->CarryOver(3, HashOf(i), 900));
@@ -275,8 +275,8 @@ TEST_F(SharedIndexTest, WithoutRoomItGoesOnInPrivateMemoryAndIsWorthNothing) {
   }
   ASSERT_TRUE(index_->FinishGrowth(3));
   for (uint64_t i = 0; i < 1'000; ++i) ASSERT_TRUE(Finds(i)) << i;
-  shared_->BeginRun(kRun + 1);
-  shared_->ConfirmRun();
+  shared_->File().BeginRun(kRun + 1);
+  shared_->File().ConfirmRun();
   Leave();
   EXPECT_THAT(std::string(Left().message()), HasSubstr("given up"));
   EXPECT_FALSE(Left(kRun + 1).ok());
@@ -284,7 +284,7 @@ TEST_F(SharedIndexTest, WithoutRoomItGoesOnInPrivateMemoryAndIsWorthNothing) {
 
 TEST_F(SharedIndexTest, AfterACleanStopThereIsNoFile) {
   ASSERT_NO_FATAL_FAILURE(Begin(1));
-  shared_->Remove();
+  shared_->File().Remove();
   Leave();
   EXPECT_FALSE(std::filesystem::exists(PathOf()));
 }

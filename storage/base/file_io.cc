@@ -1,4 +1,4 @@
-#include "storage/flash/file_io.h"
+#include "storage/base/file_io.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

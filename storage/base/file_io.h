@@ -1,4 +1,4 @@
-// file_io: the few system calls that the flash tier's own files need, with errors that name the
+// file_io: the few system calls that our own files need, with errors that name the
 // file. Everything that must survive a crash goes through ReplaceFile: write beside, fsync, rename,
 // fsync the directory. Every file is opened without following links and must be a regular file of
 // our own user. Threads: pure functions over descriptors; FileDescriptor is a plain value.
