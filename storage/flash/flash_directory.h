@@ -18,9 +18,9 @@
 #include <string>
 #include <utility>
 
+#include "storage/base/file_io.h"
 #include "storage/base/hash.h"
 #include "storage/base/status.h"
-#include "storage/base/file_io.h"
 #include "storage/flash/flash_index.h"
 
 namespace terraced::storage {

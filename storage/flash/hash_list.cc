@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "storage/base/check.h"
+#include "storage/base/file_io.h"
 #include "storage/base/hash.h"
 #include "storage/base/yield_point.h"
-#include "storage/base/file_io.h"
 
 namespace terraced::storage {
 namespace {

@@ -8,8 +8,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "storage/base/hash.h"
 #include "storage/base/file_io.h"
+#include "storage/base/hash.h"
 
 namespace terraced::storage {
 namespace {

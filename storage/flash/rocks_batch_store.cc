@@ -24,11 +24,11 @@
 #include <utility>
 
 #include "storage/base/check.h"
+#include "storage/base/file_io.h"
 #include "storage/base/log.h"
 #include "storage/base/mutex.h"
 #include "storage/base/yield_point.h"
 #include "storage/flash/batch_store.h"
-#include "storage/base/file_io.h"
 #include "storage/flash/hash_list.h"
 #include "storage/flash/record.h"
 
