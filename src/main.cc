@@ -81,8 +81,9 @@ class Daemon {
 
 Step Daemon::Resolve() {
   if (Step failed = Check(ExitCode::kUsage, CheckOptions(&options_))) return failed;
-  for (std::string* const path : {&options_.cache.flash_path, &options_.cache.flash_index_dir,
-                                  &options_.daemon.pid_file, &options_.daemon.log_file}) {
+  for (std::string* const path :
+       {&options_.cache.flash_path, &options_.cache.flash_index_dir, &options_.cache.memory_file,
+        &options_.daemon.pid_file, &options_.daemon.log_file}) {
     if (path->empty() || *path == tiering::kNoIndexDirectory) continue;
     Result<std::string> absolute = AbsolutePath(*path);
     if (!absolute.ok()) return Failure{ExitCode::kFailure, absolute.status()};

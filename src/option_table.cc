@@ -182,6 +182,8 @@ constexpr OptionSpec kOptions[] = {
      "room for key, value and flags in the smallest chunk"},
     {"lock-memory", 'k', "", kSwitch, Daemon<&DaemonOptions::lock_memory>, {}, "", kMemory, 0,
      "keep item memory from being paged out"},
+    {"memory-file", 'e', "", kText, Cache<&CacheOptions::memory_file>, {}, "<file>", kMemory, 0,
+     "keep item memory in this file, on tmpfs or hugetlbfs, where a restart and even a crash leave it"},
     {"enable-largepages", 'L', "", kSwitch, Slab<&SlabOptions::preallocate>, {}, "", kMemory, 0,
      "take all item memory at once, in huge pages where there are any"},
     {"slab_chunk_max", 0, "", kBytes, Slab<&SlabOptions::slab_chunk_bytes_max>,

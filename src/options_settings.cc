@@ -101,7 +101,11 @@ constexpr SettingSpec kSettings[] = {
            return std::string(text.data());
          }},
     {.name = "num_napi_ids", .constant = "(null)"},
-    {.name = "memory_file", .constant = "(null)"},
+    {.name = "memory_file",
+     .make =
+         [](const Options& o) {
+           return o.cache.memory_file.empty() ? std::string("(null)") : o.cache.memory_file;
+         }},
 };
 
 // As memcached prints it: sizes in bytes, decimals with two places.

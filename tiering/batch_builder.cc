@@ -88,7 +88,11 @@ bool BatchBuilder::Examine(Shard& shard, Item* item, const Moment& moment,
   }
   if (item->Has(storage::kItemClean)) {
     if (shard.CleanSlot(*item, hash, moment.epoch)) {
-      shard.Evict(item, hash, moment);  // on flash already: nothing to write, nothing lost
+      if (rules.spares_clean) {
+        shard.ram.MoveTo(item, item->Segment());
+      } else {
+        shard.Evict(item, hash, moment);  // on flash already: nothing to write, nothing lost
+      }
       return false;
     }
     Shard::MakeDirty(item);
@@ -133,7 +137,7 @@ void BatchBuilder::Stage(Shard& shard, Item* item, uint64_t hash) {
   staged.entry.key_bytes = item->key_length;
   staged.value_at = stage_.size();
   staged.value_bytes = item->ValueBytes();
-  if (item->ValueBytes() > kStageBytesMax && storage::ItemRef::CanPin(*item)) {
+  if (item->ValueBytes() > kStageBytesMax && storage::ItemRef::CanPin(tiers_.allocator, *item)) {
     staged.pinned = storage::ItemRef(tiers_.allocator, staged.entry.position);
   } else {
     stage_.resize(stage_.size() + item->ValueBytes());
@@ -238,7 +242,7 @@ bool BatchBuilder::IsValid(Shard& shard, const Entry& entry, const Moment& momen
   return tiers_.index.Find(shard.Number(), entry.hash, moment.epoch).Has(entry.source);  // rule 6
 }
 
-void BatchBuilder::Slot(storage::BatchNumber number, bool keep_hit_items) {
+void BatchBuilder::Slot(storage::BatchNumber number, InRam keep) {
   YieldingSort(entries_.begin(), entries_.end(),
                [](const Entry& a, const Entry& b) { return a.hash < b.hash; });
   for (size_t begin = 0; begin < entries_.size();) {
@@ -258,7 +262,7 @@ void BatchBuilder::Slot(storage::BatchNumber number, bool keep_hit_items) {
                  entries_.begin() + static_cast<ptrdiff_t>(end),
                  [](const Entry& a, const Entry& b) { return a.identity < b.identity; });
     while (begin < end) {
-      begin = SlotSome(shard, begin, end, number, keep_hit_items);
+      begin = SlotSome(shard, begin, end, number, keep);
       YieldPoint::Pass();
     }
   }
@@ -266,21 +270,20 @@ void BatchBuilder::Slot(storage::BatchNumber number, bool keep_hit_items) {
 }
 
 size_t BatchBuilder::SlotSome(Shard& shard, size_t begin, size_t end, storage::BatchNumber number,
-                              bool keep_hit_items) {
+                              InRam keep) {
   MutexLock lock(shard.mutex);
   const Moment moment{tiers_.clock.NowS(), tiers_.flush.Current()};
   for (size_t done = 0; done < kIdentitiesPerHold && begin < end; ++done) {
     size_t next = begin + 1;
     while (next < end && entries_[next].identity == entries_[begin].identity) ++next;
-    SlotIdentity(shard, {&entries_[begin], next - begin}, number, moment, keep_hit_items);
+    SlotIdentity(shard, {&entries_[begin], next - begin}, number, moment, keep);
     begin = next;
   }
   return begin;
 }
 
 void BatchBuilder::SlotIdentity(Shard& shard, std::span<const Entry> entries,
-                                storage::BatchNumber number, const Moment& moment,
-                                bool keep_hit_items) {
+                                storage::BatchNumber number, const Moment& moment, InRam keep) {
   bool all_valid = true;
   for (const Entry& entry : entries) {
     if (IsValid(shard, entry, moment)) continue;
@@ -294,7 +297,7 @@ void BatchBuilder::SlotIdentity(Shard& shard, std::span<const Entry> entries,
     Item* const item = ValidItem(shard, entry);
     if (item == nullptr) continue;
     item->Clear(storage::kItemInBatch);
-    if (slotted) ReleaseItem(shard, item, entry, number, moment, keep_hit_items);
+    if (slotted) ReleaseItem(shard, item, entry, number, moment, keep);
   }
 }
 
@@ -336,16 +339,19 @@ void BatchBuilder::MoveCleanMark(Shard& shard, const Entry& entry, storage::Batc
 }
 
 void BatchBuilder::ReleaseItem(Shard& shard, Item* item, const Entry& entry,
-                               storage::BatchNumber number, const Moment& moment,
-                               bool keep_hit_items) {
+                               storage::BatchNumber number, const Moment& moment, InRam keep) {
   tiers_.counters.demoted_items.fetch_add(1, std::memory_order_relaxed);
   tiers_.counters.demoted_bytes.fetch_add(item->key_length + item->ValueBytes(),
                                           std::memory_order_relaxed);
   ++shard.CountersOf(*item).demoted;
-  if (keep_hit_items && item->Has(storage::kItemActive)) {
-    // Read again while its file was being built: it has earned its place, now as a clean item.
+  if (keep == InRam::kAll || (keep == InRam::kHit && item->Has(storage::kItemActive))) {
+    // What was read again while its file was being built has earned its place, now as a clean item.
     item->Set(storage::kItemClean);
     tiers_.batches.AddClean(number, 1);
+    // It went to COLD with the batch; what was ever read belongs elsewhere.
+    if (keep == InRam::kAll && item->Has(storage::kItemFetched)) {
+      shard.ram.MoveTo(item, LruSegment::kWarm);
+    }
     return;
   }
   shard.Unlink(item, entry.hash, moment);

@@ -27,6 +27,15 @@ struct CollectRules {
   bool flash_full = false;  // for admission
   // The drain: what was in one of so many batches before this one and is still here found no slot; once is enough.
   uint32_t serials_tried = 0;
+  bool spares_clean =
+      false;  // the drain of an arena that outlives the process: clean items stay too
+};
+
+// What stays in RAM as a clean copy when its slot stands.
+enum class InRam : uint8_t {
+  kNone,
+  kHit,  // what was read again while its file was being built
+  kAll,
 };
 
 // A batch is full beyond either.
@@ -64,7 +73,7 @@ class BatchBuilder {
   Result<storage::BatchFile> Write();
   // How many of its entries fall into each partition: growth has to come before Slot().
   std::array<uint32_t, storage::kPartitions> EntriesPerPartition() const;
-  void Slot(storage::BatchNumber number, bool keep_hit_items);
+  void Slot(storage::BatchNumber number, InRam keep);
   void Abandon();  // takes the marks off
 
  private:
@@ -102,10 +111,9 @@ class BatchBuilder {
   bool IsValid(Shard& shard, const Entry& entry, const Moment& moment) const
       TERRACED_REQUIRES(shard.mutex);
   // One hold of the shard's mutex; returns where the next one begins.
-  size_t SlotSome(Shard& shard, size_t begin, size_t end, storage::BatchNumber number,
-                  bool keep_hit_items);
+  size_t SlotSome(Shard& shard, size_t begin, size_t end, storage::BatchNumber number, InRam keep);
   void SlotIdentity(Shard& shard, std::span<const Entry> entries, storage::BatchNumber number,
-                    const Moment& moment, bool keep_hit_items) TERRACED_REQUIRES(shard.mutex);
+                    const Moment& moment, InRam keep) TERRACED_REQUIRES(shard.mutex);
   bool AddSlot(Shard& shard, std::span<const Entry> entries, storage::BatchNumber number,
                const Moment& moment) TERRACED_REQUIRES(shard.mutex);
   // A rewritten record that was promoted since it was read: its item is clean under the new serial
@@ -113,7 +121,7 @@ class BatchBuilder {
   void MoveCleanMark(Shard& shard, const Entry& entry, storage::BatchNumber from,
                      storage::BatchNumber to) TERRACED_REQUIRES(shard.mutex);
   void ReleaseItem(Shard& shard, storage::Item* item, const Entry& entry,
-                   storage::BatchNumber number, const Moment& moment, bool keep_hit_items)
+                   storage::BatchNumber number, const Moment& moment, InRam keep)
       TERRACED_REQUIRES(shard.mutex);
 
   Tiers& tiers_;

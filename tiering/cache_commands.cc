@@ -39,7 +39,7 @@ void TwoTierCache::DeliverRam(const Item& item, ValueSink& sink) const {
                       .last_access_s = item.last_access_s,
                       .value_bytes = item.ValueBytes(),
                       .fetched = item.Has(storage::kItemFetched)};
-  if (item.ValueBytes() > kCopyBytesMax && storage::ItemRef::CanPin(item)) {
+  if (item.ValueBytes() > kCopyBytesMax && storage::ItemRef::CanPin(tiers_->allocator, item)) {
     sink.Pinned(meta, storage::ItemRef(tiers_->allocator, tiers_->arena->PositionOf(&item)));
     return;
   }

@@ -16,6 +16,9 @@ struct CacheOptions {
   storage::SlabOptions slabs;  // -m -f -n -I -k -L, slab_chunk_max, slab_sizes
   bool evict_to_free = true;   // -M turns it off
 
+  std::string
+      memory_file;  // -e: item memory and RAM index in a file on tmpfs or hugetlbfs; empty: private memory
+
   // LRU and crawler, memcached's names
   bool lru_maintainer = true;
   bool lru_segmented = true;

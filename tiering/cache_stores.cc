@@ -86,7 +86,7 @@ Draft TwoTierCache::TakeRoom(const Key& key, const Item* own, uint32_t client_fl
   if (position != storage::kNoPosition) return Draft(allocator, position);
   room->client_flags = client_flags;
   room->value_bytes = value_bytes;
-  if (own != nullptr && storage::ItemRef::CanPin(*own)) {
+  if (own != nullptr && storage::ItemRef::CanPin(tiers_->allocator, *own)) {
     room->own = storage::ItemRef(allocator, tiers_->arena->PositionOf(own));
   }
   return {};
@@ -267,7 +267,10 @@ void TwoTierCache::FlushAll(uint32_t at_s) {
 }
 
 void TwoTierCache::RaiseEpoch() {
-  while (!tiers_->flush.Raise()) crawler_->SweepNow();
+  while (!tiers_->flush.Raise()) {
+    adopter_->Finish();  // what an earlier process left is swept like anything else
+    crawler_->SweepNow();
+  }
   SyncPoints::Pass(SyncPoint::kFlush);
   crawler_->Wake();
   demoter_->Wake();

@@ -54,6 +54,8 @@ void Crawler::SweepNow() {
 }
 
 void Crawler::Walk() {
+  // Items that an earlier process left are in no list yet.
+  if (tiers_.arena->Adopting()) return NoteWalked();
   const uint64_t epoch = tiers_.flush.Current();
   tiers_.counters.crawler_running.store(true, std::memory_order_relaxed);
   tiers_.counters.crawler_starts.fetch_add(1, std::memory_order_relaxed);
@@ -66,6 +68,10 @@ void Crawler::Walk() {
   }
   if (complete) tiers_.flush.Swept(epoch);
   tiers_.counters.crawler_running.store(false, std::memory_order_relaxed);
+  NoteWalked();
+}
+
+void Crawler::NoteWalked() {
   MutexLock lock(mutex_);
   walking_ = false;
   changed_.NotifyAll();

@@ -24,6 +24,7 @@ class Crawler {
  private:
   std::chrono::milliseconds Round();
   void Walk();
+  void NoteWalked();
   // Between two steps: rests, unless somebody waits for the walk. False: the thread is being stopped.
   bool Pause();
   // One bounded step; false when the shard is done.

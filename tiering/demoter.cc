@@ -202,7 +202,7 @@ void Demoter::Step() {
     rules.flash_full = keeper_.Full();
     const bool may_write = admission_.MayWrite(batch_bytes_, MonotonicUs());
     outlook_.NoteBudget(may_write);
-    if (may_write && Any(&Demoter::IsPressed) && IsWritten(WriteBatch(rules, true))) Wake();
+    if (may_write && Any(&Demoter::IsPressed) && IsWritten(WriteBatch(rules, InRam::kHit))) Wake();
     StandBackUnlessNeeded();  // what follows has time
   }
   AnswerRequests();
@@ -226,15 +226,14 @@ void Demoter::AnswerRequests() {
   const uint64_t rounds_max = tiers_.options.slabs.limit_bytes / batch_bytes_ + 2;
   int not_full = 0;
   for (uint64_t round = 0; round < rounds_max && not_full < 2 && tiers_.FlashOnline(); ++round) {
-    const Wrote wrote = WriteBatch(rules, false);
+    const Wrote wrote = WriteBatch(rules, InRam::kNone);
     if (!IsWritten(wrote)) break;
     if (wrote == Wrote::kBatch) ++not_full;
   }
   for (const Request& request : requests) request.executor->Post(request.done);
 }
 
-Demoter::Wrote Demoter::WriteBatch(const CollectRules& rules, bool keep_hit_items,
-                                   uint64_t spare_from) {
+Demoter::Wrote Demoter::WriteBatch(const CollectRules& rules, InRam keep, uint64_t spare_from) {
   if (keeper_.FilesLeft() && !RemoveOrphans()) return Wrote::kFailed;
   const uint64_t serial = NextSerial();
   if (serial >= serial_end_.load(std::memory_order_relaxed)) {
@@ -264,7 +263,7 @@ Demoter::Wrote Demoter::WriteBatch(const CollectRules& rules, bool keep_hit_item
   }
   keeper_.MakeHeadroom(bytes, &victims);
   keeper_.GatherRewrites(victims, &builder);
-  return Finish(&builder, victims, keep_hit_items);
+  return Finish(&builder, victims, keep);
 }
 
 uint64_t Demoter::RecordsAtOnce() const {
@@ -276,7 +275,7 @@ uint64_t Demoter::RecordsAtOnce() const {
 }
 
 Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims& victims,
-                               bool keep_hit_items) {
+                               InRam keep) {
   const Result<storage::BatchFile> file = builder->Write();
   if (!file.ok()) {
     builder->Abandon();
@@ -312,7 +311,7 @@ Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims
     builder->Abandon();
     return Wrote::kFailed;
   }
-  builder->Slot(*number, keep_hit_items);
+  builder->Slot(*number, keep);
   keeper_.Drop(victims.numbers);
   if (tiers_.batches.Live(*number) == 0) keeper_.Drop({*number});
   NoteSuccess();
@@ -396,10 +395,14 @@ Demoter::Turn Demoter::CollectClass(BatchBuilder* builder, SlabClass slab_class,
 void Demoter::CollectAll(BatchBuilder* builder, const CollectRules& rules) {
   constexpr std::array<LruSegment, storage::kLruSegments> kHottestFirst = {
       LruSegment::kWarm, LruSegment::kHot, LruSegment::kTemp, LruSegment::kCold};
-  for (const LruSegment segment : kHottestFirst) {
-    for (const auto& shard : tiers_.shards) {
-      for (SlabClass slab_class = 1; slab_class <= tiers_.arena->LargestClass(); ++slab_class) {
-        builder->Collect(*shard, slab_class, segment, UINT32_MAX, rules);
+  // A drain that leaves clean items where they are must not look at the same ones for each batch.
+  ListCursor from = rules.spares_clean ? drain_from_ : ListCursor{};
+  for (; from.segment < kHottestFirst.size(); ++from.segment, from.shard = 0) {
+    for (; from.shard < tiers_.shards.size(); ++from.shard, from.slab_class = 1) {
+      for (; from.slab_class <= tiers_.arena->LargestClass(); ++from.slab_class) {
+        drain_from_ = from;
+        builder->Collect(*tiers_.shards[from.shard], from.slab_class, kHottestFirst[from.segment],
+                         UINT32_MAX, rules);
         if (builder->Full() || builder->Flushed()) return;
       }
     }
@@ -409,6 +412,11 @@ void Demoter::CollectAll(BatchBuilder* builder, const CollectRules& rules) {
 uint64_t Demoter::Drain(uint64_t deadline_us, const std::function<bool()>& hurry) {
   CollectRules rules;
   rules.everything = true;
+  // In an arena that outlives the process everything stays where it is; what is written now is for the day when the
+  // machine is started again.
+  const bool stays = tiers_.arena->File() != nullptr;
+  rules.spares_clean = stays;
+  drain_from_ = {};
   int failures = 0;
   // What this drain has written does not go again for what it writes next.
   const uint64_t spare_from = NextSerial();
@@ -416,10 +424,11 @@ uint64_t Demoter::Drain(uint64_t deadline_us, const std::function<bool()>& hurry
   while (tiers_.FlashOnline() && !hurry() && MonotonicUs() < deadline_us && failures < 3) {
     rules.serials_tried = static_cast<uint32_t>(NextSerial() - first_serial);
     rules.item_bytes_max = keeper_.ItemBytesMax(spare_from);  // whatever flash_item_max says
-    const Wrote wrote = WriteBatch(rules, false, spare_from);
+    const Wrote wrote = WriteBatch(rules, stays ? InRam::kAll : InRam::kNone, spare_from);
     if (wrote == Wrote::kNothing) break;
     if (wrote == Wrote::kFailed) {
       ++failures;
+      drain_from_ = {};
       first_serial = NextSerial();
     }
     while (grower_.GrowOne() && MonotonicUs() < deadline_us) {
@@ -438,7 +447,11 @@ uint64_t Demoter::DirtyItems() {
     MutexLock lock(shard->mutex);
     items += shard->ram.ItemCount();
   }
-  return items;
+  int64_t clean = 0;
+  for (const storage::BatchNumber number : tiers_.batches.Living()) {
+    clean += tiers_.batches.Clean(number);
+  }
+  return items - std::min(items, static_cast<uint64_t>(std::max<int64_t>(clean, 0)));
 }
 
 bool Demoter::RemoveOrphans() {

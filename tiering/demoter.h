@@ -73,6 +73,12 @@ class Demoter {
   std::string StateText() const;
 
  private:
+  // A list of an LRU segment (by place in the order of CollectAll), shard and class.
+  struct ListCursor {
+    size_t segment = 0;
+    size_t shard = 0;
+    storage::SlabClass slab_class = 1;
+  };
   struct Request {
     Executor* executor;
     Completion* done;
@@ -89,8 +95,7 @@ class Demoter {
   bool WaitForWork();  // false: stop
   // One batch. `everything`: `debug demote` and drain; else what has too little in reserve.
   // `spare_from`: batches of this serial and younger ones may not go for it.
-  Wrote WriteBatch(const CollectRules& rules, bool keep_hit_items,
-                   uint64_t spare_from = UINT64_MAX);
+  Wrote WriteBatch(const CollectRules& rules, InRam keep, uint64_t spare_from = UINT64_MAX);
   // The index has to be large enough for a batch before the first of its items is on flash, so a
   // batch is not much larger than what is there already.
   uint64_t RecordsAtOnce() const;
@@ -118,7 +123,7 @@ class Demoter {
   void CollectAll(BatchBuilder* builder, const CollectRules& rules);
   bool Any(bool (Demoter::*is)(storage::SlabClass) const) const;  // of the classes
   uint64_t ReserveChunks(storage::SlabClass slab_class) const;
-  Wrote Finish(BatchBuilder* builder, const FlashKeeper::Victims& victims, bool keep_hit_items);
+  Wrote Finish(BatchBuilder* builder, const FlashKeeper::Victims& victims, InRam keep);
   // False: files of dropped batches are left over, so nothing more may be written.
   bool RemoveOrphans();
   // flash_item_max, as far as the quota allows it.
@@ -141,6 +146,7 @@ class Demoter {
   uint32_t failures_ = 0;
   uint64_t offline_since_us_ = 0;
   std::array<uint32_t, storage::kSlabClassesMax> next_shard_{};
+  ListCursor drain_from_;
   // Self-synchronised.
   DemotionOutlook outlook_{*tiers_.arena};
   std::atomic<bool> wanted_{false};

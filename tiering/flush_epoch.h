@@ -8,6 +8,8 @@
 // Threads: any; the only writer of `swept` is the crawler.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -25,19 +27,22 @@ class FlushEpoch {
     uint64_t now = epoch_.load(std::memory_order_relaxed);
     do {
       if (now + 1 - swept_.load(std::memory_order_acquire) >= 255) return false;
-      if (mark_ != nullptr) RaiseMark(now + 1);
+      RaiseMarks(now + 1);
     } while (!epoch_.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel));
     return true;
   }
-  void Restore(uint64_t epoch) {  // at start-up, before any item exists
+  // At start-up, before any item exists; or with items of an earlier process in RAM, of which nobody knows whether they
+  // were swept.
+  void Restore(uint64_t epoch, bool with_items = false) {
     epoch_.store(epoch, std::memory_order_release);
-    swept_.store(epoch, std::memory_order_release);
+    const uint64_t unswept = with_items ? std::min(epoch, kUnsweptAfterRestore) : 0;
+    swept_.store(epoch - unswept, std::memory_order_release);
   }
-  // At start-up, after Restore() and SetDue(): from now on flushes are written down there too.
+  // At start-up, after Restore() and SetDue(): from now on flushes are written down there too; in two places at most.
   void WriteDownIn(storage::FlushMark* mark) {
     mark->due_s.store(Due(), std::memory_order_relaxed);
     mark->epoch.store(Current(), std::memory_order_release);
-    mark_ = mark;
+    (marks_[0] == nullptr ? marks_[0] : marks_[1]) = mark;
   }
   // A whole walk over RAM that began under `epoch` has found and removed everything older.
   void Swept(uint64_t epoch) { swept_.store(epoch, std::memory_order_release); }
@@ -47,7 +52,7 @@ class FlushEpoch {
 
   // A delayed flush_all: one at most, a later one replaces it. Unix seconds, 0 = none.
   void SetDue(uint32_t at_s) {
-    if (mark_ != nullptr) mark_->due_s.store(at_s, std::memory_order_release);
+    MarkDue(at_s);
     due_s_.store(at_s, std::memory_order_release);
   }
   uint32_t Due() const { return due_s_.load(std::memory_order_acquire); }
@@ -57,18 +62,27 @@ class FlushEpoch {
     return due_s != 0 && due_s <= now_s && due_s_.compare_exchange_strong(due_s, 0);
   }
   // The mark keeps the due time until its flush is in there.
-  void TookDue() {
-    if (mark_ != nullptr) mark_->due_s.store(Due(), std::memory_order_release);
-  }
+  void TookDue() { MarkDue(Due()); }
 
  private:
-  void RaiseMark(uint64_t epoch) {
-    uint64_t marked = mark_->epoch.load(std::memory_order_relaxed);
-    while (marked < epoch && !mark_->epoch.compare_exchange_weak(marked, epoch)) {
+  // One less than the most, for a flush that was written down in one of two places.
+  static constexpr uint64_t kUnsweptAfterRestore = 253;
+
+  void RaiseMarks(uint64_t epoch) {
+    for (storage::FlushMark* const mark : marks_) {
+      if (mark == nullptr) continue;
+      uint64_t marked = mark->epoch.load(std::memory_order_relaxed);
+      while (marked < epoch && !mark->epoch.compare_exchange_weak(marked, epoch)) {
+      }
+    }
+  }
+  void MarkDue(uint32_t at_s) {
+    for (storage::FlushMark* const mark : marks_) {
+      if (mark != nullptr) mark->due_s.store(at_s, std::memory_order_release);
     }
   }
 
-  storage::FlushMark* mark_ = nullptr;  // constant while threads run
+  std::array<storage::FlushMark*, 2> marks_{};  // constant while threads run
   std::atomic<uint64_t> epoch_{1};
   std::atomic<uint64_t> swept_{1};
   std::atomic<uint32_t> due_s_{0};

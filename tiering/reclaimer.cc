@@ -1,5 +1,6 @@
 #include "tiering/reclaimer.h"
 
+#include "tiering/arena_adopter.h"
 #include "tiering/demoter.h"
 
 namespace terraced::tiering {
@@ -29,6 +30,8 @@ Reclaimer::Room Reclaimer::NewItem(std::string_view key, uint32_t client_flags,
       *position = storage::kNoPosition;
       return Room::kWait;
     }
+    if (adopter_ != nullptr && tiers_.arena->Adopting() && adopter_->AdoptPageOf(short_of))
+      continue;
     if (tiers_.FlashOnline()) {
       demoter_.WakeUrgently();
       const Reclaimed dropped = ReclaimFrom(short_of, EvictPolicy::kSpareDirty, kShardsGlanced);

@@ -12,11 +12,14 @@
 
 namespace terraced::tiering {
 
+class ArenaAdopter;
 class Demoter;
 
 class Reclaimer {
  public:
-  Reclaimer(Tiers& tiers, Demoter& demoter) : tiers_(tiers), demoter_(demoter) {}
+  // `adopter`: of an arena that an earlier process may have left; null: there is none.
+  Reclaimer(Tiers& tiers, Demoter& demoter, ArenaAdopter* adopter = nullptr)
+      : tiers_(tiers), demoter_(demoter), adopter_(adopter) {}
 
   enum class Room : uint8_t { kYes, kWait, kNone };
   // Builds an item, making room where needed. kWait only if `may_wait`.
@@ -35,6 +38,7 @@ class Reclaimer {
 
   Tiers& tiers_;
   Demoter& demoter_;
+  ArenaAdopter* const adopter_;
   std::array<std::atomic<uint32_t>, storage::kSlabClassesMax> next_shard_{};
 };
 

@@ -21,7 +21,28 @@ constexpr int kTailLooks = 5;
 }  // namespace
 
 Shard::Shard(Tiers& tiers, uint8_t number)
-    : ram(tiers.allocator, number), classes{}, tiers_(tiers), number_(number) {}
+    : ram(tiers.allocator, number), classes{}, tiers_(tiers), number_(number) {
+  if (!tiers.arena->Adopting()) return;
+  ram.OnAdoption([this](Item* item, uint64_t hash)
+                     TERRACED_NO_THREAD_SAFETY_ANALYSIS { NoteAdopted(item, hash); });
+}
+
+void Shard::NoteAdopted(Item* item, uint64_t hash) {
+  const uint64_t epoch = tiers_.flush.Current();
+  if (item->Has(storage::kItemClean)) {
+    const std::optional<Slot> clean = CleanSlot(*item, hash, epoch);
+    if (clean) {
+      tiers_.batches.AddClean(clean->number, 1);
+    } else {
+      item->Clear(storage::kItemClean);
+    }
+  }
+  if (epoch > counted_epoch_) {
+    counted_epoch_ = epoch;
+    live_items_ = 0;
+  }
+  if (item->Epoch() == FlushEpoch::Short(counted_epoch_)) ++live_items_;
+}
 
 Item* Shard::FindLive(const Key& key, const Moment& moment, Death* death) {
   Item* const item = ram.Find(key.hash, key.bytes);

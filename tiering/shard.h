@@ -131,6 +131,8 @@ class alignas(64) Shard {
   std::array<ClassCounters, storage::kSlabClassesMax> classes TERRACED_GUARDED_BY(mutex);
 
  private:
+  // An item that an earlier process left is in RAM again: it is counted, and its hint that it is clean looked at.
+  void NoteAdopted(storage::Item* item, uint64_t hash) TERRACED_REQUIRES(mutex);
   // How much of its class a segment may take, and how much older than COLD's its tail may be.
   struct Share {
     storage::LruSegment segment;

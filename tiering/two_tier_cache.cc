@@ -58,12 +58,12 @@ FlashOrigin FindOrigin(const CacheOptions& options, const FlashDirectory& direct
     *why_not = trusted.message();
     return FlashOrigin::kEmpty;
   }
-  if (directory.SharedRun() == 0) return FlashOrigin::kEmpty;
+  if (directory.LastRun() == 0) return FlashOrigin::kEmpty;
   if (shared == nullptr) {
-    *why_not += ", and there is no shared index";
+    *why_not = "unclean stop, and there is no shared index";
     return FlashOrigin::kEmpty;
   }
-  const Status left = shared->CheckLeft(directory.SharedRun(), now, options.max_downtime_s);
+  const Status left = shared->CheckLeft(directory.LastRun(), now, options.max_downtime_s);
   if (left.ok()) return FlashOrigin::kKilled;
   *why_not = "unclean stop, and " + std::string(left.message());
   return FlashOrigin::kEmpty;
@@ -94,6 +94,7 @@ Result<FlashStart> OpenFlash(const CacheOptions& options) {
   TERRACED_ASSIGN_OR_RETURN(start.directory, FlashDirectory::Open(options.flash_path));
   TERRACED_RETURN_IF_ERROR(CheckQuota(options));
   start.state = start.directory->State();
+  start.last_run = start.directory->LastRun();
   start.shared_index = OpenSharedIndex(options, start.state);
   start.origin = FindOrigin(options, *start.directory, start.shared_index.get(), &start.summary);
   TERRACED_ASSIGN_OR_RETURN(const bool moved_aside, start.directory->MarkOpening());
@@ -115,6 +116,36 @@ Result<FlashStart> OpenFlash(const CacheOptions& options) {
   return start;
 }
 
+// The file of -e, cleared unless what it holds can be gone on with. Null, and said: there is no room for it.
+Status OpenArenaFile(const CacheOptions& options, FlashStart* start) {
+  const bool has_flash = start->directory != nullptr;
+  TERRACED_ASSIGN_OR_RETURN(
+      start->arena_file,
+      storage::ArenaFile::Open(options.memory_file, has_flash ? start->state.directory_id : 0,
+                               storage::SlabArena::FileBytesMax(options.slabs)));
+  storage::ArenaFile& file = *start->arena_file;
+  const storage::TimeStamp now = storage::TimeStamp::Now();
+  const Status left =
+      has_flash && start->last_run == 0
+          ? Status(StatusCode::kCorruption, "the flash directory knows of no run before")
+          : file.CheckLeft(start->last_run, has_flash ? &start->state.hash_key : nullptr, now,
+                           options.max_downtime_s);
+  if (left.ok()) {
+    start->state.hash_key = file.Key();
+    if (!has_flash) start->state.start_count = file.StartCount() + 1;
+    return {};
+  }
+  Log::Write(LogLevel::kNotice, "-e %s: starts empty: %s", options.memory_file.c_str(),
+             std::string(left.message()).c_str());
+  const Status cleared = file.Clear(start->state.hash_key);
+  if (!cleared.ok()) {
+    Log::Write(LogLevel::kNotice, "-e: %s; items are in private memory, a restart will find none",
+               std::string(cleared.message()).c_str());
+    start->arena_file = nullptr;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Cache>> Cache::Create(const CacheOptions& options, const Clock& clock) {
@@ -125,6 +156,7 @@ Result<std::unique_ptr<Cache>> Cache::Create(const CacheOptions& options, const 
   } else {
     TERRACED_ASSIGN_OR_RETURN(start, OpenFlash(options));
   }
+  if (!options.memory_file.empty()) TERRACED_RETURN_IF_ERROR(OpenArenaFile(options, &start));
   TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<TwoTierCache> cache,
                             TwoTierCache::Make(options, clock, std::move(start)));
   cache->StartThreads();
@@ -134,7 +166,7 @@ Result<std::unique_ptr<Cache>> Cache::Create(const CacheOptions& options, const 
 Result<std::unique_ptr<TwoTierCache>> TwoTierCache::Make(const CacheOptions& options,
                                                          const Clock& clock, FlashStart flash) {
   TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<storage::SlabArena> arena,
-                            storage::SlabArena::Create(options.slabs));
+                            storage::SlabArena::Create(options.slabs, std::move(flash.arena_file)));
   std::unique_ptr<TwoTierCache> cache(
       new TwoTierCache(options, clock, std::move(arena), std::move(flash)));
   TERRACED_RETURN_IF_ERROR(cache->LoadFlash());
@@ -158,7 +190,8 @@ TwoTierCache::TwoTierCache(const CacheOptions& options, const Clock& clock,
                                           options.flash_read_bytes_max);
   promotion_ = std::make_unique<PromotionPolicy>(tiers_->live);
   demoter_ = std::make_unique<Demoter>(*tiers_, (count << kSerialCounterBits) + 1);
-  reclaimer_ = std::make_unique<Reclaimer>(*tiers_, *demoter_);
+  adopter_ = std::make_unique<ArenaAdopter>(*tiers_);
+  reclaimer_ = std::make_unique<Reclaimer>(*tiers_, *demoter_, adopter_.get());
   maintainer_ = std::make_unique<LruMaintainer>(*tiers_);
   crawler_ = std::make_unique<Crawler>(*tiers_);
   mover_ = std::make_unique<SlabMover>(*tiers_, *demoter_);
@@ -171,14 +204,30 @@ TwoTierCache::~TwoTierCache() {
 void TwoTierCache::RestoreFlush() {
   uint64_t epoch = std::max<uint64_t>(start_state_.epoch, 1);
   uint32_t due_s = start_state_.flush_due_s;
-  storage::SharedIndex* const shared = tiers_->shared_index.get();
-  if (origin_ == FlashOrigin::kKilled) {
-    epoch = std::max<uint64_t>(epoch, shared->Flush().epoch.load(std::memory_order_acquire));
-    due_s = shared->Flush().due_s.load(std::memory_order_relaxed);
+  std::vector<storage::FlushMark*> marks;
+  storage::ArenaFile* const arena = tiers_->arena->File();
+  const bool arena_left = arena != nullptr && arena->IsLeft();
+  const auto take = [&](storage::FlushMark& mark, bool left) {
+    marks.push_back(&mark);
+    if (!left) return;
+    epoch = std::max<uint64_t>(epoch, mark.epoch.load(std::memory_order_acquire));
+    due_s = mark.due_s.load(std::memory_order_relaxed);
+  };
+  if (arena != nullptr) take(arena->File().Header().flush, arena_left);
+  if (tiers_->shared_index != nullptr) {
+    take(tiers_->shared_index->Flush(), origin_ == FlashOrigin::kKilled);
   }
-  tiers_->flush.Restore(epoch);
+  tiers_->flush.Restore(epoch, arena_left);
   tiers_->flush.SetDue(due_s);
-  if (shared != nullptr) tiers_->flush.WriteDownIn(&shared->Flush());
+  for (storage::FlushMark* const mark : marks) tiers_->flush.WriteDownIn(mark);
+}
+
+std::vector<storage::SharedFile*> TwoTierCache::OutlivingFiles() const {
+  std::vector<storage::SharedFile*> files;
+  if (tiers_->arena->File() != nullptr) files.push_back(&tiers_->arena->File()->File());
+  if (tiers_->shared_index != nullptr) files.push_back(&tiers_->shared_index->File());
+  std::erase_if(files, [](const storage::SharedFile* file) { return file->GivenUp(); });
+  return files;
 }
 
 std::string TwoTierCache::LoadIndex() {
@@ -212,16 +261,24 @@ void TwoTierCache::ForgetUnslotted() {
 }
 
 Status TwoTierCache::BeginChanges() {
-  storage::SharedIndex* const shared = tiers_->shared_index.get();
-  const bool outlives = shared != nullptr && !shared->File().GivenUp();
-  if (outlives) shared->File().BeginRun(start_state_.run_id);
-  TERRACED_RETURN_IF_ERROR(directory_->BeginChanges(outlives));
-  if (outlives) shared->File().ConfirmRun();
+  const std::vector<storage::SharedFile*> files = OutlivingFiles();
+  const uint64_t run_id = directory_ != nullptr ? start_state_.run_id : RandomU64() | 1;
+  for (storage::SharedFile* const file : files) file->BeginRun(run_id);
+  if (directory_ != nullptr) TERRACED_RETURN_IF_ERROR(directory_->BeginChanges());
+  for (storage::SharedFile* const file : files) file->ConfirmRun();
+  if (tiers_->arena->File() != nullptr) {
+    tiers_->arena->File()->SetStartCount(start_count_);
+    tiers_->arena->BeginGeneration();
+  }
   return {};
 }
 
 Status TwoTierCache::LoadFlash() {
-  if (!tiers_->HasFlash()) return {};
+  if (!tiers_->HasFlash()) {
+    TERRACED_RETURN_IF_ERROR(BeginChanges());
+    ApplyDueFlush();
+    return {};
+  }
   tiers_->flash_online.store(true, std::memory_order_relaxed);
   if (directory_ == nullptr) return {};
   std::string cold_because = start_summary_;
@@ -245,15 +302,19 @@ Status TwoTierCache::LoadFlash() {
                tiers_->batches.Living().size());
     flash_start_text_ = killed ? "warm after an unclean stop" : "warm";
   }
-  if (tiers_->flush.TakeDue(tiers_->clock.NowS())) {
-    static_cast<void>(tiers_->flush.Raise());
-    tiers_->flush.TookDue();
-  }
+  ApplyDueFlush();
   return {};
+}
+
+void TwoTierCache::ApplyDueFlush() {
+  if (!tiers_->flush.TakeDue(tiers_->clock.NowS())) return;
+  RaiseEpoch();
+  tiers_->flush.TookDue();
 }
 
 void TwoTierCache::StartThreads() {
   started_us_ = MonotonicUs();
+  adopter_->Start();
   demoter_->Start();
   maintainer_->Start();
   crawler_->Start();
@@ -261,6 +322,7 @@ void TwoTierCache::StartThreads() {
 }
 
 void TwoTierCache::StopThreads() {
+  adopter_->Join();
   mover_->Join();
   crawler_->Join();
   maintainer_->Join();
@@ -268,13 +330,10 @@ void TwoTierCache::StopThreads() {
 }
 
 void TwoTierCache::Tick() {
-  if (tiers_->flush.TakeDue(tiers_->clock.NowS())) {
-    RaiseEpoch();
-    tiers_->flush.TookDue();
-  }
+  ApplyDueFlush();
   RaiseStartCount();
+  for (storage::SharedFile* const file : OutlivingFiles()) file->Beat(storage::TimeStamp::Now());
   if (directory_ == nullptr) return;
-  if (tiers_->shared_index != nullptr) tiers_->shared_index->File().Beat(storage::TimeStamp::Now());
   constexpr uint64_t kCleanMinuteUs = 60'000'000;
   if (!opening_cleared_ && MonotonicUs() - started_us_ >= kCleanMinuteUs) {
     directory_->ClearOpening();
@@ -298,6 +357,7 @@ void TwoTierCache::RaiseStartCount() {
     }
   }
   start_count_ = covering;
+  if (tiers_->arena->File() != nullptr) tiers_->arena->File()->SetStartCount(covering);
   demoter_->AllowSerialsBelow((covering + 1) << kSerialCounterBits);
 }
 

@@ -5,8 +5,10 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "storage/flash/flash_directory.h"
+#include "tiering/arena_adopter.h"
 #include "tiering/cache.h"
 #include "tiering/crawler.h"
 #include "tiering/demoter.h"
@@ -30,7 +32,9 @@ struct FlashStart {
   std::unique_ptr<storage::FlashDirectory> directory;
   std::unique_ptr<storage::BatchStore> store;
   std::unique_ptr<storage::SharedIndex> shared_index;  // null: private memory
+  std::unique_ptr<storage::ArenaFile> arena_file;      // null: private memory
   storage::FlashState state;
+  uint64_t last_run = 0;  // that changed anything in the flash directory
   FlashOrigin origin = FlashOrigin::kEmpty;
   std::string summary;  // why the tier was emptied
 };
@@ -82,12 +86,15 @@ class TwoTierCache final : public Cache {
   TwoTierCache(const CacheOptions& options, const Clock& clock,
                std::unique_ptr<storage::SlabArena> arena, FlashStart flash);
   Status LoadFlash();
+  // The files that outlive the process, as far as there are any that count.
+  std::vector<storage::SharedFile*> OutlivingFiles() const;
   // What INDEX holds; else why there is nothing of it.
   std::string LoadIndex();
   // Batches that were not finished when the run before was killed; their files go with the orphans.
   void ForgetUnslotted();
   Status BeginChanges();
   void RestoreFlush();
+  void ApplyDueFlush();
   void StopThreads();
   void RaiseEpoch();
   // Takes another block of CAS uniques and serials in STATE, long before one of them needs it.
@@ -165,6 +172,7 @@ class TwoTierCache final : public Cache {
   std::unique_ptr<FlashReader> reader_;
   std::unique_ptr<PromotionPolicy> promotion_;
   std::unique_ptr<Demoter> demoter_;
+  std::unique_ptr<ArenaAdopter> adopter_;
   std::unique_ptr<Reclaimer> reclaimer_;
   std::unique_ptr<LruMaintainer> maintainer_;
   std::unique_ptr<Crawler> crawler_;

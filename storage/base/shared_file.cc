@@ -74,7 +74,8 @@ Result<std::unique_ptr<SharedFile>> SharedFile::Open(const std::string& path,
 }
 
 Status SharedFile::Map(uint64_t bytes_max) {
-  mapped_bytes_ = RoundUp(std::max<uint64_t>(bytes_max, format_.header_bytes));
+  TERRACED_ASSIGN_OR_RETURN(const uint64_t file_bytes, Bytes());
+  mapped_bytes_ = RoundUp(std::max({bytes_max, format_.header_bytes, file_bytes}));
   // Beyond the end of the file too, where it will grow: nothing there is touched before it is reserved.
   void* const at = ::mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE,
                           MAP_SHARED | MAP_NORESERVE, file_.Get(), /*offset=*/0);

@@ -61,10 +61,11 @@ struct FileState {
   uint32_t flush_due_s;
   uint32_t stopped_s;
   std::array<uint64_t, 4> hash_key;
-  uint64_t shared_run_id;  // the run whose SharedIndex counts; from version 2 on
+  uint64_t
+      last_run_id;  // the run that changed things last, unless it ended cleanly; from version 2 on
 };
 static_assert(sizeof(FileState) == 120);
-constexpr size_t kFirstVersionBytes = offsetof(FileState, shared_run_id);
+constexpr size_t kFirstVersionBytes = offsetof(FileState, last_run_id);
 static_assert(std::has_unique_object_representations_v<FileState>, "no padding reaches the disk");
 
 constexpr uint64_t kStateMagic = 0x5453434152524554;  // "TERRACST"
@@ -75,7 +76,7 @@ uint32_t CrcOf(FileState file, size_t bytes) {
   return Crc32c(0, std::string_view(reinterpret_cast<const char*>(&file), bytes));
 }
 
-std::string EncodeState(const FlashState& state, uint64_t clean_run_id, uint64_t shared_run_id) {
+std::string EncodeState(const FlashState& state, uint64_t clean_run_id, uint64_t last_run_id) {
   FileState file = {};
   file.magic = kStateMagic;
   file.version = kStateVersion;
@@ -88,14 +89,14 @@ std::string EncodeState(const FlashState& state, uint64_t clean_run_id, uint64_t
   file.flush_due_s = state.flush_due_s;
   file.stopped_s = state.stopped_s;
   file.hash_key = state.hash_key.words;
-  file.shared_run_id = shared_run_id;
+  file.last_run_id = last_run_id;
   file.crc = CrcOf(file, sizeof(file));
   return {reinterpret_cast<const char*>(&file), sizeof(file)};
 }
 
 // nullopt: damaged.
 std::optional<FlashState> DecodeState(std::string_view bytes, uint64_t* clean_run_id,
-                                      uint64_t* shared_run_id) {
+                                      uint64_t* last_run_id) {
   FileState file = {};
   if (bytes.size() != sizeof(file) && bytes.size() != kFirstVersionBytes) return std::nullopt;
   std::memcpy(&file, bytes.data(), bytes.size());
@@ -112,7 +113,7 @@ std::optional<FlashState> DecodeState(std::string_view bytes, uint64_t* clean_ru
   state.stopped_s = file.stopped_s;
   state.hash_key.words = file.hash_key;
   *clean_run_id = file.clean_run_id;
-  *shared_run_id = file.shared_run_id;
+  *last_run_id = file.last_run_id;
   return state;
 }
 
@@ -286,7 +287,7 @@ Status FlashDirectory::RenewState() {
   Runs earlier;
   std::optional<FlashState> previous;
   if (bytes.ok()) {
-    previous = DecodeState(bytes.value(), &earlier.clean, &earlier.shared);
+    previous = DecodeState(bytes.value(), &earlier.clean, &earlier.last);
   } else if (!IsAbsent(bytes.status()) && bytes.status().code() != StatusCode::kCorruption) {
     return bytes.status();  // a disk that cannot be read now may well be read at the next start
   }
@@ -309,7 +310,7 @@ Status FlashDirectory::RenewState() {
   // not removed: nothing on flash changes before BeginChanges().
   const uint64_t marked = MarkedRun(&not_clean_);
   Runs runs;
-  runs.shared = earlier.shared;
+  runs.last = earlier.last;
   if (!previous.has_value()) {
     is_new_ = IsAbsent(bytes.status());
     not_clean_ = is_new_ ? "the directory is new" : "STATE is damaged";
@@ -323,7 +324,7 @@ Status FlashDirectory::RenewState() {
 
 Status FlashDirectory::Persist(const FlashState& state, const Runs& runs) {
   TERRACED_RETURN_IF_ERROR(
-      ReplaceFile(directory_.Get(), kStateName, EncodeState(state, runs.clean, runs.shared)));
+      ReplaceFile(directory_.Get(), kStateName, EncodeState(state, runs.clean, runs.last)));
   state_ = state;
   runs_ = runs;
   return Status();
@@ -362,12 +363,12 @@ Status FlashDirectory::LoadIndex(BatchTable* batches, FlashIndex* index) const {
   return ReadIndexFile(directory_.Get(), kIndexName, expected, batches, index);
 }
 
-Status FlashDirectory::BeginChanges(bool shared) {
+Status FlashDirectory::BeginChanges() {
   // STATE first: from then on the mark means nothing, even if it came back from a backup.
   not_clean_ = "the clean mark was removed";
   const std::string context = "flash_path '" + path_ + "'";
-  const Runs runs{.clean = 0, .shared = shared ? state_.run_id : 0};
-  if (runs_.clean != runs.clean || runs_.shared != runs.shared) {
+  const Runs runs{.clean = 0, .last = state_.run_id};
+  if (runs_.clean != runs.clean || runs_.last != runs.last) {
     TERRACED_RETURN_IF_ERROR(Persist(state_, runs).WithContext(context));
   }
   TERRACED_RETURN_IF_ERROR(RemoveFile(directory_.Get(), kCleanName).WithContext(context));
@@ -385,7 +386,7 @@ Status FlashDirectory::SaveClean(const FlashState& state, const BatchTable& batc
   TERRACED_RETURN_IF_ERROR(
       WriteIndexFile(directory_.Get(), kIndexName, identity, batches, index).WithContext(context));
   TERRACED_RETURN_IF_ERROR(
-      Persist(state, Runs{.clean = state.run_id, .shared = 0}).WithContext(context));
+      Persist(state, Runs{.clean = state.run_id, .last = 0}).WithContext(context));
   TERRACED_RETURN_IF_ERROR(
       ReplaceFile(directory_.Get(), kCleanName, CleanMark(state.run_id)).WithContext(context));
   ClearOpening();  // a tier that came to a clean stop does not crash at its start
@@ -403,7 +404,7 @@ Status FlashDirectory::RemoveTier() {
 
 Status FlashDirectory::EmptyTier() {
   // The mark goes first: half a tier must not look like a whole one.
-  TERRACED_RETURN_IF_ERROR(BeginChanges(/*shared=*/false));
+  TERRACED_RETURN_IF_ERROR(BeginChanges());
   not_clean_ = "the tier was emptied";
   return RemoveTier();
 }
@@ -422,7 +423,7 @@ Result<bool> FlashDirectory::MarkOpening() {
   }
   const bool aside = openings >= kOpeningsMax;
   if (aside) {
-    TERRACED_RETURN_IF_ERROR(BeginChanges(/*shared=*/false));
+    TERRACED_RETURN_IF_ERROR(BeginChanges());
     std::error_code error;
     std::filesystem::remove_all(path_ + "/" + kAsideName, error);
     if (error) return Status::FromErrno(context + ": remove 'aside'", error.value());

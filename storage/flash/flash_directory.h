@@ -84,13 +84,13 @@ class FlashDirectory {
   // and INDEX; why not, else. A run that ended before BeginChanges() (its port was taken, say)
   // leaves the mark as good as it was.
   bool WasClean(std::string* why_not) const;
-  // The run that changed things on flash last and wrote them down in a SharedIndex; 0: none, or it ended cleanly.
-  uint64_t SharedRun() const { return runs_.shared; }
+  // The run that changed anything last; what it left in files that outlive it counts. 0: none.
+  uint64_t LastRun() const { return runs_.clean != 0 ? runs_.clean : runs_.last; }
   // Reads INDEX into table and index. Any damage is kCorruption and leaves both to be cleared.
   Status LoadIndex(BatchTable* batches, FlashIndex* index) const;
-  // Before anything on flash changes: the clean mark means nothing from now on, and this run is the one that counts if
-  // it writes changes down in a SharedIndex. Fsyncs, then removes mark and INDEX.
-  Status BeginChanges(bool shared);
+  // Before anything on flash or in RAM changes: the clean mark means nothing from now on, and this run is the one that
+  // counts. Fsyncs, then removes mark and INDEX.
+  Status BeginChanges();
   // Clean stop: INDEX, then STATE, then the clean mark, each fsynced before the next.
   Status SaveClean(const FlashState& state, const BatchTable& batches, const FlashIndex& index);
   // Deletes db/, hashes/, staging/ and INDEX; STATE stays.
@@ -113,11 +113,11 @@ class FlashDirectory {
   Status RenewState();
   // The run whose clean mark stands; 0: none, and why.
   uint64_t MarkedRun(std::string* why_not) const;
-  // Runs whose word counts after a start: the one whose INDEX is whole as long as its clean mark stands, and the one
-  // that has a SharedIndex. 0: none.
+  // Runs whose word counts after a start: the one whose INDEX is whole as long as its clean mark stands, else the one
+  // that began to change things and did not end cleanly. 0: none.
   struct Runs {
     uint64_t clean = 0;
-    uint64_t shared = 0;
+    uint64_t last = 0;
   };
   Status Persist(const FlashState& state, const Runs& runs);
   Status RemoveTier();

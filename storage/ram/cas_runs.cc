@@ -4,21 +4,30 @@
 
 namespace terraced::storage {
 
-CasRuns::CasRuns() {
-  for (std::atomic<uint32_t>& run : runs_) run.store(kNoRun, std::memory_order_relaxed);
+CasRuns::CasRuns(CasRunTable* table)
+    : own_table_(table == nullptr ? std::make_unique<CasRunTable>() : nullptr),
+      table_(table == nullptr ? *own_table_ : *table) {}
+
+void CasRuns::ForgetUnused() {
+  for (size_t number = 0; number < kRuns; ++number) {
+    if (table_.in_use[number].exchange(0) == 0) table_.runs[number].store(0);
+  }
 }
 
 size_t CasRuns::NumberOf(uint32_t run, size_t end) {
+  const uint32_t wanted = run + 1;
   for (size_t number = 0; number < end; ++number) {
-    uint32_t found = runs_[number].load(std::memory_order_acquire);
-    if (found == kNoRun)
-      runs_[number].compare_exchange_strong(found, run, std::memory_order_acq_rel);
-    if (found == run || found == kNoRun) return number;  // kNoRun: the exchange put it there
+    uint32_t found = table_.runs[number].load(std::memory_order_acquire);
+    if (found == 0) {
+      table_.runs[number].compare_exchange_strong(found, wanted, std::memory_order_acq_rel);
+    }
+    if (found == wanted || found == 0) return number;  // 0: the exchange put it there
   }
   return end;
 }
 
 void CasRuns::Put(Item* item, size_t number, uint64_t unique) {
+  MarkUsed(number);
   item->cas_run = static_cast<uint8_t>(number);
   item->cas_middle = static_cast<uint8_t>(unique >> 32);
   item->cas_low = static_cast<uint32_t>(unique);

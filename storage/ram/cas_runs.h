@@ -8,17 +8,26 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
+#include "storage/ram/arena_file.h"
 #include "storage/ram/item.h"
 
 namespace terraced::storage {
 
 class CasRuns {
  public:
-  CasRuns();
+  CasRuns() : CasRuns(nullptr) {}
+  // In `table`, which outlives it (null: its own).
+  explicit CasRuns(CasRunTable* table);
+  // Of a table that was left: which numbers no item has had since it was taken over before, if every item was looked at
+  // then. Before any item is.
+  void ForgetUnused();
+  // An item that was left has its number.
+  void NoteUse(const Item& item) { MarkUsed(item.cas_run); }
 
   uint64_t Unique(const Item& item) const {
-    const uint64_t run = runs_[item.cas_run].load(std::memory_order_acquire);
+    const uint64_t run = table_.runs[item.cas_run].load(std::memory_order_acquire) - 1;
     return run << kCounterBits | uint64_t{item.cas_middle} << 32 | item.cas_low;
   }
   // A unique of this run.
@@ -28,16 +37,21 @@ class CasRuns {
 
  private:
   static constexpr int kCounterBits = 40;
-  static constexpr uint32_t kNoRun = UINT32_MAX;
-  static constexpr size_t kRuns = 256;
+  static constexpr size_t kRuns = kCasRuns;
   // The rest is for this run, which takes another number after 2^39 uniques.
   static constexpr size_t kForeignRuns = kRuns - 16;
 
   // The run's number below `end`, a new one where it has none; `end` where there is no place.
   size_t NumberOf(uint32_t run, size_t end);
-  static void Put(Item* item, size_t number, uint64_t unique);
+  void Put(Item* item, size_t number, uint64_t unique);
+  void MarkUsed(size_t number) {
+    if (table_.in_use[number].load(std::memory_order_relaxed) == 0) {
+      table_.in_use[number].store(1, std::memory_order_relaxed);
+    }
+  }
 
-  std::array<std::atomic<uint32_t>, kRuns> runs_;
+  const std::unique_ptr<CasRunTable> own_table_;
+  CasRunTable& table_;  // a run + 1; 0 is none
 };
 
 }  // namespace terraced::storage

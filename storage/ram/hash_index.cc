@@ -1,5 +1,7 @@
 #include "storage/ram/hash_index.h"
 
+#include <algorithm>
+
 namespace terraced::storage {
 namespace {
 
@@ -19,12 +21,48 @@ void HashIndex::BucketArray::MakeRoomFor(uint64_t number) {
   if (place.load(std::memory_order_relaxed) != nullptr) return;
   void* const memory = memory_.Take(SizeOf(segment) * sizeof(Bucket));
   place.store(static_cast<Bucket*>(memory), std::memory_order_release);
+  if (offsets_ != nullptr) {
+    offsets_[segment].store(memory_.OffsetOf(memory), std::memory_order_release);
+  }
+}
+
+bool HashIndex::BucketArray::TakeOver(uint64_t count, const SlabArena& arena) {
+  for (int segment = 0; segment < kSegments && (segment == 0 || FirstOf(segment) < count);
+       ++segment) {
+    if (count == 0) break;
+    const uint64_t offset = offsets_[segment].load(std::memory_order_relaxed);
+    if (!arena.HoldsIndexes(offset, SizeOf(segment) * sizeof(Bucket))) return false;
+    auto* const first = reinterpret_cast<Bucket*>(arena.File()->Memory() + offset);
+    segments_[static_cast<size_t>(segment)].store(first, std::memory_order_release);
+  }
+  return true;
+}
+
+void HashIndex::BucketArray::Forget() {
+  for (size_t segment = 0; segment < segments_.size(); ++segment) {
+    segments_[segment].store(nullptr, std::memory_order_relaxed);
+    if (offsets_ != nullptr) offsets_[segment].store(0, std::memory_order_release);
+  }
 }
 
 // --- Lookups -----------------------------------------------------------------------------------
 
-HashIndex::HashIndex(const SlabArena& arena)
-    : arena_(arena), buckets_(arena.IndexMemory()), overflow_(arena.IndexMemory()) {
+HashIndex::HashIndex(const SlabArena& arena, uint32_t shard)
+    : arena_(arena),
+      root_(arena.File() != nullptr ? &arena.File()->IndexRoot(shard) : nullptr),
+      buckets_(arena.MemoryForIndexes(), root_ != nullptr ? root_->buckets.data() : nullptr),
+      overflow_(arena.MemoryForIndexes(), root_ != nullptr ? root_->overflow.data() : nullptr) {
+  static_assert(BucketArray::kSegments == ArenaIndexRoot::kSegments);
+  if (root_ != nullptr && arena.File()->IsLeft() && TakeOver(*root_)) {
+    Repair();
+    return;
+  }
+  if (root_ != nullptr) {
+    buckets_.Forget();
+    overflow_.Forget();
+    root_->overflow_count.store(0, std::memory_order_relaxed);
+    SetBucketCount(BucketCount());
+  }
   buckets_.MakeRoomFor(0);
 }
 
@@ -148,6 +186,7 @@ uint64_t HashIndex::TakeOverflow() {
     return number;
   }
   overflow_.MakeRoomFor(overflow_count_);
+  if (root_ != nullptr) root_->overflow_count.store(overflow_count_ + 1, std::memory_order_release);
   return overflow_count_++;
 }
 
@@ -184,7 +223,7 @@ void HashIndex::SplitNextBucket() {
     }
   }
   // From here on lookups go to the new bucket; the old copies go.
-  bucket_count_.store(to_number + 1, std::memory_order_relaxed);
+  SetBucketCount(to_number + 1);
   Bucket* at = &from;
   uint32_t slot = 0;
   while (at != nullptr) {
@@ -202,6 +241,114 @@ void HashIndex::SplitNextBucket() {
       slot = 0;
     }
   }
+}
+
+// --- After another process ---------------------------------------------------------------------
+
+void HashIndex::SetBucketCount(uint64_t count) {
+  bucket_count_.store(count, std::memory_order_relaxed);
+  if (root_ != nullptr) root_->bucket_count.store(count, std::memory_order_release);
+}
+
+bool HashIndex::TakeOver(const ArenaIndexRoot& root) {
+  const uint64_t count = root.bucket_count.load(std::memory_order_relaxed);
+  const uint64_t overflow_count = root.overflow_count.load(std::memory_order_relaxed);
+  if (count < BucketCount() || count > UINT32_MAX || overflow_count > UINT32_MAX) return false;
+  if (!buckets_.TakeOver(count, arena_) || !overflow_.TakeOver(overflow_count, arena_)) {
+    return false;
+  }
+  bucket_count_.store(count, std::memory_order_relaxed);
+  bucket_goal_ = count;
+  overflow_count_ = overflow_count;
+  return true;
+}
+
+void HashIndex::Repair() {
+  // Where a split had begun to put words.
+  if (Bucket* const next = buckets_.Peek(BucketCount())) {
+    for (uint32_t slot = 0; slot < kSlots; ++slot) Store(*next, slot, 0);
+  }
+  std::vector<bool> overflow_seen(overflow_count_, false);
+  for (uint64_t number = 0; number < BucketCount(); ++number) RepairChain(number, &overflow_seen);
+  for (uint64_t number = 0; number < overflow_count_; ++number) {
+    if (overflow_seen[number]) continue;
+    Bucket& bucket = overflow_.At(number);
+    for (uint32_t slot = 1; slot < kSlots; ++slot) Store(bucket, slot, 0);
+    FreeOverflow(number);
+  }
+}
+
+// The words that belong here are gathered and put in again. Nobody else looks, and a kill meanwhile is repaired like
+// any other: at worst a word is not there, which is a miss.
+void HashIndex::RepairChain(uint64_t number, std::vector<bool>* overflow_seen) {
+  std::vector<Word> words;
+  std::vector<uint64_t> chain;
+  bool broken = false;
+  Bucket* at = &buckets_.At(number);
+  while (at != nullptr) {
+    bool ended = false;
+    for (uint32_t slot = 0; slot < kSlots; ++slot) {
+      const Word word = Load(*at, slot);
+      if (word == 0 || IsLink(word)) {
+        broken = broken || (IsLink(word) && slot + 1 < kSlots);
+        ended = ended || word == 0;
+        continue;
+      }
+      const bool known = std::find(words.begin(), words.end(), word) != words.end();
+      const bool good = !ended && !known && BelongsTo(word, number);
+      if (good) words.push_back(word);
+      broken = broken || !good;
+    }
+    const Word last = Load(*at, kSlots - 1);
+    const uint64_t next = IsLink(last) ? (last >> 32) - 1 : overflow_count_;
+    if (IsLink(last) && (next >= overflow_count_ || (*overflow_seen)[next])) broken = true;
+    at = nullptr;
+    if (next < overflow_count_ && !(*overflow_seen)[next]) {
+      (*overflow_seen)[next] = true;
+      chain.push_back(next);
+      at = &overflow_.At(next);
+    }
+  }
+  count_ += words.size();
+  if (!broken) return;
+  Bucket& first = buckets_.At(number);
+  // What was this chain's is nobody's now, and is found as that once all chains have been seen; so new ones are taken.
+  for (const uint64_t overflow : chain) (*overflow_seen)[overflow] = false;
+  for (uint32_t slot = 0; slot < kSlots; ++slot) Store(first, slot, 0);
+  for (const Word word : words) {
+    Append(first, word);
+    overflow_seen->resize(overflow_count_, true);
+  }
+}
+
+void HashIndex::ErasePositions(const std::unordered_set<Position>& positions) {
+  for (uint64_t number = 0; number < BucketCount(); ++number) {
+    Bucket& first = buckets_.At(number);
+    Bucket* at = &first;
+    uint32_t slot = 0;
+    while (at != nullptr) {
+      const Position position = PositionIn(Load(*at, slot));
+      if (position != kNoPosition && positions.contains(position)) {
+        RemoveAt(first,
+                 {at, slot});  // may give up the chain's last bucket, even this one: begin again
+        --count_;
+        at = &first;
+        slot = 0;
+      } else if (position != kNoPosition && slot + 1 < kSlots) {
+        ++slot;
+      } else {
+        at = NextOf(*at);
+        slot = 0;
+      }
+    }
+  }
+}
+
+bool HashIndex::BelongsTo(Word word, uint64_t number) const {
+  // The lowest bits of the hash are not in the word, but never change with a split.
+  const uint64_t low_bits = number & ((1U << kFirstBucketBits) - 1);
+  return BucketOf((word >> 32) << kFirstBucketBits | low_bits) == number &&
+         arena_.IsChunk(PositionIn(word));
 }
 
 }  // namespace terraced::storage

@@ -4,7 +4,8 @@
 // quarter of its size at a time and a bounded number of buckets per insertion: nothing stops the
 // world, and no bucket is ever copied elsewhere. It does not shrink.
 // Threads: externally synchronised by the shard mutex, but for the two hints.
-// Ownership: the buckets lie in the arena's IndexMemory() and go with the arena.
+// Ownership: the buckets lie in the arena's memory for indexes. Where the arena outlives the process, an index that finds its
+// root goes on with what an earlier process left of it, however it ended.
 // Sizes: 8 bytes a slot; 12 to 15 bytes an item, overflow buckets included, from some 400 items a
 // shard on (measured up to 1,000,000 items); about 1 KB when empty.
 #pragma once
@@ -14,15 +15,18 @@
 #include <bit>
 #include <cstdint>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
+#include "storage/ram/index_memory.h"
 #include "storage/ram/slab_arena.h"
 
 namespace terraced::storage {
 
 class HashIndex {
  public:
-  explicit HashIndex(const SlabArena& arena);
+  // `shard`: whose root it has in the arena's file, if there is one.
+  explicit HashIndex(const SlabArena& arena, uint32_t shard = 0);
   HashIndex(const HashIndex&) = delete;
   HashIndex& operator=(const HashIndex&) = delete;
 
@@ -33,6 +37,9 @@ class HashIndex {
   void Insert(uint64_t hash, Position position);  // the key must not be there
   bool Erase(uint64_t hash, Position position);
   bool Replace(uint64_t hash, Position old_position, Position new_position);  // one atomic store
+
+  // Every slot that names one of them, whatever its tag: of chunks that a killed process had under way.
+  void ErasePositions(const std::unordered_set<Position>& positions);
 
   // Hints before several lookups, made without the mutex: buckets stay where they are for good, and whatever is read
   // of them is only good for prefetching. Hint() is the item whose tag stands in the hash's first bucket; reading it
@@ -70,7 +77,9 @@ class HashIndex {
   // Buckets by number, in segments that double: growing adds memory and moves nothing.
   class BucketArray {
    public:
-    explicit BucketArray(HugePageMemory& memory) : memory_(memory) {}
+    // `offsets`: where the segments lie in the arena's file, for the next process; null: there is none.
+    BucketArray(IndexMemory& memory, std::atomic<uint64_t>* offsets)
+        : memory_(memory), offsets_(offsets) {}
     BucketArray(const BucketArray&) = delete;
     BucketArray& operator=(const BucketArray&) = delete;
 
@@ -82,9 +91,13 @@ class HashIndex {
       return first == nullptr ? nullptr : first + (number - FirstOf(segment));
     }
     void MakeRoomFor(uint64_t number);  // call with numbers one after the other
+    // Takes the segments of so many buckets as they lie in the file. False: they cannot lie there.
+    bool TakeOver(uint64_t count, const SlabArena& arena);
+    void Forget();
+
+    static constexpr int kSegments = 33 - kFirstBucketBits;
 
    private:
-    static constexpr int kSegments = 33 - kFirstBucketBits;
     static int SegmentOf(uint64_t number) {
       return 64 - __builtin_clzll((number >> kFirstBucketBits) << 1 | 1U) - 1;
     }
@@ -94,7 +107,8 @@ class HashIndex {
     static uint64_t SizeOf(int segment) {
       return segment == 0 ? 1ULL << kFirstBucketBits : FirstOf(segment);
     }
-    HugePageMemory& memory_;
+    IndexMemory& memory_;
+    std::atomic<uint64_t>* const offsets_;
     std::array<std::atomic<Bucket*>, kSegments> segments_{};
   };
 
@@ -132,6 +146,13 @@ class HashIndex {
     const uint64_t number = hash & (2 * level - 1);
     return number < count ? number : number & (level - 1);
   }
+  void SetBucketCount(uint64_t count);
+  bool TakeOver(const ArenaIndexRoot& root);
+  // What a process that was killed in the middle of a change left behind: words of another bucket or that are there
+  // twice, links to nowhere, overflow buckets of no chain.
+  void Repair();
+  void RepairChain(uint64_t number, std::vector<bool>* overflow_seen);
+  bool BelongsTo(Word word, uint64_t number) const;
   Place FindWord(uint64_t hash, Word word) const;
   void Append(Bucket& first, Word word);
   void RemoveAt(Bucket& first, Place place);
@@ -142,6 +163,7 @@ class HashIndex {
 
   // Constant after construction.
   const SlabArena& arena_;
+  ArenaIndexRoot* const root_;  // null: the index goes with the process
 
   // Guarded by the shard mutex.
   BucketArray buckets_;

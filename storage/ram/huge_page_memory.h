@@ -11,18 +11,16 @@
 #include <vector>
 
 #include "storage/base/mutex.h"
+#include "storage/ram/index_memory.h"
 
 namespace terraced::storage {
 
-class HugePageMemory {
+class HugePageMemory final : public IndexMemory {
  public:
   HugePageMemory() = default;
-  HugePageMemory(const HugePageMemory&) = delete;
-  HugePageMemory& operator=(const HugePageMemory&) = delete;
-  ~HugePageMemory();
+  ~HugePageMemory() override;
 
-  // `bytes` is a multiple of 64, and so is the address.
-  void* Take(uint64_t bytes) TERRACED_EXCLUDES(mutex_);
+  void* Take(uint64_t bytes) override TERRACED_EXCLUDES(mutex_);
   uint64_t MappedBytes() const TERRACED_EXCLUDES(mutex_);
 
  private:

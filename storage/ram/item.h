@@ -48,7 +48,10 @@ constexpr int kLruSegments = 4;
 // takes the last pin away frees it. Both in one word: exactly one side sees "retired and not
 // pinned" come about.
 constexpr uint8_t kPinsRetired = 1U << 7;
-constexpr uint8_t kPinsMax = kPinsRetired - 1;
+// Which of two generations of daemons made the item or has found it good: where the arena outlives the process, an item
+// with the other mark is a dead process's, in no list, and its pins and marks mean nothing (RamTier::Find).
+constexpr uint8_t kPinsGeneration = 1U << 6;
+constexpr uint8_t kPinsMax = kPinsGeneration - 1;
 
 // Bits of Item::state. The high bytes carry the shard (bits 16-23) and the flush epoch (24-31).
 enum ItemBits : uint32_t {
@@ -97,6 +100,7 @@ struct Item {
   void Set(uint32_t bits) { state.store(Bits() | bits, std::memory_order_release); }
   void Clear(uint32_t bits) { state.store(Bits() & ~bits, std::memory_order_release); }
 
+  uint8_t Generation() const { return pins.load(std::memory_order_relaxed) & kPinsGeneration; }
   // Whether an ItemRef lends it. Shard mutex held: a no lasts until the mutex is released, and
   // everything that readers did with the value has happened before.
   bool IsPinned() const { return (pins.load(std::memory_order_acquire) & kPinsMax) != 0; }

@@ -9,7 +9,12 @@ ItemAllocator::ItemAllocator(SlabArena& arena, uint32_t item_bytes_max, bool wit
     : arena_(arena),
       item_bytes_max_(item_bytes_max),
       chunk_bytes_max_(arena.ChunkBytes(arena.LargestClass())),
-      with_serials_(with_serials) {}
+      with_serials_(with_serials),
+      uniques_(arena.File() != nullptr ? &arena.File()->CasTable() : nullptr) {
+  if (arena.File() != nullptr && arena.File()->IsLeft() && arena.File()->AllAdopted()) {
+    uniques_.ForgetUnused();
+  }
+}
 
 bool ItemAllocator::Fits(size_t key_length, uint32_t client_flags, uint64_t value_bytes) const {
   if (key_length > UINT8_MAX || value_bytes > item_bytes_max_) return false;
@@ -53,7 +58,6 @@ Position ItemAllocator::New(std::string_view key, uint32_t client_flags, uint32_
     }
   }
   Item* const item = arena_.ItemAt(position);
-  item->pins.store(0, std::memory_order_relaxed);
   item->key_length = static_cast<uint8_t>(key.size());
   item->next = kNoPosition;
   item->prev = kNoPosition;
@@ -143,7 +147,7 @@ void ItemAllocator::Retire(Position position, Position* spare) {
   }
   const uint8_t pins = item->pins.fetch_or(kPinsRetired, std::memory_order_acq_rel);
   TERRACED_DCHECK((pins & kPinsRetired) == 0);
-  if (pins == 0) Free(position);
+  if ((pins & kPinsMax) == 0) Free(position);
 }
 
 void ItemAllocator::ValuePieces(const Item& item, std::vector<std::span<char>>* pieces) const {
@@ -187,7 +191,7 @@ ItemRef::ItemRef(ItemAllocator& allocator, Position position)
   Item* const item = allocator.Arena().ItemAt(position);
   TERRACED_DCHECK(item->Has(kItemLinked));
   const uint8_t pins = item->pins.fetch_add(1, std::memory_order_relaxed);
-  TERRACED_CHECK(pins < kPinsMax);  // also: not retired
+  TERRACED_CHECK((pins & ~kPinsGeneration) < kPinsMax);  // also: not retired
 }
 
 ItemRef::ItemRef(ItemRef&& other) noexcept
@@ -209,11 +213,13 @@ void ItemRef::Reset() {
   Item* const item = allocator->Arena().ItemAt(position);
   const uint8_t pins = item->pins.fetch_sub(1, std::memory_order_acq_rel);
   TERRACED_DCHECK((pins & kPinsMax) != 0);
-  if (pins == (kPinsRetired | 1U)) allocator->Free(position);
+  if ((pins & ~kPinsGeneration) == (kPinsRetired | 1U)) allocator->Free(position);
 }
 
-bool ItemRef::CanPin(const Item& item) {
-  return (item.pins.load(std::memory_order_relaxed) & kPinsMax) < kPinsMax;
+bool ItemRef::CanPin(const ItemAllocator& allocator, const Item& item) {
+  // Pages that are being adopted hold nothing of ours but what is linked.
+  return !allocator.Arena().Adopting() &&
+         (item.pins.load(std::memory_order_relaxed) & kPinsMax) < kPinsMax;
 }
 
 }  // namespace terraced::storage

@@ -65,6 +65,7 @@ class ItemAllocator {
 
   SlabArena& Arena() const { return arena_; }
   // How items hold their CAS uniques.
+  bool WithSerials() const { return with_serials_; }
   CasRuns& Uniques() { return uniques_; }
   const CasRuns& Uniques() const { return uniques_; }
 
@@ -108,8 +109,8 @@ class ItemRef {
   Position At() const { return position_; }
   ItemAllocator& Allocator() const { return *allocator_; }
 
-  // False when the item has kPinsMax pins already: then copy instead.
-  static bool CanPin(const Item& item);
+  // False when the item has kPinsMax pins already, or the arena is being adopted: then copy instead.
+  static bool CanPin(const ItemAllocator& allocator, const Item& item);
 
  private:
   ItemAllocator* allocator_ = nullptr;

@@ -23,12 +23,71 @@ uint32_t SegmentBits(LruSegment segment) {
 RamTier::RamTier(ItemAllocator& allocator, uint8_t shard)
     : allocator_(allocator),
       shard_(shard),
-      index_(allocator.Arena()),
+      index_(allocator.Arena(), shard),
       lists_(size_t{allocator.Arena().LargestClass()} + 1) {}
 
-Item* RamTier::Find(uint64_t hash, std::string_view key) const {
+Item* RamTier::Find(uint64_t hash, std::string_view key) {
   const Position position = index_.Find(hash, key);
-  return position == kNoPosition ? nullptr : Arena().ItemAt(position);
+  if (position == kNoPosition) return nullptr;
+  Item* const item = Arena().ItemAt(position);
+  if (!Arena().Adopting() || Arena().IsAdopted(*item)) return item;
+  return Adopt(item, hash) ? item : nullptr;
+}
+
+// --- What an earlier process left ----------------------------------------------------------------
+
+bool RamTier::LooksWhole(const Item& item) const {
+  const Position position = Arena().PositionOf(&item);
+  const uint32_t bits = item.Bits();
+  if ((bits & (kItemAllocated | kItemLinked)) != (kItemAllocated | kItemLinked)) return false;
+  if ((bits & kItemValueChunk) != 0 || item.Shard() != shard_ || item.key_length == 0) return false;
+  if (((bits & kItemHasSerial) != 0) != allocator_.WithSerials()) return false;
+  if (!Arena().IsChunk(position)) return false;
+  const size_t header_bytes = kItemHeaderBytes + item.PrefixBytes() + item.key_length;
+  const size_t room = Arena().ChunkBytes(Arena().ClassOf(position));
+  if ((bits & kItemChunked) != 0)
+    return header_bytes + kChainBytes <= room && ChainLooksWhole(item);
+  return header_bytes + item.ValueBytes() <= room;
+}
+
+bool RamTier::ChainLooksWhole(const Item& item) const {
+  constexpr uint32_t kBits = kItemAllocated | kItemValueChunk | kItemLinked;
+  const uint32_t expected = kBits | uint32_t{shard_} << kItemShardShift;
+  uint64_t bytes = 0;
+  for (Position at = item.FirstChunk(); at != kNoPosition; at = Arena().ChunkAt(at)->next) {
+    if (!Arena().IsChunk(at)) return false;
+    const ValueChunk& chunk = *Arena().ChunkAt(at);
+    if (chunk.state.load(std::memory_order_relaxed) != expected) return false;
+    if (chunk.head != Arena().PositionOf(&item)) return false;
+    if (chunk.used_bytes + sizeof(ValueChunk) > Arena().ChunkBytes(Arena().ClassOf(at)))
+      return false;
+    bytes += chunk.used_bytes;
+    // A chain that bites its tail ends here too, unless its chunks are empty, which none is.
+    if (chunk.used_bytes == 0 || bytes > item.ValueBytes()) return false;
+  }
+  return bytes == item.ValueBytes();
+}
+
+bool RamTier::HasInChain(const Item& item, Position chunk) const {
+  if (!item.Has(kItemChunked)) return false;
+  for (Position at = item.FirstChunk(); at != kNoPosition; at = Arena().ChunkAt(at)->next) {
+    if (at == chunk) return true;
+  }
+  return false;
+}
+
+bool RamTier::Adopt(Item* item, uint64_t hash) {
+  if (!LooksWhole(*item)) {
+    (void)index_.Erase(hash, Arena().PositionOf(item));
+    return false;
+  }
+  item->pins.store(Arena().Generation(), std::memory_order_relaxed);
+  item->Clear(kItemInBatch);
+  allocator_.Uniques().NoteUse(*item);
+  PushTail(item);
+  item_bytes_ += ItemAllocator::RequestedBytes(*item);
+  if (adopted_) adopted_(item, hash);
+  return true;
 }
 
 void RamTier::PrefetchItem(uint64_t hash) const {
@@ -156,7 +215,7 @@ void RamTier::Relocate(Item* item, Position to, uint64_t hash) {
   TERRACED_CHECK(!item->IsPinned());
   TERRACED_CHECK(arena.ClassOf(from) == arena.ClassOf(to));
   Item* const copy = arena.ItemAt(to);
-  copy->pins.store(0, std::memory_order_relaxed);
+  copy->pins.store(arena.Generation(), std::memory_order_relaxed);
   copy->next = item->next;
   copy->prev = item->prev;
   copy->CopyFieldsOf(*item);
@@ -229,6 +288,17 @@ void RamTier::PushHead(Item* item, LruSegment segment) {
   item->next = list.head;
   (list.head == kNoPosition ? list.tail : Arena().ItemAt(list.head)->prev) = position;
   list.head = position;
+  ++list.count;
+  list.bytes += ItemAllocator::RequestedBytes(*item);
+}
+
+void RamTier::PushTail(Item* item) {
+  LruList& list = ListOf(*item);
+  const Position position = Arena().PositionOf(item);
+  item->next = kNoPosition;
+  item->prev = list.tail;
+  (list.tail == kNoPosition ? list.head : Arena().ItemAt(list.tail)->next) = position;
+  list.tail = position;
   ++list.count;
   list.bytes += ItemAllocator::RequestedBytes(*item);
 }

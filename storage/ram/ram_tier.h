@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -27,7 +28,8 @@ class RamTier {
  public:
   RamTier(ItemAllocator& allocator, uint8_t shard);
 
-  Item* Find(uint64_t hash, std::string_view key) const;
+  // An item that an earlier process left is adopted when it is found, and gone if it is not whole.
+  Item* Find(uint64_t hash, std::string_view key);
   bool IsLinked(uint64_t hash, Position position) const { return index_.Contains(hash, position); }
   // Hints before several lookups, made without the mutex, each some time after the one before it: the bucket of the
   // key; its item; and the item's neighbours in its LRU list, which change with it when it is replaced or removed.
@@ -61,6 +63,22 @@ class RamTier {
   Position Before(SlabClass slab_class, LruSegment segment, Position position) const;
   void MoveTo(Item* item, LruSegment segment);  // to the head of that segment of its class
 
+  // --- What an earlier process left (SlabArena::Adopting) ---
+
+  // Called for each item once it is in its list.
+  void OnAdoption(std::function<void(Item*, uint64_t hash)> callback) {
+    adopted_ = std::move(callback);
+  }
+  // Whether it can be an item of this shard that was linked: what it says of itself fits its chunks.
+  bool LooksWhole(const Item& item) const;
+  // Puts it at the tail of its list, under this process's mark; takes it out of the index if it is not whole.
+  bool Adopt(Item* item, uint64_t hash);
+  bool HasInChain(const Item& item, Position chunk) const;
+  // From the index alone: what that process had under way.
+  void ErasePositions(const std::unordered_set<Position>& positions) {
+    index_.ErasePositions(positions);
+  }
+
   uint64_t ItemCount() const { return index_.Count(); }
   uint64_t ItemBytes() const {
     return item_bytes_;
@@ -72,7 +90,9 @@ class RamTier {
   SlabArena& Arena() const { return allocator_.Arena(); }
   LruList& ListOf(const Item& item);
   void PushHead(Item* item, LruSegment segment);
+  void PushTail(Item* item);
   void RemoveFromList(Item* item);
+  bool ChainLooksWhole(const Item& item) const;
   // Sets LINKED, shard, segment and epoch, of a chunked item's chain too.
   void MarkLinked(Item* item, LruSegment segment, uint8_t epoch);
   void MarkUnlinked(Item* item);
@@ -85,6 +105,7 @@ class RamTier {
   HashIndex index_;
   std::vector<std::array<LruList, kLruSegments>> lists_;  // by slab class
   uint64_t item_bytes_ = 0;
+  std::function<void(Item*, uint64_t)> adopted_;
 };
 
 }  // namespace terraced::storage

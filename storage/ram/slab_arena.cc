@@ -22,6 +22,11 @@ constexpr uint32_t kPagesLookedAt = 1024;
 // More than a core stores between two rounds of the LRU maintainer.
 constexpr uint32_t kPagesAhead = 4;
 
+// An index takes 12 to 15 bytes an item, its segments double, and items are hardly ever smaller than 64 bytes.
+uint64_t IndexPagesMax(uint64_t limit_pages) {
+  return limit_pages / 2 + 16;
+}
+
 uint64_t RoundUp(uint64_t value, uint64_t unit) {
   return (value + unit - 1) / unit * unit;
 }
@@ -109,12 +114,24 @@ Result<std::vector<uint32_t>> SlabClassSizes(const SlabOptions& options, uint32_
   return sizes;
 }
 
-Result<std::unique_ptr<SlabArena>> SlabArena::Create(const SlabOptions& options) {
+uint64_t SlabArena::FileBytesMax(const SlabOptions& options) {
+  const uint64_t limit_pages = options.limit_bytes / kSlabPageBytes;
+  // Half of it is for what a run with a larger -m has left.
+  return 2 * (kArenaHeaderPages + limit_pages + kSlabClassesMax + IndexPagesMax(limit_pages)) *
+         kSlabPageBytes;
+}
+
+Result<std::unique_ptr<SlabArena>> SlabArena::Create(const SlabOptions& options,
+                                                     std::unique_ptr<ArenaFile> file) {
   const uint64_t limit_pages = options.limit_bytes / kSlabPageBytes;
   if (limit_pages == 0) return Invalid("the memory limit (-m) is less than a slab page of 1 MiB");
   std::unique_ptr<SlabArena> arena(new SlabArena);
+  arena->file_ = std::move(file);
+  if (arena->file_ != nullptr) arena->first_page_ = kArenaHeaderPages;
   // The largest table has 63 classes; with them every position has to fit 32 bits.
-  const uint64_t bytes_max = (1 + limit_pages + kSlabClassesMax) * kSlabPageBytes;
+  const uint64_t index_pages = arena->file_ != nullptr ? IndexPagesMax(limit_pages) : 0;
+  const uint64_t bytes_max =
+      (arena->first_page_ + limit_pages + kSlabClassesMax + index_pages) * kSlabPageBytes;
   arena->unit_shift_ = kUnitShiftMin;
   while ((bytes_max >> arena->unit_shift_) > (1ULL << 32)) ++arena->unit_shift_;
   if (arena->unit_shift_ > kUnitShiftMax) return Invalid("the memory limit (-m) is over 1 TB");
@@ -129,7 +146,16 @@ Result<std::unique_ptr<SlabArena>> SlabArena::Create(const SlabOptions& options)
   }
   arena->largest_class_ = static_cast<SlabClass>(sizes.size());
 
-  const uint64_t pages = 1 + limit_pages + sizes.size();
+  uint64_t pages = arena->first_page_ + limit_pages + sizes.size() + index_pages;
+  if (arena->file_ != nullptr) {
+    if (!arena->file_->HasGeometry(arena->unit_shift_, sizes)) {
+      TERRACED_RETURN_IF_ERROR(arena->file_->Clear(arena->file_->Key()));
+      arena->file_->SetGeometry(arena->unit_shift_, sizes);
+    }
+    // Pages of a run with a larger -m stay where they are.
+    pages = std::min<uint64_t>(arena->file_->MappedBytes(), (1ULL << 32) << arena->unit_shift_) /
+            kSlabPageBytes;
+  }
   arena->pages_ = std::make_unique<Page[]>(pages);
   arena->mapped_bytes_ = pages * kSlabPageBytes;
   arena->created_limit_bytes_ = options.limit_bytes;
@@ -137,19 +163,27 @@ Result<std::unique_ptr<SlabArena>> SlabArena::Create(const SlabOptions& options)
   {
     MutexLock lock(arena->mutex_);
     arena->page_end_ = static_cast<uint32_t>(pages);
+    arena->next_fresh_page_ = arena->first_page_;
+    arena->index_pages_max_ = static_cast<uint32_t>(index_pages);
   }
+  arena->populated_end_.store(arena->first_page_, std::memory_order_relaxed);
   TERRACED_RETURN_IF_ERROR(arena->Map(options));
+  if (arena->file_ != nullptr && arena->file_->IsLeft()) arena->TakeOverPages();
   return arena;
 }
 
 Status SlabArena::Map(const SlabOptions& options) {
-  void* const at = mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (at == MAP_FAILED) {
-    return Status::FromErrno(
-        "mapping " + std::to_string(mapped_bytes_ >> 20) + " MiB of item memory", errno);
+  if (file_ != nullptr) {
+    UseFile();
+  } else {
+    void* const at = mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) {
+      return Status::FromErrno(
+          "mapping " + std::to_string(mapped_bytes_ >> 20) + " MiB of item memory", errno);
+    }
+    base_ = static_cast<char*>(at);
   }
-  base_ = static_cast<char*>(at);
   // Neither is worth refusing to start for: without them the cache is only slower. Items are reached in random order,
   // so each would cost a walk of the page tables too: large pages are asked for in any case, -L wants to know.
   if (madvise(base_, mapped_bytes_, MADV_HUGEPAGE) != 0 && options.preallocate) {
@@ -162,7 +196,7 @@ Status SlabArena::Map(const SlabOptions& options) {
 }
 
 SlabArena::~SlabArena() {
-  if (base_ != nullptr) munmap(base_, mapped_bytes_);
+  if (base_ != nullptr && file_ == nullptr) munmap(base_, mapped_bytes_);
 }
 
 SlabClass SlabArena::ClassFor(size_t bytes) const {
@@ -235,6 +269,7 @@ void SlabArena::AddPage(Class& of, SlabClass number, uint32_t page) {
   pages_[page].carved = 0;
   pages_[page].used = 0;
   pages_[page].slab_class.store(number, std::memory_order_release);
+  SetPageUse(page, number);
   of.pages.push_back(page);
   of.uncarved.push_back(page);
   Bump(of.page_count, 1);
@@ -242,20 +277,30 @@ void SlabArena::AddPage(Class& of, SlabClass number, uint32_t page) {
 }
 
 uint32_t SlabArena::TakePage(bool first_of_class) {
-  MutexLock lock(mutex_);
-  const uint32_t taken = taken_pages_.load(std::memory_order_relaxed);
-  const uint64_t limit_pages = limit_bytes_.load(std::memory_order_relaxed) / kSlabPageBytes;
-  if (taken >= limit_pages && !first_of_class) return 0;
   uint32_t page = 0;
-  if (!returned_pages_.empty()) {
-    page = returned_pages_.back();
-    returned_pages_.pop_back();
-  } else {
-    TERRACED_CHECK(next_fresh_page_ < page_end_);  // there is one spare page for each class
-    page = next_fresh_page_++;
+  bool reserved = file_ == nullptr;
+  {
+    MutexLock lock(mutex_);
+    const uint32_t taken = taken_pages_.load(std::memory_order_relaxed);
+    const uint64_t limit_pages = limit_bytes_.load(std::memory_order_relaxed) / kSlabPageBytes;
+    if (taken >= limit_pages && !first_of_class) return 0;
+    if (!returned_pages_.empty()) {
+      page = returned_pages_.back();
+      returned_pages_.pop_back();
+    } else {
+      // There is one spare page for each class, but for those of a run with a larger -m.
+      if (next_fresh_page_ >= page_end_ && file_ != nullptr) return 0;
+      TERRACED_CHECK(next_fresh_page_ < page_end_);
+      page = next_fresh_page_++;
+      reserved = reserved || page < populated_end_.load(std::memory_order_acquire);
+    }
+    taken_pages_.store(taken + 1, std::memory_order_relaxed);
   }
-  taken_pages_.store(taken + 1, std::memory_order_relaxed);
-  return page;
+  if (reserved || ReservePage(page)) return page;
+  MutexLock lock(mutex_);
+  returned_pages_.push_back(page);
+  taken_pages_.store(taken_pages_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  return 0;
 }
 
 // Content is left alone (MADV_POPULATE_WRITE), so a page that somebody takes meanwhile is none the worse.
@@ -264,16 +309,17 @@ void SlabArena::PopulateAhead() {
   {
     MutexLock lock(mutex_);
     const uint64_t limit_pages = limit_bytes_.load(std::memory_order_relaxed) / kSlabPageBytes;
-    end =
-        static_cast<uint32_t>(std::min<uint64_t>(next_fresh_page_ + kPagesAhead, limit_pages + 1));
+    end = static_cast<uint32_t>(
+        std::min<uint64_t>(next_fresh_page_ + kPagesAhead, limit_pages + first_page_));
   }
   const uint32_t begin = populated_end_.load(std::memory_order_relaxed);
   // One by one: meanwhile the kernel holds a lock that every mmap and munmap of the process waits for.
   for (uint32_t page = begin; page < end; ++page) {
     YieldPoint::Pass();
+    if (file_ != nullptr && !ReservePage(page)) return;
     // Where the kernel cannot or will not, pages are had when they are touched, as ever.
     (void)madvise(PageStart(page), kSlabPageBytes, MADV_POPULATE_WRITE);
-    populated_end_.store(page + 1, std::memory_order_relaxed);
+    populated_end_.store(page + 1, std::memory_order_release);
   }
 }
 
@@ -295,6 +341,7 @@ Position SlabArena::Allocate(SlabClass slab_class) {
   Bump(of.handed_out, 1);
   Item* const chunk = ItemAt(position);
   TERRACED_DCHECK(chunk->Bits() == 0);
+  chunk->pins.store(generation_, std::memory_order_relaxed);
   chunk->state.store(kItemAllocated, std::memory_order_release);
   return position;
 }
@@ -308,6 +355,7 @@ void SlabArena::Free(Position position) {
   Item* const chunk = ItemAt(position);
   TERRACED_DCHECK(chunk->Has(kItemAllocated));
   chunk->state.store(0, std::memory_order_release);
+  if (pages_[page].unproven) return;  // ProvePage counts it
   TERRACED_DCHECK(pages_[page].used > 0);
   --pages_[page].used;
   Bump(of.used_chunks, -1);
@@ -318,6 +366,7 @@ void SlabArena::Free(Position position) {
 
 void SlabArena::Recycle(Position position) {
   TERRACED_DCHECK(ItemAt(position)->Has(kItemAllocated) && !ItemAt(position)->Has(kItemLinked));
+  ItemAt(position)->pins.store(generation_, std::memory_order_relaxed);
   ItemAt(position)->state.store(kItemAllocated, std::memory_order_release);
   // Counted without the mutex: what threads count at once may be lost. It is an estimate.
   Bump(classes_[ClassOf(position)].handed_out, 1);
@@ -359,6 +408,7 @@ Status SlabArena::BeginPageMove(SlabClass from_class) {
   if (leaving_page_.load(std::memory_order_relaxed) != 0) {
     return Status(StatusCode::kBusy, "a slab page is already being moved");
   }
+  if (Adopting()) return Status(StatusCode::kBusy, "the memory file is still being looked through");
   Class& from = classes_[from_class];
   MutexLock lock(from.mutex);
   if (from.pages.size() < 2) {
@@ -401,14 +451,13 @@ bool SlabArena::FinishPageMove(SlabClass to_class) {
     from.stuck_page = 0;
     Bump(from.page_count, -1);
     pages_[page].slab_class.store(kNoSlabClass, std::memory_order_release);
+    SetPageUse(page, 0);
     leaving_page_.store(0, std::memory_order_relaxed);
   }
   if (to_class == kNoSlabClass) {
     // Outside every mutex: the page is nobody's now. It comes back zeroed, and costs no memory
     // until then; locked memory (-k) refuses that and is zeroed by hand.
-    if (madvise(PageStart(page), kSlabPageBytes, MADV_DONTNEED) != 0) {
-      std::memset(PageStart(page), 0, kSlabPageBytes);
-    }
+    DiscardPage(page);
     MutexLock lock(mutex_);
     returned_pages_.push_back(page);
     taken_pages_.store(taken_pages_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);

@@ -5,7 +5,8 @@
 // The order is shard mutex -> class mutex -> arena mutex; none is held across anything that
 // blocks. The counts are lock-free and slightly old.
 // Ownership: the arena maps all its memory at Create (reserved, taken as touched) and unmaps it at
-// the end.
+// the end. With an ArenaFile (-e) it lies there: what an earlier process left is in place at once, but its chunks are
+// unproven: they are in no free list and not counted until their page has been adopted (tiering::ArenaAdopter).
 // Errors: Create says which option cannot work; Allocate answers kNoPosition when the class has no
 // free chunk and no page is left (the caller evicts, then asks again).
 #pragma once
@@ -19,40 +20,22 @@
 
 #include "storage/base/mutex.h"
 #include "storage/base/status.h"
+#include "storage/ram/arena_file.h"
 #include "storage/ram/huge_page_memory.h"
+#include "storage/ram/index_memory.h"
 #include "storage/ram/item.h"
+#include "storage/ram/slab_options.h"
 
 namespace terraced::storage {
 
-constexpr uint32_t kSlabPageBytes = 1U << 20;
-constexpr int kSlabClassesMax = 64;  // numbers 1..63 are in use, as in memcached
-using SlabClass = uint8_t;
-constexpr SlabClass kNoSlabClass = 0;
-constexpr double kGrowthFactorDefault = 1.25;
-
-struct SlabOptions {
-  uint64_t limit_bytes = 64ULL << 20;           // -m: item memory
-  double growth_factor = kGrowthFactorDefault;  // -f; at its default, see SlabClassSizes
-  uint32_t chunk_bytes_min = 48;                // -n: room for key and value in the smallest chunk
-  uint32_t item_bytes_max = 1U << 20;           // -I: header, key and value together
-  uint32_t slab_chunk_bytes_max = 512U << 10;   // -o slab_chunk_max
-  std::vector<uint32_t> slab_sizes;  // -o slab_sizes: explicit chunk sizes; empty = by factor
-  bool lock_memory = false;          // -k: mlock what is touched; a refusal is a warning
-  bool preallocate = false;          // -L: say so where the kernel has no huge pages
-};
-
-struct SlabClassStats {
-  uint32_t chunk_bytes = 0;
-  uint32_t chunks_per_page = 0;
-  uint32_t total_pages = 0;
-  uint32_t total_chunks = 0;
-  uint32_t used_chunks = 0;
-  uint32_t free_chunks = 0;
-};
-
 class SlabArena {
  public:
-  static Result<std::unique_ptr<SlabArena>> Create(const SlabOptions& options);
+  // `file` (null: private memory) has been cleared, or CheckLeft() has found it good; where its geometry is another
+  // one, it is cleared here.
+  static Result<std::unique_ptr<SlabArena>> Create(const SlabOptions& options,
+                                                   std::unique_ptr<ArenaFile> file = nullptr);
+  // Address space that such an arena needs in a file.
+  static uint64_t FileBytesMax(const SlabOptions& options);
   ~SlabArena();
 
   // The smallest class whose chunks hold that many bytes; kNoSlabClass when even the largest does
@@ -113,7 +96,32 @@ class SlabArena {
   void CancelPageMove();
 
   // Memory for the indexes over this arena; it lives as long as the arena.
-  HugePageMemory& IndexMemory() const { return index_memory_; }
+  IndexMemory& MemoryForIndexes() const { return *index_memory_; }
+  // Whether the indexes' part of the file covers that.
+  bool HoldsIndexes(uint64_t offset, uint64_t bytes) const;
+
+  // --- The file of -e ---
+
+  ArenaFile* File() const { return file_.get(); }  // null: private memory
+  // There are unproven pages: items have to be adopted when they are found (RamTier).
+  bool Adopting() const { return adopting_.load(std::memory_order_acquire); }
+  bool IsAdopted(const Item& item) const { return item.Generation() == generation_; }
+  uint8_t Generation() const { return generation_; }
+  // Before the first item is made or found, once the file is this run's.
+  void BeginGeneration();
+  // Pages that an earlier process left, with the class that their chunks have.
+  struct UnprovenPage {
+    uint32_t page;
+    SlabClass slab_class;
+  };
+  const std::vector<UnprovenPage>& UnprovenPages() const { return unproven_pages_; }
+  std::vector<Position> ChunksOf(uint32_t page) const;
+  // Whether a chunk begins there, in a page that is cut into chunks.
+  bool IsChunk(Position position) const;
+  // Every linked item of the page that is good has been adopted. What else is kept: those chunks (by number) and what
+  // this process has allocated; all others become free.
+  void ProvePage(uint32_t page, const std::vector<bool>& keeps);
+  void FinishAdoption();
 
   // --- Sizes and statistics ---
 
@@ -129,8 +137,9 @@ class SlabArena {
  private:
   struct Page {
     std::atomic<SlabClass> slab_class{kNoSlabClass};
-    uint32_t carved = 0;  // chunks handed out at least once; those behind it were never touched
-    uint32_t used = 0;    // allocated chunks; both guarded by the mutex of the page's class
+    uint32_t carved = 0;    // chunks handed out at least once; those behind it were never touched
+    uint32_t used = 0;      // allocated chunks; both guarded by the mutex of the page's class
+    bool unproven = false;  // so is this
   };
   struct alignas(64) Class {
     // Constant after Create.
@@ -152,8 +161,25 @@ class SlabArena {
     uint32_t stuck_page TERRACED_GUARDED_BY(mutex) = 0;  // its move was cancelled; 0: none since
   };
 
-  SlabArena() = default;
+  // The indexes' part of the file: pages of 1 MiB, from the same numbers as the slab pages. Private memory where there
+  // is no room: then the file is given up.
+  class FileIndexMemory;
+
+  SlabArena();
   Status Map(const SlabOptions& options);
+  void UseFile();
+  // Takes the pages over that the file names. Before: geometry.
+  void TakeOverPages();
+  // Where the process before had not adopted all: whoever has an old mark gets the newer one of the two.
+  void MarkAllAs(uint8_t generation);
+  void SetPageUse(uint32_t page, uint8_t use) {
+    if (file_ != nullptr) file_->PageUse(page).store(use, std::memory_order_release);
+  }
+  // So many pages one behind the other, 0 where there is no room.
+  uint32_t TakeIndexPages(uint32_t count) TERRACED_EXCLUDES(mutex_);
+  // False: the file's filesystem is full.
+  bool ReservePage(uint32_t page);
+  void DiscardPage(uint32_t page);  // zeroes from now on; its memory is given back
   uint32_t PageOf(Position position) const {
     return static_cast<uint32_t>((static_cast<uint64_t>(position) << unit_shift_) / kSlabPageBytes);
   }
@@ -174,6 +200,10 @@ class SlabArena {
   uint32_t TakePage(bool first_of_class) TERRACED_EXCLUDES(mutex_);
 
   // Constant after Create.
+  std::unique_ptr<ArenaFile> file_;
+  uint8_t generation_ = 0;
+  std::vector<UnprovenPage> unproven_pages_;
+  uint32_t first_page_ = 1;
   char* base_ = nullptr;
   uint64_t mapped_bytes_ = 0;
   uint32_t unit_shift_ = 3;
@@ -187,8 +217,10 @@ class SlabArena {
   std::atomic<uint32_t> taken_pages_{0};    // written under mutex_
   std::atomic<uint32_t> populated_end_{1};  // pages before it were asked for by PopulateAhead
   std::atomic<uint32_t> leaving_page_{0};   // 0: none; written under the mutex of the page's class
+  std::atomic<bool> adopting_{false};
+  std::atomic<bool> room_refused_{false};  // by the file's filesystem, said once
 
-  mutable HugePageMemory index_memory_;
+  std::unique_ptr<IndexMemory> index_memory_;
 
   // Guarded. After a class's mutex in the lock order.
   mutable Mutex mutex_;
@@ -196,11 +228,8 @@ class SlabArena {
       TERRACED_GUARDED_BY(mutex_);  // emptied, their memory given back
   uint32_t next_fresh_page_ TERRACED_GUARDED_BY(mutex_) = 1;
   uint32_t page_end_ TERRACED_GUARDED_BY(mutex_) = 0;
+  uint32_t index_pages_ TERRACED_GUARDED_BY(mutex_) = 0;
+  uint32_t index_pages_max_ TERRACED_GUARDED_BY(mutex_) = 0;
 };
-
-// The chunk sizes of classes 1, 2, ... for these options, each a multiple of `unit_bytes`: memcached's table, but that
-// sizes below 1 KiB are closer with the default factor and 64 MB or more.
-// Errors: options that cannot work.
-Result<std::vector<uint32_t>> SlabClassSizes(const SlabOptions& options, uint32_t unit_bytes);
 
 }  // namespace terraced::storage

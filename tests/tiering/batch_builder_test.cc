@@ -148,9 +148,9 @@ class BatchBuilderTest : public testing::Test {
                .record_count = builder.RecordCount()})
         .value();
   }
-  void WriteAndSlot(BatchBuilder* builder, bool keep_hit_items = false) {
+  void WriteAndSlot(BatchBuilder* builder, InRam keep = InRam::kNone) {
     ASSERT_TRUE(builder->Write().ok());
-    builder->Slot(OpenFor(*builder), keep_hit_items);
+    builder->Slot(OpenFor(*builder), keep);
   }
   uint64_t Cancelled() { return rig_.Stats().commands.flash_demotions_cancelled; }
 
@@ -168,7 +168,7 @@ TEST_F(BatchBuilderTest, ItemsStayReadableUntilTheirSlotStands) {
   ASSERT_TRUE(builder->Write().ok());
   EXPECT_FALSE(rig_.OnFlash("k"));
   EXPECT_EQ(rig_->Get("k"), "value");
-  builder->Slot(OpenFor(*builder), false);
+  builder->Slot(OpenFor(*builder), InRam::kNone);
   EXPECT_TRUE(rig_.OnFlash("k"));
   EXPECT_FALSE(rig_.InRam("k"));
   EXPECT_EQ(rig_->Get("k"), "value");
@@ -363,7 +363,7 @@ TEST_F(BatchBuilderTest, AnItemReadWhileItsFileWasBuiltStaysInRamClean) {
   Collect(builder.get(), Everything());
   rig_->Get("k");
   rig_->Get("k");
-  WriteAndSlot(builder.get(), true);
+  WriteAndSlot(builder.get(), InRam::kHit);
   ASSERT_TRUE(rig_.InRam("k"));
   EXPECT_TRUE(rig_.ItemOf("k")->Has(storage::kItemClean));
   EXPECT_TRUE(rig_.OnFlash("k"));

@@ -518,7 +518,7 @@ TEST_F(CollisionTest, AMutationInRamLosesTheNeighboursRecordAndCountsIt) {
   ASSERT_EQ(builder.Collect(shard, slab_class, storage::LruSegment::kWarm, 1, rules), 1U);
   ASSERT_TRUE(builder.Write().ok());
   builder.Slot(rig_.InTiers().batches.Open({.serial = 5, .epoch = 1, .record_count = 1}).value(),
-               false);
+               InRam::kNone);
   ASSERT_EQ(rig_->Get(twin), "twin");
   EXPECT_EQ(rig_->Increment(key, 1), Outcome::kStored);
   EXPECT_EQ(rig_.Stats().commands.flash_index_collisions, 1U);

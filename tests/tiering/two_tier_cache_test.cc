@@ -323,7 +323,7 @@ TEST_F(TwoTierCacheTest, I5WithoutASharedIndexAKillForgetsAndSaysSo) {
   Kill();
   Start();
   EXPECT_FALSE(client_->Get("k").Hit());
-  EXPECT_THAT(StartText(), HasSubstr("emptied: there is no clean mark"));
+  EXPECT_THAT(StartText(), HasSubstr("emptied: unclean stop, and there is no shared index"));
   EXPECT_EQ(cache_->Stats().curr_items, 0U);
   client_->Set("k", "new");
   Restart();

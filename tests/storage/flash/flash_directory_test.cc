@@ -52,7 +52,7 @@ class FlashDirectoryTest : public testing::Test {
   // One run that stops cleanly with two batches and one slot.
   uint64_t CleanRun() {
     std::unique_ptr<FlashDirectory> directory = Open();
-    EXPECT_TRUE(directory->BeginChanges(false).ok());
+    EXPECT_TRUE(directory->BeginChanges().ok());
     BatchTable batches;
     FlashIndex index(batches, 16);
     const std::optional<BatchNumber> first =
@@ -316,7 +316,7 @@ TEST_F(FlashDirectoryTest, ARunThatRemovedTheMarkAndWasKilledIsNotClean) {
   const std::string mark = ReadFile("CLEAN");
   {
     const std::unique_ptr<FlashDirectory> directory = Open();
-    ASSERT_TRUE(directory->BeginChanges(false).ok());
+    ASSERT_TRUE(directory->BeginChanges().ok());
     EXPECT_FALSE(Exists("CLEAN"));
     EXPECT_FALSE(Exists("INDEX"));  // it would only take room
     EXPECT_EQ(WhyNotClean(*directory), "the clean mark was removed");
@@ -326,36 +326,34 @@ TEST_F(FlashDirectoryTest, ARunThatRemovedTheMarkAndWasKilledIsNotClean) {
   EXPECT_EQ(WhyNotClean(*Open()), "the clean mark is of another run");
 }
 
-TEST_F(FlashDirectoryTest, TheRunThatHasASharedIndexIsRememberedUntilAnotherChangesAnything) {
+TEST_F(FlashDirectoryTest, TheRunThatChangedThingsLastIsRemembered) {
   uint64_t run = 0;
   {
     const std::unique_ptr<FlashDirectory> directory = Open();
-    EXPECT_EQ(directory->SharedRun(), 0U);
-    ASSERT_TRUE(directory->BeginChanges(true).ok());
+    EXPECT_EQ(directory->LastRun(), 0U);
+    ASSERT_TRUE(directory->BeginChanges().ok());
     run = directory->State().run_id;
-    EXPECT_EQ(directory->SharedRun(), run);
+    EXPECT_EQ(directory->LastRun(), run);
   }
-  EXPECT_EQ(Open()->SharedRun(), run);  // and is killed before it changes anything
+  EXPECT_EQ(Open()->LastRun(), run);  // and is killed before it changes anything
   {
     const std::unique_ptr<FlashDirectory> directory = Open();
-    EXPECT_EQ(directory->SharedRun(), run);
-    ASSERT_TRUE(directory->BeginChanges(true).ok());
-    EXPECT_EQ(directory->SharedRun(), directory->State().run_id);
+    EXPECT_EQ(directory->LastRun(), run);
+    ASSERT_TRUE(directory->BeginChanges().ok());
+    run = directory->State().run_id;
   }
-  ASSERT_TRUE(Open()->BeginChanges(false).ok());
-  EXPECT_EQ(Open()->SharedRun(), 0U);
-}
-
-TEST_F(FlashDirectoryTest, ACleanStopOrAnEmptiedTierHasNoSharedIndex) {
-  ASSERT_TRUE(Open()->BeginChanges(true).ok());
+  EXPECT_EQ(Open()->LastRun(), run);
   CleanRun();
-  EXPECT_EQ(Open()->SharedRun(), 0U);
-  ASSERT_TRUE(Open()->BeginChanges(true).ok());
-  ASSERT_TRUE(Open()->EmptyTier().ok());
-  EXPECT_EQ(Open()->SharedRun(), 0U);
+  {
+    const std::unique_ptr<FlashDirectory> directory = Open();
+    EXPECT_NE(directory->LastRun(), run);
+    EXPECT_EQ(WhyNotClean(*directory), "clean");
+    run = directory->LastRun();
+  }
+  EXPECT_EQ(Open()->LastRun(), run);
 }
 
-TEST_F(FlashDirectoryTest, AStateOfTheFirstVersionIsReadWithoutASharedIndex) {
+TEST_F(FlashDirectoryTest, AStateOfTheFirstVersionIsReadAsOfNoRun) {
   Open().reset();
   // Version 1 ended before the run of the shared index, and its checksum covered that much.
   std::string bytes = ReadFile("STATE").substr(0, 112);
@@ -367,7 +365,7 @@ TEST_F(FlashDirectoryTest, AStateOfTheFirstVersionIsReadWithoutASharedIndex) {
   WriteFile("STATE", bytes);
   const std::unique_ptr<FlashDirectory> directory = Open();
   EXPECT_EQ(directory->State().start_count, count);
-  EXPECT_EQ(directory->SharedRun(), 0U);
+  EXPECT_EQ(directory->LastRun(), 0U);
 }
 
 TEST_F(FlashDirectoryTest, AMarkOfAnotherRunOrNoiseIsNotClean) {

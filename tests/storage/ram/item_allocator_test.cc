@@ -328,10 +328,11 @@ TEST_F(ItemRefTest, MovingAPinKeepsIt) {
 TEST_F(ItemRefTest, PinsHaveALimit) {
   Item* const item = LinkNew("key", 5, 10);
   std::vector<ItemRef> refs;
-  while (ItemRef::CanPin(*item)) refs.emplace_back(allocator_, arena_->PositionOf(item));
+  while (ItemRef::CanPin(allocator_, *item))
+    refs.emplace_back(allocator_, arena_->PositionOf(item));
   EXPECT_EQ(refs.size(), kPinsMax);
   refs.pop_back();
-  EXPECT_TRUE(ItemRef::CanPin(*item));
+  EXPECT_TRUE(ItemRef::CanPin(allocator_, *item));
   tier_.Unlink(item, 5);
   refs.clear();
   EXPECT_EQ(UsedChunks(), 0U);
