@@ -294,15 +294,16 @@ Status FlashDirectory::RenewState() {
   FlashState state;
   if (previous.has_value()) {
     state = *previous;
+    if (state.start_count >= kStartCountMax) {
+      return Status(StatusCode::kInvalidArgument,
+                    "its start count is used up; use a new directory");
+    }
     ++state.start_count;
   } else {
     state.start_count =
         StartCountFromClock(static_cast<uint64_t>(std::max<time_t>(std::time(nullptr), 0)));
     state.directory_id = RandomId();
     state.hash_key = HashKey::Random();
-  }
-  if (state.start_count > kStartCountMax) {
-    return Status(StatusCode::kInvalidArgument, "its start count is used up; use a new directory");
   }
   state.run_id = RandomId();
 

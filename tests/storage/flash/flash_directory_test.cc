@@ -260,6 +260,24 @@ TEST_F(FlashDirectoryTest, ARunThatNeedsAnotherBlockOfNumbersRaisesTheStartCount
   EXPECT_EQ(Open()->State().start_count, count + 3);
 }
 
+// The largest number of all would be 0 after this start, and every serial of the past would come again.
+TEST_F(FlashDirectoryTest, AStartCountThatIsUsedUpIsRefusedWhateverItsSize) {
+  constexpr size_t kCrcAt = 12;
+  constexpr size_t kStartCountAt = 24;
+  Open().reset();
+  for (const uint64_t count : {kStartCountMax, kStartCountMax + 1, UINT64_MAX}) {
+    std::string state = ReadFile("STATE");
+    state.replace(kStartCountAt, sizeof(count), reinterpret_cast<const char*>(&count),
+                  sizeof(count));
+    state.replace(kCrcAt, sizeof(uint32_t), sizeof(uint32_t), '\0');
+    const uint32_t crc = Crc32c(0, state);
+    state.replace(kCrcAt, sizeof(crc), reinterpret_cast<const char*>(&crc), sizeof(crc));
+    WriteFile("STATE", state);
+    EXPECT_THAT(std::string(OpenError().message()), HasSubstr("start count is used up")) << count;
+    EXPECT_EQ(ReadFile("STATE"), state);
+  }
+}
+
 TEST_F(FlashDirectoryTest, FromTheMiddleOfABlockOnTheNextOneIsCovered) {
   constexpr uint64_t kBlock = uint64_t{1} << kCasCounterBits;
   EXPECT_EQ(StartCountCovering(7 * kBlock + 1, kCasCounterBits), 7U);
