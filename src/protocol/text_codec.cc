@@ -324,11 +324,14 @@ TextCodec::Result TextCodec::DecodeKeys(std::string_view input, size_t keys_max,
   request->command = rest_command_;
   request->exptime = rest_exptime_;
   std::string_view text;
+  const size_t nul = rest_ == Rest::kUnknown ? input.find('\0') : std::string_view::npos;
   if (rest_ == Rest::kKnown) {
     text = input.substr(0, rest_bytes_);
     text.remove_suffix(1);
     if (!text.empty() && text.back() == '\r') text.remove_suffix(1);
     text = text.substr(0, text.find('\0'));
+  } else if (nul != std::string_view::npos) {
+    text = input.substr(0, nul);  // as of any line, what follows is not looked at
   } else {
     // A key counts once the space after it has arrived.
     const size_t space = input.rfind(' ');
@@ -338,6 +341,11 @@ TextCodec::Result TextCodec::DecodeKeys(std::string_view input, size_t keys_max,
   if (!TakeKeys(&text, keys_max, keys, request)) {
     keys->resize(request->key_begin);
     Refuse(request, Reply::kBadLine);
+    rest_ = Rest::kSkip;
+    return Result::kRequest;
+  }
+  if (text.empty() && nul != std::string_view::npos) {
+    *consumed = nul + 1;
     rest_ = Rest::kSkip;
     return Result::kRequest;
   }

@@ -235,6 +235,22 @@ TEST(TextCodecTest, EndlessGetWithALongKeyIsRefusedToItsLineEnd) {
   EXPECT_EQ(decoder.Seen().back(), "version");
 }
 
+TEST(TextCodecTest, EndlessGetEndsAtItsFirstNulAsAnyLineDoes) {
+  for (const std::string_view last :
+       {std::string_view("last\0 a b c ", 12), std::string_view("last \0a b c ", 12)}) {
+    Decoder decoder;
+    std::string line = "get ";
+    while (line.size() < kLineBytesMax) line += "some_key ";
+    decoder.Feed(line);
+    decoder.Feed(last);
+    decoder.Feed("d e\r\nversion\r\n");
+    ASSERT_GE(decoder.Seen().size(), 2U);
+    EXPECT_EQ(decoder.Seen()[decoder.Seen().size() - 2], "get +last");
+    EXPECT_EQ(decoder.Seen().back(), "version");
+    EXPECT_EQ(decoder.Left(), 0U);
+  }
+}
+
 TEST(TextCodecTest, HangsUpOnLinesWithoutEnd) {
   Decoder patient;
   patient.Feed(std::string(kCommandBytesMax, 'x'));
