@@ -16,9 +16,6 @@ using storage::SlabClass;
 
 namespace {
 
-constexpr uint64_t kBatchBytesMin = 8ULL << 20;
-constexpr uint64_t kBatchBytesMax = 64ULL << 20;
-constexpr uint64_t kBatchBytesLeast = 64ULL << 10;
 constexpr uint64_t kRecordsAtOnceMin = 16U << 10;
 constexpr uint32_t kItemsPerHold = 32;
 // With less than the first share of its reserve left, who stores is slowed down, which leaves more of the core to the
@@ -31,18 +28,6 @@ constexpr uint64_t kRetryUs = 10'000'000;
 constexpr std::chrono::milliseconds kIdleWait{50};
 
 }  // namespace
-
-uint64_t Demoter::BatchBytes(const CacheOptions& options) {
-  if (options.flash_batch_bytes != 0) return options.flash_batch_bytes;
-  const uint64_t ram = options.slabs.limit_bytes;
-  uint64_t bytes = std::clamp(options.flash_size_bytes / 256, kBatchBytesMin, kBatchBytesMax);
-  bytes = std::min(bytes, ram / 16);
-  // Half of the batch numbers have to be enough for the quota; a batch may then hold up to an
-  // eighth of RAM.
-  const uint64_t least = options.flash_size_bytes / (storage::kBatchesMax / 2);
-  bytes = std::max(bytes, std::min(least, ram / 8));
-  return std::max(bytes, kBatchBytesLeast);
-}
 
 Demoter::Demoter(Tiers& tiers, uint64_t first_serial)
     : tiers_(tiers),

@@ -34,6 +34,11 @@ void FakeCache::PutOnFlash(std::string_view key) {
   on_flash_.emplace(key);
 }
 
+void FakeCache::PutAllOnFlash() {
+  const MutexLock lock(mutex_);
+  for (const auto& [key, entry] : entries_) on_flash_.insert(key);
+}
+
 void FakeCache::LetAllocateWait(int times) {
   const MutexLock lock(mutex_);
   waits_ = times;
@@ -71,6 +76,19 @@ void FakeCache::AnswerDemotions() {
     demotions.swap(demotions_);
   }
   for (const auto& [executor, done] : demotions) executor->Post(done);
+}
+
+void FakeCache::Forget() {
+  const MutexLock lock(mutex_);
+  TERRACED_CHECK(demotions_.empty());
+  entries_.clear();
+  on_flash_.clear();
+  calls_.clear();
+  hold_demotions_ = false;
+  cas_unique_ = 0;
+  flushed_at_ = kNeverFlushed;
+  waits_ = 0;
+  dropped_ = 0;
 }
 
 uint64_t FakeCache::HashOf(std::string_view key) const {

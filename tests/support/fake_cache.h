@@ -24,6 +24,7 @@ class FakeCache final : public tiering::Cache {
 
   // From now on a command on that key needs one read before it answers; a set takes the key back to RAM.
   void PutOnFlash(std::string_view key);
+  void PutAllOnFlash();  // every key that there is
   // The next so many calls of Allocate that may wait are told to.
   void LetAllocateWait(int times);
   std::vector<std::string> Calls()
@@ -35,6 +36,8 @@ class FakeCache final : public tiering::Cache {
   void HoldDemotions();
   void AwaitHeldDemotion();  // blocks until there is one
   void AnswerDemotions();
+  // As new, for whoever runs many tests through one cache. Nobody may be waiting for it.
+  void Forget();
 
   uint64_t HashOf(std::string_view key) const override;
   void Prefetch(std::span<const tiering::Key>) const override {}
