@@ -14,6 +14,7 @@ BUILD_PACKAGES=(
 TEST_PACKAGES=(
   memcached                       # the reference server; installed without being started
   clang clang-tidy clang-format   # thread-safety analysis, lint, format
+  libclang-rt-14-dev              # libFuzzer and clang's sanitizers; clang only recommends them
   python3                         # scripts/check_*.py, scripts/bench
   gnuplot-nox                     # plots of scripts/bench
 )
