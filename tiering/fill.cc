@@ -65,22 +65,38 @@ void FillQueue::Want(Key key, const storage::SlotList& need, FillWaiter* waiter,
     if (it->second->key_ == key.bytes && it->second->CoversAll(need)) {
       reader_.CountCoalesced();
       it->second->waiters_.push_back(waiter);
+      ++it->second->waiting_;
       waiters_[waiter] = Pending{it->second, deadline_us};
       return;
     }
   }
   auto fill = std::make_shared<Fill>(this, &executor_, key, need);
   fill->waiters_.push_back(waiter);
+  fill->waiting_ = 1;
+  ++outstanding_;
   under_way_.emplace(key.hash, fill);
   wanted_.push_back(fill);
   waiters_[waiter] = Pending{std::move(fill), deadline_us};
 }
 
 void FillQueue::Cancel(FillWaiter* waiter) {
-  waiters_.erase(waiter);
+  const auto it = waiters_.find(waiter);
+  if (it == waiters_.end()) return;
+  Leave(it->second.fill.get());
+  waiters_.erase(it);
+}
+
+// Clients that ask for much and go, or reads that come too late as it is, would take the disk from those who wait.
+void FillQueue::Leave(Fill* fill) {
+  if (--fill->waiting_ > 0) return;
+  fill->abandoned_.store(true, std::memory_order_relaxed);
+  Forget(*fill);  // a reader may have passed it over already
 }
 
 void FillQueue::Submit() {
+  outstanding_ -= std::erase_if(wanted_, [](const std::shared_ptr<Fill>& fill) {
+    return fill->abandoned_.load(std::memory_order_relaxed);
+  });
   if (wanted_.empty()) return;
   reader_.Submit(&wanted_);
   wanted_.clear();
@@ -101,7 +117,8 @@ uint64_t FillQueue::ExpireUntil(uint64_t now_us) {
 }
 
 void FillQueue::Finished(const std::shared_ptr<Fill>& fill) {
-  Forget(fill);
+  --outstanding_;
+  Forget(*fill);
   std::vector<FillWaiter*> done;
   for (FillWaiter* waiter : fill->waiters_) {
     const auto it =
@@ -111,10 +128,10 @@ void FillQueue::Finished(const std::shared_ptr<Fill>& fill) {
   Tell(done, fill);
 }
 
-void FillQueue::Forget(const std::shared_ptr<Fill>& fill) {
-  const auto [first, last] = under_way_.equal_range(fill->hash_);
+void FillQueue::Forget(const Fill& fill) {
+  const auto [first, last] = under_way_.equal_range(fill.hash_);
   const auto found =
-      std::find_if(first, last, [&](const auto& entry) { return entry.second == fill; });
+      std::find_if(first, last, [&](const auto& entry) { return entry.second.get() == &fill; });
   if (found != last) under_way_.erase(found);
 }
 
@@ -122,7 +139,11 @@ void FillQueue::Forget(const std::shared_ptr<Fill>& fill) {
 void FillQueue::Tell(const std::vector<FillWaiter*>& waiters,
                      const std::shared_ptr<const Fill>& fill) {
   for (FillWaiter* waiter : waiters) {
-    if (waiters_.erase(waiter) == 1) waiter->FillDone(fill);
+    const auto it = waiters_.find(waiter);
+    if (it == waiters_.end()) continue;
+    Leave(it->second.fill.get());
+    waiters_.erase(it);
+    waiter->FillDone(fill);
   }
 }
 

@@ -10,6 +10,7 @@
 // pass while the read is still under way). Waiters are borrowed and must Cancel before they die.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -65,8 +66,10 @@ class Fill final : public Completion {
   const uint64_t hash_;
   std::vector<Try> tries_;
   bool failed_ = false;
-  std::vector<FillWaiter*> waiters_;  // the worker's, never the reader's
-  uint64_t charged_bytes_ = 0;        // of the readers' byte budget, given back when the fill dies
+  std::vector<FillWaiter*> waiters_;    // the worker's, never the reader's
+  size_t waiting_ = 0;                  // of them, those that have not left: the worker's too
+  std::atomic<bool> abandoned_{false};  // nobody waits any more: it is not read
+  uint64_t charged_bytes_ = 0;  // of the readers' byte budget, given back when the fill dies
   FlashReader* charged_ = nullptr;
   std::shared_ptr<Fill> self_;  // holds it alive while it is in the mailbox
 };
@@ -95,7 +98,8 @@ class FillQueue {
   FillQueue(FlashReader& reader, Executor& executor);
   ~FillQueue();  // no fill may be under way: the readers are idle and the mailbox was drained
 
-  // Reads the slots that `need` names, for `waiter`; joins a fill of the same key that covers them.
+  // Reads the slots that `need` names, for `waiter`; joins a fill of the same key that covers them. A fill that all its
+  // waiters have left, by Cancel() or their deadlines, is not read if no reader has begun with it.
   void Want(Key key, const storage::SlotList& need, FillWaiter* waiter, uint64_t deadline_us);
   void Cancel(FillWaiter* waiter);
   // End of an event-loop round: everything wanted since the last call goes to the readers in one
@@ -105,7 +109,7 @@ class FillQueue {
   uint64_t ExpireUntil(uint64_t now_us);
   size_t Waiting() const { return waiters_.size(); }
   // Nothing is with the readers or in the mailbox: the queue may be destroyed.
-  bool Idle() const { return under_way_.empty(); }
+  bool Idle() const { return outstanding_ == 0; }
 
  private:
   friend class Fill;
@@ -114,14 +118,16 @@ class FillQueue {
     uint64_t deadline_us = 0;
   };
   void Finished(const std::shared_ptr<Fill>& fill);
-  void Forget(const std::shared_ptr<Fill>& fill);
+  void Forget(const Fill& fill);
+  void Leave(Fill* fill);
   void Tell(const std::vector<FillWaiter*>& waiters, const std::shared_ptr<const Fill>& fill);
 
   FlashReader& reader_;
   Executor& executor_;
   std::unordered_map<FillWaiter*, Pending> waiters_;
-  std::unordered_multimap<uint64_t, std::shared_ptr<Fill>> under_way_;  // by key hash
+  std::unordered_multimap<uint64_t, std::shared_ptr<Fill>> under_way_;  // by key hash: to be joined
   std::vector<std::shared_ptr<Fill>> wanted_;
+  size_t outstanding_ = 0;  // wanted, or with the readers or in the mailbox
 };
 
 }  // namespace terraced::tiering

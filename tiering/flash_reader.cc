@@ -143,6 +143,10 @@ size_t FlashReader::Read(const std::vector<std::shared_ptr<Fill>>& fills) {
 
 // One record at a time: the encoded one is gone before the next is read.
 void FlashReader::ReadOne(Fill* fill) {
+  if (fill->abandoned_.load(std::memory_order_relaxed)) {
+    fill->failed_ = true;  // nothing is known, and nobody asks
+    return;
+  }
   for (Fill::Try& one : fill->tries_) {
     storage::BatchRead read{.serial = one.serial, .key = fill->key_, .status = {}, .record = {}};
     store_.ReadMany({&read, 1});

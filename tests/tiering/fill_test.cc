@@ -97,6 +97,46 @@ TEST_F(FillQueueTest, ACancelledWaiterIsNotTold) {
   EXPECT_EQ(waiter.told, 0);
 }
 
+TEST_F(FillQueueTest, AFillThatEverybodyHasLeftIsNotRead) {
+  Waiter gone;
+  Waiter late;
+  Want(&gone);
+  Want(&late, 100);
+  queue_.Cancel(&gone);
+  queue_.ExpireUntil(100);
+  EXPECT_EQ(late.told, 1);
+  queue_.Submit();
+  EXPECT_TRUE(queue_.Idle());
+  EXPECT_EQ(rig_.Stats().flash.reads, 0U);
+}
+
+TEST_F(FillQueueTest, AFillThatOneHasNotLeftIsRead) {
+  Waiter gone;
+  Waiter stays;
+  Want(&gone);
+  Want(&stays);
+  queue_.Cancel(&gone);
+  queue_.Submit();
+  RunAll();
+  EXPECT_EQ(gone.told, 0);
+  ASSERT_EQ(stays.told, 1);
+  EXPECT_FALSE(stays.last->Failed());
+}
+
+TEST_F(FillQueueTest, WhoComesWhenEverybodyHasLeftGetsAReadOfItsOwn) {
+  Waiter gone;
+  Waiter next;
+  Want(&gone);
+  queue_.Submit();
+  queue_.Cancel(&gone);
+  Want(&next);
+  queue_.Submit();
+  RunAll();
+  ASSERT_EQ(next.told, 1);
+  EXPECT_FALSE(next.last->Failed());
+  EXPECT_EQ(rig_.Stats().flash.reads_coalesced, 0U);
+}
+
 TEST_F(FillQueueTest, AWaiterMayCancelAnotherWhenItIsTold) {
   Waiter first;
   Waiter second;

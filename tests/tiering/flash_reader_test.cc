@@ -219,6 +219,20 @@ class HeldReaders {
   std::atomic<bool> go_{false};
 };
 
+TEST_F(FlashReaderResizeTest, WhatNobodyWaitsForAnyMoreIsTakenFromTheQueueAndNotRead) {
+  ASSERT_TRUE(reader_.Resize(1).ok());
+  AwaitThreads(1);
+  HeldReaders held;
+  SubmitAll();
+  held.Await(1);
+  for (Want& want : wants_) queue_.Cancel(&want);
+  held.Release();
+  while (!queue_.Idle()) executor_.Run();
+  EXPECT_GT(reader_.Stats().reads, 0U);
+  EXPECT_LE(reader_.Stats().reads, 16U);  // what one takes at a time
+  EXPECT_EQ(reader_.Stats().queued, 0U);
+}
+
 TEST_F(FlashReaderResizeTest, GrowsAndShrinksToWhatIsWanted) {
   EXPECT_EQ(reader_.Threads(), 2U);
   for (const uint32_t threads : {5U, 1U, FlashReader::kThreadsMax, 3U, 3U, 2U}) {
