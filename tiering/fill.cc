@@ -58,11 +58,16 @@ FillQueue::FillQueue(FlashReader& reader, Executor& executor)
 FillQueue::~FillQueue() = default;
 
 void FillQueue::Want(Key key, const storage::SlotList& need, FillWaiter* waiter,
-                     uint64_t deadline_us) {
+                     uint64_t deadline_us, ReadAsker* asker) {
   TERRACED_DCHECK(waiters_.count(waiter) == 0);
+  ReadAsker unknown;
+  if (asker == nullptr) asker = &unknown;
+  const ReadTurn turn = asker->Next(reader_.Now());
   const auto [first, last] = under_way_.equal_range(key.hash);
   for (auto it = first; it != last; ++it) {
-    if (it->second->key_ == key.bytes && it->second->CoversAll(need)) {
+    // Nobody waits longer for a read because others want it too.
+    const bool in_time = it->second->turn_.end <= turn.end;
+    if (in_time && it->second->key_ == key.bytes && it->second->CoversAll(need)) {
       reader_.CountCoalesced();
       it->second->waiters_.push_back(waiter);
       ++it->second->waiting_;
@@ -73,6 +78,8 @@ void FillQueue::Want(Key key, const storage::SlotList& need, FillWaiter* waiter,
   auto fill = std::make_shared<Fill>(this, &executor_, key, need);
   fill->waiters_.push_back(waiter);
   fill->waiting_ = 1;
+  fill->turn_ = turn;
+  asker->Took(turn);
   ++outstanding_;
   under_way_.emplace(key.hash, fill);
   wanted_.push_back(fill);

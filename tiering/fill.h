@@ -21,6 +21,7 @@
 #include "storage/base/executor.h"
 #include "storage/flash/flash_index.h"
 #include "storage/flash/record.h"
+#include "tiering/read_queue.h"
 
 namespace terraced::tiering {
 
@@ -46,6 +47,8 @@ class Fill final : public Completion {
   Fill(FillQueue* queue, Executor* executor, Key key, const storage::SlotList& slots);
   ~Fill();
   void Run() override;  // on the worker: tells the queue
+  const ReadTurn& Turn() const { return turn_; }
+  uint64_t ValueBytes() const { return charged_bytes_; }  // of all records that were found
 
   std::string_view KeyBytes() const { return key_; }
   uint64_t Hash() const { return hash_; }
@@ -64,6 +67,7 @@ class Fill final : public Completion {
   Executor* const executor_;
   const std::string key_;
   const uint64_t hash_;
+  ReadTurn turn_;  // among all that wait for a reader
   std::vector<Try> tries_;
   bool failed_ = false;
   std::vector<FillWaiter*> waiters_;    // the worker's, never the reader's
@@ -99,8 +103,10 @@ class FillQueue {
   ~FillQueue();  // no fill may be under way: the readers are idle and the mailbox was drained
 
   // Reads the slots that `need` names, for `waiter`; joins a fill of the same key that covers them. A fill that all its
-  // waiters have left, by Cancel() or their deadlines, is not read if no reader has begun with it.
-  void Want(Key key, const storage::SlotList& need, FillWaiter* waiter, uint64_t deadline_us);
+  // waiters have left, by Cancel() or their deadlines, is not read if no reader has begun with it. `asker` is charged
+  // for a read and gets its turn by that; one that is not known yet begins with each read.
+  void Want(Key key, const storage::SlotList& need, FillWaiter* waiter, uint64_t deadline_us,
+            ReadAsker* asker = nullptr);
   void Cancel(FillWaiter* waiter);
   // End of an event-loop round: everything wanted since the last call goes to the readers in one
   // batch.

@@ -1,7 +1,6 @@
 #include "tiering/flash_reader.h"
 
 #include <algorithm>
-#include <iterator>
 #include <string>
 #include <utility>
 
@@ -15,6 +14,8 @@ namespace {
 
 // More per take saves locks, fewer keep the pool's threads evenly busy.
 constexpr size_t kTakeMax = 16;
+// Nor more than that, by what they are charged: whoever comes next waits for all that has been taken.
+constexpr uint64_t kTakeBytes = 128U << 10;
 
 }  // namespace
 
@@ -89,8 +90,11 @@ uint32_t FlashReader::Threads() const {
 
 void FlashReader::Submit(std::vector<std::shared_ptr<Fill>>* fills) {
   MutexLock lock(mutex_);
-  for (std::shared_ptr<Fill>& fill : *fills) queue_.push_back(std::move(fill));
-  if (queue_.size() > kTakeMax) {
+  for (std::shared_ptr<Fill>& fill : *fills) {
+    const ReadTurn turn = fill->Turn();
+    queue_.Push(std::move(fill), turn);
+  }
+  if (queue_.Size() > kTakeMax) {
     wake_.NotifyAll();
   } else {
     wake_.NotifyOne();
@@ -116,7 +120,7 @@ void FlashReader::Work(uint32_t place) {
 std::vector<std::shared_ptr<Fill>> FlashReader::Take(uint32_t place) {
   MutexLock lock(mutex_);
   while (!stopping_ && place < wanted_ &&
-         (queue_.empty() || bytes_.load(std::memory_order_relaxed) >= bytes_max_)) {
+         (queue_.Empty() || bytes_.load(std::memory_order_relaxed) >= bytes_max_)) {
     wake_.Wait(mutex_);
   }
   std::vector<std::shared_ptr<Fill>> fills;
@@ -124,12 +128,14 @@ std::vector<std::shared_ptr<Fill>> FlashReader::Take(uint32_t place) {
     running_[place] = false;
     return fills;
   }
-  const size_t share = queue_.size() / std::max<size_t>(wanted_, 1) + 1;
-  const size_t wanted = std::min({share, kTakeMax, queue_.size()});
-  for (size_t i = 0; i < wanted; ++i) {
-    fills.push_back(std::move(queue_.front()));
-    queue_.pop_front();
+  const size_t share = queue_.Size() / std::max<size_t>(wanted_, 1) + 1;
+  const size_t wanted = std::min({share, kTakeMax, queue_.Size()});
+  uint64_t charged = 0;
+  while (fills.size() < wanted && charged < kTakeBytes) {
+    fills.push_back(queue_.Pop());
+    charged += fills.back()->Turn().charge;
   }
+  now_.store(queue_.Now(), std::memory_order_relaxed);
   return fills;
 }
 
@@ -161,10 +167,11 @@ void FlashReader::ReadOne(Fill* fill) {
 void FlashReader::PutBack(std::vector<std::shared_ptr<Fill>>* fills, size_t count) {
   if (count == fills->size()) return;
   MutexLock lock(mutex_);
-  const auto first = fills->begin() + static_cast<ptrdiff_t>(count);
-  queue_.insert(queue_.begin(), std::make_move_iterator(first),
-                std::make_move_iterator(fills->end()));
-  fills->erase(first, fills->end());
+  while (fills->size() > count) {
+    const ReadTurn turn = fills->back()->Turn();
+    queue_.PutBack(std::move(fills->back()), turn);
+    fills->pop_back();
+  }
 }
 
 void FlashReader::Decode(const storage::BatchRead& read, Fill* fill, Fill::Try* one) {
@@ -216,7 +223,7 @@ FlashReaderStats FlashReader::Stats() const {
   stats.errors = errors_.load(std::memory_order_relaxed);
   stats.corrupt = corrupt_.load(std::memory_order_relaxed);
   MutexLock lock(mutex_);
-  stats.queued = queue_.size();
+  stats.queued = queue_.Size();
   return stats;
 }
 

@@ -14,7 +14,6 @@
 
 #include <array>
 #include <atomic>
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -22,6 +21,7 @@
 #include "storage/base/status.h"
 #include "storage/flash/batch_store.h"
 #include "tiering/fill.h"
+#include "tiering/read_queue.h"
 
 namespace terraced::tiering {
 
@@ -44,6 +44,7 @@ class FlashReader {
   Status Resize(uint32_t threads);
   uint32_t Threads() const;  // running; after a resize those that have not left yet, too
   void Submit(std::vector<std::shared_ptr<Fill>>* fills);
+  uint64_t Now() const { return now_.load(std::memory_order_relaxed); }  // of the queue's turns
   void CountCoalesced() { coalesced_.fetch_add(1, std::memory_order_relaxed); }
   void GiveBack(uint64_t bytes);
   FlashReaderStats Stats() const;
@@ -62,12 +63,12 @@ class FlashReader {
   uint32_t Want(uint32_t threads);
   bool StartThread(uint32_t place) TERRACED_REQUIRES(resize_mutex_);
   void Work(uint32_t place);
-  // Takes a fair share of the queue; empty means stop.
+  // Takes a fair share of the queue, from those whose turn it is; empty means stop.
   std::vector<std::shared_ptr<Fill>> Take(uint32_t place);
   // Reads the first of them, and more while the budget lasts; how many.
   size_t Read(const std::vector<std::shared_ptr<Fill>>& fills);
   void ReadOne(Fill* fill);
-  // What is behind the first `count` goes back to the head of the queue.
+  // What is behind the first `count` goes back to its place in the queue.
   void PutBack(std::vector<std::shared_ptr<Fill>>* fills, size_t count);
   void Decode(const storage::BatchRead& read, Fill* fill, Fill::Try* one);
   static void Post(std::vector<std::shared_ptr<Fill>> fills);
@@ -76,6 +77,7 @@ class FlashReader {
   storage::BatchStore& store_;
   const uint64_t bytes_max_;
   // Self-synchronised.
+  std::atomic<uint64_t> now_{0};
   std::atomic<uint64_t> bytes_{0};
   std::atomic<uint64_t> reads_{0};
   std::atomic<uint64_t> coalesced_{0};
@@ -86,7 +88,7 @@ class FlashReader {
   std::array<Seat, kThreadsMax> seats_ TERRACED_GUARDED_BY(resize_mutex_);
   mutable Mutex mutex_;
   CondVar wake_;
-  std::deque<std::shared_ptr<Fill>> queue_ TERRACED_GUARDED_BY(mutex_);
+  ReadQueue queue_ TERRACED_GUARDED_BY(mutex_);
   bool stopping_ TERRACED_GUARDED_BY(mutex_) = false;
   uint32_t wanted_ TERRACED_GUARDED_BY(mutex_) = 0;
   std::array<bool, kThreadsMax> running_ TERRACED_GUARDED_BY(mutex_){};

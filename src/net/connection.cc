@@ -35,7 +35,7 @@ Connection::Connection(ConnectionHost& host, int fd)
       fd_(fd),
       codec_(context_.options.test_commands),
       last_heard_s_(context_.clock.NowS()),
-      flash_reply_bytes_(context_.options.reply_bytes_max / kFirstReads),
+      asker_{.expected_bytes = context_.options.reply_bytes_max / kFirstReads},
       replies_(host.Buffers(), account_) {}
 
 Connection::~Connection() {
@@ -199,7 +199,7 @@ bool Connection::RepliesFull() {
 size_t Connection::ReadsAllowed() {
   const uint64_t limit = ReplyLimit();
   const uint64_t room = limit - std::min(limit, replies_.UnsentBytes());
-  const uint64_t fit = room / std::max<uint64_t>(flash_reply_bytes_, 1);
+  const uint64_t fit = room / std::max<uint64_t>(asker_.expected_bytes, 1);
   return std::clamp<uint64_t>(fit, 1, std::max<uint32_t>(context_.options.pipelined_reads_max, 1));
 }
 

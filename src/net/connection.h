@@ -125,6 +125,7 @@ class Connection {
 
   ::event* watch = nullptr;  // the host's
   size_t index = 0;          // in the host's list
+  tiering::ReadAsker& Asker() { return asker_; }
 
  private:
   enum class State : uint8_t {
@@ -202,7 +203,7 @@ class Connection {
   uint32_t writes_suspended_ = 0;
   size_t postponed_count_ = 0;
   uint32_t last_heard_s_;
-  uint64_t flash_reply_bytes_;     // the largest of late, slowly forgotten
+  tiering::ReadAsker asker_;       // expects the largest reply of late, slowly forgotten
   uint64_t room_deadline_us_ = 0;  // 0: no store command is waiting for room
 
   Block buffer_;

@@ -91,8 +91,8 @@ void Connection::FinishSuspended(Suspended& suspended) {
   const Step step = suspended.request.command->handler(context_, suspended.request,
                                                        &suspended.evidence, host_.Replies());
   replies_.WriteTo(nullptr);
-  flash_reply_bytes_ =
-      std::max(flash_reply_bytes_ - flash_reply_bytes_ / 8, replies_.UnsentBytes() - unsent_before);
+  asker_.expected_bytes = std::max(asker_.expected_bytes - asker_.expected_bytes / 8,
+                                   replies_.UnsentBytes() - unsent_before);
   // The bytes of the fill belong to the readers' budget: not kept a moment longer than needed.
   suspended.evidence.fill.reset();
   if (step == Step::kNeedsFlash) {

@@ -359,7 +359,8 @@ void Worker::RetryRooms() {
 
 void Worker::Want(Suspended& suspended) {
   if (fills_.Waiting() == 0) event_add(deadline_timer_.get(), &kDeadlineCheck);
-  fills_.Want(suspended.request.key, suspended.evidence.need, &suspended, suspended.deadline_us);
+  fills_.Want(suspended.request.key, suspended.evidence.need, &suspended, suspended.deadline_us,
+              &suspended.connection.Asker());
   ActivateRoundEnd();
 }
 

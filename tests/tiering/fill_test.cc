@@ -137,6 +137,20 @@ TEST_F(FillQueueTest, WhoComesWhenEverybodyHasLeftGetsAReadOfItsOwn) {
   EXPECT_EQ(rig_.Stats().flash.reads_coalesced, 0U);
 }
 
+TEST_F(FillQueueTest, NobodyJoinsAReadWhoseTurnComesLaterThanItsOwn) {
+  Waiter greedy;
+  Waiter modest;
+  ReadAsker large{.expected_bytes = 1U << 20};
+  ReadAsker small{.expected_bytes = 100};
+  queue_.Want(rig_->KeyOf("k"), need_, &greedy, UINT64_MAX, &large);
+  queue_.Want(rig_->KeyOf("k"), need_, &modest, UINT64_MAX, &small);
+  queue_.Submit();
+  RunAll();
+  EXPECT_EQ(greedy.told, 1);
+  EXPECT_EQ(modest.told, 1);
+  EXPECT_EQ(rig_.Stats().flash.reads_coalesced, 0U);
+}
+
 TEST_F(FillQueueTest, AWaiterMayCancelAnotherWhenItIsTold) {
   Waiter first;
   Waiter second;
