@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kConnectionsAtOnce = 32;        // whose first keys are prefetched together
 constexpr timeval kNextPass = {0, 0};            // after epoll was asked again
+constexpr uint64_t kFinishedBytes = 1U << 20;    // of large values from flash answered in one pass
 constexpr timeval kRoomRetry = {0, 1'000};       // how soon a store command asks for room again
 constexpr timeval kDeadlineCheck = {0, 50'000};  // how late a flash deadline may be noticed
 constexpr timeval kIdleCheck = {1, 0};
@@ -91,6 +92,7 @@ Status Worker::Open() {
   if (base_ == nullptr) return Status(StatusCode::kIoError, "no event loop for a worker");
   mailbox_event_.reset(event_new(base_.get(), mailbox_fd_, EV_READ | EV_PERSIST, &OnMailbox, this));
   received_event_.reset(event_new(base_.get(), -1, 0, &OnReceived, this));
+  completed_event_.reset(event_new(base_.get(), -1, 0, &OnCompleted, this));
   round_end_.reset(event_new(base_.get(), -1, 0, &OnRoundEnd, this));
   turns_event_.reset(event_new(base_.get(), -1, 0, &OnTurns, this));
   room_timer_.reset(event_new(base_.get(), -1, 0, &OnRoomTimer, this));
@@ -373,20 +375,36 @@ void Worker::Completed(Suspended& suspended) {
   completed_.push_back(&suspended);
 }
 
-// Commands run again outside the queue's own loops, and each connection sends once for all of its fills.
+void Worker::OnCompleted(int, short, void* worker) {
+  static_cast<Worker*>(worker)->FinishCompleted();
+}
+
+// Commands run again outside the queue's own loops, and each connection sends once for all of its fills. Copying large
+// values and sending them takes long, and the readers may bring many at once: others have their turn in between.
 void Worker::FinishCompleted() {
-  std::vector<Connection*> answered;
-  for (size_t i = 0; i < completed_.size(); ++i) {
+  FinishSome(false);
+  FinishSome(true);
+  std::erase(completed_, nullptr);
+  if (!completed_.empty()) event_add(completed_event_.get(), &kNextPass);
+  for (Connection* connection : answered_) connection->FlushReplies();
+  answered_.clear();
+}
+
+void Worker::FinishSome(bool large) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < completed_.size() && bytes < kFinishedBytes; ++i) {
     if (completed_[i] == nullptr) continue;
+    const uint64_t value_bytes =
+        completed_[i]->fill == nullptr ? 0 : completed_[i]->fill->ValueBytes();
+    if (large != (value_bytes > tiering::kCopyBytesMax)) continue;
+    if (large) bytes += value_bytes;
     Suspended& suspended = *std::exchange(completed_[i], nullptr);
     Connection& connection = suspended.connection;
     connection.FinishSuspended(suspended);
-    if (std::find(answered.begin(), answered.end(), &connection) == answered.end()) {
-      answered.push_back(&connection);
+    if (std::find(answered_.begin(), answered_.end(), &connection) == answered_.end()) {
+      answered_.push_back(&connection);
     }
   }
-  completed_.clear();
-  for (Connection* connection : answered) connection->FlushReplies();
 }
 
 void Worker::OnDeadlineTimer(int, short, void* worker) {

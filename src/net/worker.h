@@ -81,6 +81,7 @@ class Worker final : public Executor, private ConnectionHost {
   static void OnSocket(int fd, short what, void* connection);
   static void OnMailbox(int fd, short what, void* worker);
   static void OnReceived(int fd, short what, void* worker);
+  static void OnCompleted(int fd, short what, void* worker);
   static void OnRoundEnd(int fd, short what, void* worker);
   static void OnTurns(int fd, short what, void* worker);
   static void OnRoomTimer(int fd, short what, void* worker);
@@ -91,6 +92,7 @@ class Worker final : public Executor, private ConnectionHost {
   void Add(int fd);
   void DrainMailbox();
   void FinishCompleted();
+  void FinishSome(bool large);
   void Received(Connection& connection);
   void RunReceived();
   void PrefetchKeys(size_t begin, size_t end);
@@ -115,6 +117,7 @@ class Worker final : public Executor, private ConnectionHost {
   EventBasePtr base_;
   EventPtr mailbox_event_;
   EventPtr received_event_;
+  EventPtr completed_event_;
   EventPtr round_end_;
   EventPtr turns_event_;
   EventPtr room_timer_;
@@ -133,7 +136,8 @@ class Worker final : public Executor, private ConnectionHost {
   std::vector<Connection*> turns_;        // those whose turn it is; empty but in RunTurns
   std::vector<Connection*> room_waiters_;
   std::vector<Connection*> retrying_;  // empty but in RetryRooms
-  std::vector<Suspended*> completed_;
+  std::vector<Suspended*> completed_;  // their fills are back
+  std::vector<Connection*> answered_;  // empty but in FinishCompleted
   std::vector<Demotion*> demotions_;
   bool round_end_active_ = false;
   bool running_turns_ = false;
