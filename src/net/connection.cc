@@ -114,9 +114,8 @@ void Connection::Close() {
   draft_.Reset();
   if (Log::On(LogLevel::kDebug)) Log::Write(LogLevel::kDebug, "<%d connection closed.", fd_);
   // The host forgets its event before the number of the descriptor can mean another client.
-  const int fd = fd_;
+  const int fd = std::exchange(fd_, -1);
   host_.SetInterest(*this, false, false);
-  fd_ = -1;
   ::close(fd);
   buffer_.Reset();
   host_.Closed(*this);

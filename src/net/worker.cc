@@ -2,6 +2,7 @@
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -90,6 +91,7 @@ Status Worker::Open() {
   if (mailbox_fd_ < 0) return Status::FromErrno("eventfd of a worker", errno);
   base_ = MakeEventBase();
   if (base_ == nullptr) return Status(StatusCode::kIoError, "no event loop for a worker");
+  says_changes_ = (event_base_get_features(base_.get()) & EV_FEATURE_ET) != 0;
   mailbox_event_.reset(event_new(base_.get(), mailbox_fd_, EV_READ | EV_PERSIST, &OnMailbox, this));
   received_event_.reset(event_new(base_.get(), -1, 0, &OnReceived, this));
   completed_event_.reset(event_new(base_.get(), -1, 0, &OnCompleted, this));
@@ -233,10 +235,31 @@ void Worker::PrefetchKeys(size_t begin, size_t end) {
 void Worker::SetInterest(Connection& connection, bool read, bool write) {
   event_del(connection.watch);
   const int wanted = (read ? EV_READ : 0) | (write ? EV_WRITE : 0);
-  if (wanted == 0) return;
+  if (wanted == 0) {
+    WatchForEnd(connection);
+    return;
+  }
   event_assign(connection.watch, base_.get(), connection.Fd(),
                static_cast<short>(wanted | EV_PERSIST), &OnSocket, &connection);
   event_add(connection.watch, nullptr);
+}
+
+// A connection that waits for flash is not read, and without this a client that has gone would be noticed when all is
+// read that it asked for, and hold memory for it until then. Whatever its client sends says so once and not, like other
+// events, until it has been read.
+void Worker::WatchForEnd(Connection& connection) {
+  if (connection.IsClosed() || !says_changes_) return;
+  event_assign(connection.watch, base_.get(), connection.Fd(), EV_READ | EV_PERSIST | EV_ET,
+               &OnGone, &connection);
+  event_add(connection.watch, nullptr);
+}
+
+// Only an end of both directions counts: who will not send any more may still read what it asked for.
+void Worker::OnGone(int fd, short, void* argument) {
+  pollfd ends = {.fd = fd, .events = 0, .revents = 0};
+  if (poll(&ends, 1, 0) == 1 && (ends.revents & (POLLERR | POLLHUP)) != 0) {
+    static_cast<Connection*>(argument)->Close();
+  }
 }
 
 void Worker::Closed(Connection& connection) {

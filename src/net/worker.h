@@ -79,6 +79,7 @@ class Worker final : public Executor, private ConnectionHost {
 
   // Events
   static void OnSocket(int fd, short what, void* connection);
+  static void OnGone(int fd, short what, void* connection);
   static void OnMailbox(int fd, short what, void* worker);
   static void OnReceived(int fd, short what, void* worker);
   static void OnCompleted(int fd, short what, void* worker);
@@ -104,6 +105,7 @@ class Worker final : public Executor, private ConnectionHost {
   void KickIdle();
   void CloseAll();
   void MaybeLeave();
+  void WatchForEnd(Connection& connection);
   void ActivateRoundEnd();
 
   // Constant after construction.
@@ -111,6 +113,7 @@ class Worker final : public Executor, private ConnectionHost {
   ConnectionCounters& connections_count_;
   const std::function<void()> on_leave_;
   int mailbox_fd_ = -1;
+  bool says_changes_ = false;  // of the event loop: an event can be had once for each change
   // Self-synchronised.
   WorkerCounters counters_;
   // The worker's thread only. Events go before their base.

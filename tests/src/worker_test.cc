@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/support/fake_cache.h"
@@ -124,6 +125,21 @@ TEST_F(WorkerTest, EveryStoreThatWaitsForRoomIsTriedAgainAndOneThatVanishesIsFor
     EXPECT_EQ(Read(client, 8), "STORED\r\n");
     ::close(client);
   }
+}
+
+TEST_F(WorkerTest, AClientThatGoesWhileItIsNotReadIsNoticedAndOneThatHasSaidAllIsNot) {
+  cache_.LetAllocateWait(1'000'000'000);
+  const int goes = Connect();
+  const int stays = Connect();
+  for (const int client : {goes, stays}) Send(client, "version\r\nset k 0 0 1\r\nv\r\n");
+  worker_->Start();
+  for (const int client : {goes, stays}) EXPECT_EQ(Read(client, 16), "VERSION 1.6.18\r\n");
+  ASSERT_EQ(shutdown(stays, SHUT_WR), 0);
+  ::close(goes);
+  while (connections_.current.load() > 1) std::this_thread::yield();
+  cache_.LetAllocateWait(0);
+  EXPECT_EQ(Read(stays, 8), "STORED\r\n");
+  ::close(stays);
 }
 
 }  // namespace
