@@ -155,7 +155,7 @@ constexpr StatSpec kStats[] = {
      &Zero},
     {"reserved_fds", kCount, kGauge, kGeneral, "open files it may have beside connections",
      &ReservedDescriptors},
-    {"reply_buf_bytes", kBytes, kGauge, kGeneral, "memory of replies that are not sent yet",
+    {"reply_buf_bytes", kBytes, kGauge, kGeneral, "memory of replies that are not sent yet, and of reads under way",
      &Net<&ServerStats::reply_buf_bytes>},
     {"reply_buf_limit_bytes", kBytes, kGauge, kGeneral, "reply_memory",
      &Net<&ServerStats::reply_buf_limit_bytes>},

@@ -110,6 +110,7 @@ void Connection::DemoteDone() {
 void Connection::Close() {
   if (IsClosed()) return;
   for (const std::unique_ptr<Suspended>& suspended : suspended_) host_.Cancel(*suspended);
+  account_.GiveBack(suspended_.size() * Suspended::kBytes);
   suspended_.clear();
   draft_.Reset();
   if (Log::On(LogLevel::kDebug)) Log::Write(LogLevel::kDebug, "<%d connection closed.", fd_);
@@ -198,7 +199,7 @@ bool Connection::RepliesFull() {
 size_t Connection::ReadsAllowed() {
   const uint64_t limit = ReplyLimit();
   const uint64_t room = limit - std::min(limit, replies_.UnsentBytes());
-  const uint64_t fit = room / std::max<uint64_t>(asker_.expected_bytes, 1);
+  const uint64_t fit = room / std::max(asker_.expected_bytes, Suspended::kBytes);
   return std::clamp<uint64_t>(fit, 1, std::max<uint32_t>(context_.options.pipelined_reads_max, 1));
 }
 

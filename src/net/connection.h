@@ -28,6 +28,9 @@ class Connection;
 
 // A command that waits for flash, with a copy of all it needs to run again.
 struct Suspended final : tiering::FillWaiter {
+  // What it is counted as among the unsent replies: itself, its fill, its place in the queues.
+  static constexpr uint64_t kBytes = 1'024;
+
   explicit Suspended(Connection& of) : connection(of) {}
   void FillDone(std::shared_ptr<const tiering::Fill> result) override;
 

@@ -32,6 +32,7 @@ void Connection::Suspend(const Request& request) {
   suspended->index = suspended_.size();
   if (writes) ++writes_suspended_;
   host_.Counters().flash_waits.Add(1);
+  account_.Take(Suspended::kBytes);
   suspended_.push_back(std::move(suspended));
   host_.Want(*suspended_.back());
 }
@@ -111,6 +112,7 @@ void Connection::Forget(Suspended& suspended) {
   std::swap(suspended_[index], suspended_.back());
   suspended_[index]->index = index;
   suspended_.pop_back();
+  account_.GiveBack(Suspended::kBytes);
   if (suspended_.empty()) write_waits_ = false;
 }
 

@@ -173,6 +173,37 @@ TEST_F(ConnectionTest, HoldsNoMoreRepliesThanAreLeftOfTheBudget) {
   others.GiveBack(host_.budget.BytesMax() - (256U << 10) + (16U << 20));
 }
 
+TEST_F(ConnectionTest, ReadsUnderWayCountAsRepliesAndAreFewWhereNothingIsLeft) {
+  StoreOnFlash("small", "s");
+  // Small values let the connection have many reads under way.
+  for (int i = 0; i < 100; ++i) {
+    Send("get small\r\n");
+    while (!host_.wanted.empty()) host_.Answer(0);
+    Receive();
+  }
+  std::string request = "get";
+  std::string replies;
+  for (int i = 0; i < 1'000; ++i) {
+    request += " small";
+    replies += Value("small", "s");
+  }
+  request += "\r\n";
+  replies += "END\r\n";
+  ASSERT_NO_FATAL_FAILURE(SendWithoutReading(request));
+  EXPECT_EQ(host_.wanted.size(), host_.options.pipelined_reads_max);
+  EXPECT_GE(host_.budget.HeldBytes(), host_.wanted.size() * Suspended::kBytes);
+  EXPECT_TRUE(Drain(replies.size()) == replies);
+  ReplyAccount others(host_.budget);
+  others.Take(host_.budget.BytesMax());
+  others.Publish();
+  ASSERT_NO_FATAL_FAILURE(SendWithoutReading(request));
+  EXPECT_EQ(host_.wanted.size(), BufferPool::kBlockBytes / Suspended::kBytes);
+  EXPECT_TRUE(Drain(replies.size()) == replies);
+  others.GiveBack(host_.budget.BytesMax());
+  others.Publish();
+  EXPECT_EQ(host_.budget.HeldBytes(), 0U);
+}
+
 TEST_F(ConnectionTest, ReadsAFlashValueAgainThatCameBackWhenTheRepliesWereFull) {
   host_.options.reply_bytes_max = 64U << 10;
   const std::string value(300'000, 'L');
