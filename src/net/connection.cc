@@ -15,6 +15,9 @@ namespace {
 
 // A connection that yields to others sends its replies already if they are that many.
 constexpr uint64_t kYieldSendBytes = 64U << 10;
+// What a connection may send in its turn: the kernel takes megabytes of a client that never reads, and many such would
+// keep the others waiting.
+constexpr uint64_t kTurnSendBytes = 256U << 10;
 // Reads of one connection in a row while its buffer is filled by each.
 constexpr uint32_t kReadsPerEvent = 4;
 // Flash reads that a new connection may have under way.
@@ -129,6 +132,7 @@ void Connection::Advance() {
   // One that gave way goes on when its turn has come and not before, whatever wakes it.
   if (IsClosed() || yielded_) return;
   uint32_t left = context_.options.requests_per_event;
+  uint64_t left_bytes = kTurnSendBytes;
   while (true) {
     host_.Replies().Bind(&replies_, fd_);
     const bool paused = RunCommands(&left);
@@ -141,10 +145,12 @@ void Connection::Advance() {
       continue;
     }
     if (yielded_ && replies_.UnsentBytes() < kYieldSendBytes) break;
-    if (!Flush()) {
+    if (!Flush(&left_bytes)) {
       Close();
       return;
     }
+    // The rest when the others have had their turn: until then the socket stays writable.
+    if (left_bytes == 0 && replies_.CanSend()) break;
     // Replies that were too many are gone already: go on with the requests that had to wait for it.
     if (!paused || yielded_ || MustPause()) break;
   }
@@ -152,9 +158,10 @@ void Connection::Advance() {
   Settle();
 }
 
-bool Connection::Flush() {
+bool Connection::Flush(uint64_t* left) {
   uint64_t sent = 0;
-  const ReplyQueue::SendResult result = replies_.Send(fd_, &sent);
+  const ReplyQueue::SendResult result = replies_.Send(fd_, &sent, *left);
+  *left -= sent;
   if (sent > 0) host_.Counters().bytes_written.Add(sent);
   return result != ReplyQueue::SendResult::kFailed;
 }

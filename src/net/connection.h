@@ -125,10 +125,10 @@ class Connection {
   uint32_t LastHeardS() const { return last_heard_s_; }
   size_t SuspendedCount() const { return suspended_.size(); }
   uint64_t UnsentBytes() const { return replies_.UnsentBytes(); }
+  tiering::ReadAsker& Asker() { return asker_; }
 
   ::event* watch = nullptr;  // the host's
   size_t index = 0;          // in the host's list
-  tiering::ReadAsker& Asker() { return asker_; }
 
  private:
   enum class State : uint8_t {
@@ -181,7 +181,7 @@ class Connection {
   void Forget(Suspended& suspended);
   void FinishTouchKeys(const Request& request);
   void SwallowBuffered();
-  bool Flush();
+  bool Flush(uint64_t* left);
   void Settle();
   void ShowLine(const Request& request) const;
 

@@ -5,6 +5,12 @@
 #include <utility>
 
 namespace terraced::server {
+namespace {
+
+// Sent to make room for a value that has come.
+constexpr uint64_t kFlushBytes = 256U << 10;
+
+}  // namespace
 
 void Suspended::FillDone(std::shared_ptr<const tiering::Fill> result) {
   fill = std::move(result);
@@ -51,7 +57,8 @@ uint64_t Connection::FlashDeadlineUs(const Request& request) const {
 bool Connection::Postpone(Suspended& suspended) {
   if (suspended.fill == nullptr || !suspended.request.command->Has(kManyKeys)) return false;
   // What the kernel takes makes room; a client that is gone is noticed after the round.
-  if (RepliesFull()) static_cast<void>(Flush());
+  uint64_t left = kFlushBytes;
+  if (RepliesFull()) static_cast<void>(Flush(&left));
   if (!RepliesFull() || replies_.IsNext(suspended.slot)) return false;
   suspended.fill.reset();
   suspended.postponed = true;

@@ -94,7 +94,7 @@ bool ReplyQueue::CanSend() const {
   return head_ != nullptr && !head_->open;
 }
 
-size_t ReplyQueue::Gather(std::span<iovec> pieces) const {
+size_t ReplyQueue::Gather(std::span<iovec> pieces, uint64_t bytes_max) const {
   size_t count = 0;
   for (const Segment* segment = head_; segment != nullptr && !segment->open;
        segment = segment->next) {
@@ -102,22 +102,25 @@ size_t ReplyQueue::Gather(std::span<iovec> pieces) const {
     const auto add = [&](char* data, size_t bytes) {
       const size_t skipped = std::min(skip, bytes);
       skip -= skipped;
-      if (skipped < bytes && count < pieces.size())
-        pieces[count++] = {data + skipped, bytes - skipped};
+      const uint64_t taken = std::min<uint64_t>(bytes - skipped, bytes_max);
+      if (taken == 0 || count == pieces.size()) return;
+      pieces[count++] = {data + skipped, taken};
+      bytes_max -= taken;
     };
     add(const_cast<char*>(segment->block.Data()), segment->size);
     for (const std::span<char> piece : segment->pieces) add(piece.data(), piece.size());
-    if (count == pieces.size()) break;
+    if (count == pieces.size() || bytes_max == 0) break;
   }
   return count;
 }
 
-ReplyQueue::SendResult ReplyQueue::Send(int fd, uint64_t* sent_bytes) {
+ReplyQueue::SendResult ReplyQueue::Send(int fd, uint64_t* sent_bytes, uint64_t bytes_max) {
   while (CanSend()) {
+    if (bytes_max == 0) return SendResult::kBlocked;
     std::array<iovec, kPiecesMax> pieces;
     msghdr message{};
     message.msg_iov = pieces.data();
-    message.msg_iovlen = Gather(pieces);
+    message.msg_iovlen = Gather(pieces, bytes_max);
     size_t taken = 0;
     if (message.msg_iovlen > 0) {
       // One piece is the rule, and costs the kernel less as such.
@@ -131,6 +134,7 @@ ReplyQueue::SendResult ReplyQueue::Send(int fd, uint64_t* sent_bytes) {
       taken = static_cast<size_t>(result);
     }
     *sent_bytes += taken;
+    bytes_max -= taken;
     Sent(taken);
   }
   return SendResult::kAll;

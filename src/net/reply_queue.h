@@ -25,6 +25,7 @@ class ReplyQueue final : public ReplyOutput {
  public:
   struct Segment;  // some bytes, then maybe a pinned value
   using Slot = Segment*;
+  // kBlocked: by the kernel, or by the limit.
   enum class SendResult : uint8_t { kAll, kBlocked, kFailed };
 
   ReplyQueue(BufferPool& pool, ReplyAccount& account) : pool_(pool), account_(account) {}
@@ -44,8 +45,8 @@ class ReplyQueue final : public ReplyOutput {
   // All that was asked before it has been sent.
   bool IsNext(Slot slot) const { return head_ == slot; }
 
-  // Sends what is in front of the first open slot. *sent_bytes grows by what the kernel took.
-  SendResult Send(int fd, uint64_t* sent_bytes);
+  // Sends what is in front of the first open slot, up to bytes_max of it. *sent_bytes grows by what the kernel took.
+  SendResult Send(int fd, uint64_t* sent_bytes, uint64_t bytes_max = UINT64_MAX);
   bool Empty() const { return head_ == nullptr; }  // no open slot either
   bool CanSend() const;  // something stands in front of the first open slot
   uint64_t UnsentBytes() const { return unsent_bytes_; }
@@ -55,7 +56,7 @@ class ReplyQueue final : public ReplyOutput {
 
   Segment* Append();
   Segment* InsertAfter(Segment* before);
-  size_t Gather(std::span<iovec> pieces) const;
+  size_t Gather(std::span<iovec> pieces, uint64_t bytes_max) const;
   void Sent(size_t bytes);
   void DropHead();
 

@@ -114,6 +114,17 @@ TEST_F(ReplyQueueTest, ResumesInTheMiddleOfAPinnedValueAndUnpinsIt) {
     EXPECT_EQ(slab.used_chunks, 0U);
 }
 
+TEST_F(ReplyQueueTest, SendsNoMoreThanItMayAndThenTheRest) {
+  Write(std::string(1'000, 'a'));
+  uint64_t sent = 0;
+  EXPECT_EQ(queue_.Send(writer_, &sent, 600), ReplyQueue::SendResult::kBlocked);
+  EXPECT_EQ(sent, 600U);
+  EXPECT_TRUE(queue_.CanSend());
+  EXPECT_EQ(queue_.UnsentBytes(), 400U);
+  EXPECT_EQ(queue_.Send(writer_, &sent, 400), ReplyQueue::SendResult::kAll);
+  EXPECT_EQ(sent, 1'000U);
+}
+
 TEST_F(ReplyQueueTest, SaysWhenThePeerIsGone) {
   ::shutdown(reader_, SHUT_RDWR);
   Write("x");
