@@ -14,6 +14,7 @@ if(TERRACED_SANITIZER STREQUAL "")
 endif()
 
 if(TARGET e2e_tests)
+  target_sources(e2e_tests PRIVATE e2e/hostile_fixture.cc)
   add_dependencies(e2e_tests terraced)
   target_compile_definitions(e2e_tests PRIVATE TERRACED_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   if(TARGET terraced_mutants)

@@ -159,6 +159,9 @@ ProcessUsage Process::Usage() const {
   std::filesystem::directory_iterator at(base + "/fd", error);
   for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
     ++usage.descriptors;
+    std::error_code closed_meanwhile;
+    const std::string target = std::filesystem::read_symlink(at->path(), closed_meanwhile).string();
+    usage.sockets += target.starts_with("socket:") ? 1 : 0;
   }
   return usage;
 }

@@ -40,6 +40,7 @@ struct ProcessUsage {
   uint64_t peak_rss_bytes = 0;  // VmHWM
   double cpu_s = 0;             // user and system, all threads
   uint64_t descriptors = 0;     // open ones
+  uint64_t sockets = 0;         // of them: listening ones and connections
 };
 
 struct ProcessSpec {
