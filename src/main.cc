@@ -22,6 +22,7 @@
 #include "src/process.h"
 #include "src/server.h"
 #include "storage/base/clock.h"
+#include "storage/base/kill_point.h"
 #include "storage/base/log.h"
 #include "storage/base/sync_point.h"
 #include "tiering/cache.h"
@@ -151,6 +152,11 @@ Step Daemon::StartLayers() {
     g_mutant.store(static_cast<Mutant>(mutant - kMutantNames.begin()));
   }
 #endif
+  if (!options_.kill_at.empty() &&
+      (!options_.server.test_commands || !KillPoints::Arm(options_.kill_at))) {
+    return Failure{ExitCode::kUsage, Status(StatusCode::kInvalidArgument,
+                                            "-o kill_at: no such point, or no test_commands")};
+  }
   clock_.emplace();
   Result<std::unique_ptr<tiering::Cache>> cache = tiering::Cache::Create(options_.cache, *clock_);
   if (!cache.ok()) return Failure{ExitCode::kFailure, cache.status()};

@@ -87,6 +87,10 @@ Status FollowRecacheRate(Options& options) {
   return Status();
 }
 
+Field KillAtField(Options& options) {
+  return &options.kill_at;
+}
+
 #ifdef TERRACED_MUTANTS
 Field MutantField(Options& options) {
   return &options.mutant;
@@ -342,6 +346,8 @@ constexpr OptionSpec kOptions[] = {
     {"test_commands", 0, "", kSwitch, Server<&ServerOptions::test_commands>, {}, "", kOther,
      kExtended | kHidden,
      "the debug command, for tests"},
+    {"kill_at", 0, "", kText, KillAtField, {}, "<point:n>", kOther, kExtended | kHidden,
+     "end by SIGKILL at a kill point, for tests; needs test_commands"},
 #ifdef TERRACED_MUTANTS
     {"mutant", 0, "", kText, MutantField, {}, "<name>", kOther, kExtended | kHidden,
      "the fault to show, for tests", "", CheckMutant},

@@ -47,7 +47,8 @@ struct Options {
   ServerOptions server;
   DaemonOptions daemon;
   AcceptedOptions accepted;
-  std::string mutant;  // only in builds with TERRACED_MUTANTS
+  std::string kill_at;  // tests only: <point>:<n>, see storage/base/kill_point.h
+  std::string mutant;   // only in builds with TERRACED_MUTANTS
 };
 
 enum class StartAction : uint8_t {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "storage/base/kill_point.h"
 #include "storage/base/sync_point.h"
 #include "storage/base/yield_point.h"
 #include "storage/base/yielding_sort.h"
@@ -263,6 +264,7 @@ void BatchBuilder::Slot(storage::BatchNumber number, InRam keep) {
                  [](const Entry& a, const Entry& b) { return a.identity < b.identity; });
     while (begin < end) {
       begin = SlotSome(shard, begin, end, number, keep);
+      KillPoints::Pass(KillPoint::kBatchSlotSome);
       YieldPoint::Pass();
     }
   }
@@ -316,6 +318,7 @@ bool BatchBuilder::AddSlot(Shard& shard, std::span<const Entry> entries,
           std::count_if(entries.begin(), entries.end(),
                         [&](const Entry& other) { return other.source == entry.source; }));
       tiers_.index.RemoveSerial(shard.Number(), hash, entry.source, moving);
+      KillPoints::Pass(KillPoint::kRewriteMoving);
       tiers_.counters.second_chances.fetch_add(1, std::memory_order_relaxed);
     }
   }

@@ -6,6 +6,7 @@
 #include <bitset>
 
 #include "storage/base/clock.h"
+#include "storage/base/kill_point.h"
 #include "storage/base/log.h"
 #include "storage/flash/flash_directory.h"
 
@@ -291,6 +292,7 @@ Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims
     keeper_.DropFile(info.serial);
     return Wrote::kFailed;
   }
+  KillPoints::Pass(KillPoint::kBatchOpen);
   grower_.Prepare(builder->EntriesPerPartition());
   if (tiers_.batches.SerialOf(*number) == storage::kNoSerial) {  // its own list cannot be read back
     builder->Abandon();

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "storage/base/clock.h"
+#include "storage/base/kill_point.h"
 #include "storage/base/log.h"
 #include "storage/base/sync_point.h"
 #include "storage/base/yield_point.h"
@@ -196,6 +197,7 @@ void FlashKeeper::DropOne(BatchNumber number) {
   }
   SyncPoints::Pass(SyncPoint::kDropDead);
   DropFile(serial);
+  KillPoints::Pass(KillPoint::kDropFileGone);
   tiers_.counters.batches_dropped.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -240,6 +242,7 @@ void FlashKeeper::SweepIfNeeded(bool now) {
       MutexLock lock(shard.mutex);
       done = tiers_.index.Sweep(partition, &cursor, kBucketsPerHold);
     }
+    KillPoints::Pass(KillPoint::kSweepStep);
   }
   // Fills carry serials, growth and rewrites run on this very thread: nothing begun before still
   // means one of these numbers (rule 5).

@@ -14,6 +14,8 @@
 #include <cstdint>
 
 #include "storage/base/flush_mark.h"
+#include "storage/base/kill_point.h"
+#include "storage/base/sync_point.h"
 
 namespace terraced::tiering {
 
@@ -28,6 +30,7 @@ class FlushEpoch {
     do {
       if (now + 1 - swept_.load(std::memory_order_acquire) >= 255) return false;
       RaiseMarks(now + 1);
+      KillPoints::Pass(KillPoint::kFlushWritten);
     } while (!epoch_.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel));
     return true;
   }
@@ -69,6 +72,7 @@ class FlushEpoch {
   static constexpr uint64_t kUnsweptAfterRestore = 253;
 
   void RaiseMarks(uint64_t epoch) {
+    if (MutantIs(Mutant::kFlushNotWrittenDown)) return;
     for (storage::FlushMark* const mark : marks_) {
       if (mark == nullptr) continue;
       uint64_t marked = mark->epoch.load(std::memory_order_relaxed);

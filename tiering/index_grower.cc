@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "storage/base/kill_point.h"
 #include "storage/base/log.h"
 #include "storage/base/sync_point.h"
 #include "storage/base/yield_point.h"
@@ -102,6 +103,7 @@ bool IndexGrower::Grow(Partition partition, const PartitionCounts& additions) {
   for (Partition member = group.first; member <= group.last; ++member) {
     // A list that cannot be read would lose its batch's slots.
     if (group.members[member]) group.members[member] = Finish(member, all_read);
+    KillPoints::Pass(KillPoint::kGrowPartition);
   }
   DropLost(lost);
   return group.members[partition] || !lost.empty();
@@ -166,6 +168,7 @@ Status IndexGrower::CarryOverBatch(Group* group, uint64_t serial) {
       const bool fits = std::all_of(slice.begin(), slice.end(), [&](uint64_t hash) {
         return tiers_.index.CarryOver(partition, hash, serial);
       });
+      KillPoints::Pass(KillPoint::kGrowCarried);
       if (fits) continue;
       tiers_.index.AbandonGrowth(partition);  // too small: the next attempt is larger
       group->members[partition] = false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "storage/base/kill_point.h"
 #include "storage/base/sync_point.h"
 
 namespace terraced::tiering {
@@ -121,6 +122,7 @@ void Shard::RemoveSlots(const Key& key, const Moment& moment, Item* item, uint64
       tiers_.removals.Add({.serial = slot.serial, .hash = key.hash});
     }
   }
+  HotKillPoint(KillPoint::kSlotsRemoved);
 }
 
 void Shard::MakeDirty(Item* item) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "storage/base/kill_point.h"
 #include "storage/base/yield_point.h"
 #include "tiering/demoter.h"
 
@@ -95,6 +96,7 @@ bool SlabMover::Round() {
 bool SlabMover::MovePage(SlabClass from, SlabClass to) {
   if (!tiers_.arena->BeginPageMove(from).ok()) return false;
   tiers_.counters.slab_move_running.store(true, std::memory_order_relaxed);
+  KillPoints::Pass(KillPoint::kPageLeaving);
   bool moved = tiers_.arena->FinishPageMove(to);
   size_t least_left = SIZE_MAX;
   for (int idle = 0; idle < kIdleRoundsMax && !moved && !thread_.Stopping(); ++idle) {

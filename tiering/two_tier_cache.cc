@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "storage/base/kill_point.h"
 #include "storage/base/log.h"
 
 namespace terraced::tiering {
@@ -84,7 +85,10 @@ Status OpenStore(const CacheOptions& options, FlashStart* start) {
   }
   if (!opened.ok()) return opened.status();
   start->store = std::move(opened).value();
-  return start->directory->MarkOpened();
+  KillPoints::Pass(KillPoint::kStartStoreOpen);
+  TERRACED_RETURN_IF_ERROR(start->directory->MarkOpened());
+  KillPoints::Pass(KillPoint::kStartOpened);
+  return Status();
 }
 
 // Opens directory and store; a tier that cannot be trusted is emptied, with the reason in the
@@ -92,17 +96,22 @@ Status OpenStore(const CacheOptions& options, FlashStart* start) {
 Result<FlashStart> OpenFlash(const CacheOptions& options) {
   FlashStart start;
   TERRACED_ASSIGN_OR_RETURN(start.directory, FlashDirectory::Open(options.flash_path));
+  KillPoints::Pass(KillPoint::kStartStateRenewed);
   TERRACED_RETURN_IF_ERROR(CheckQuota(options));
   start.state = start.directory->State();
   start.last_run = start.directory->LastRun();
   start.shared_index = OpenSharedIndex(options, start.state);
   start.origin = FindOrigin(options, *start.directory, start.shared_index.get(), &start.summary);
   TERRACED_ASSIGN_OR_RETURN(const bool moved_aside, start.directory->MarkOpening());
+  KillPoints::Pass(KillPoint::kStartOpening);
   if (moved_aside) {
     start.origin = FlashOrigin::kEmpty;
     start.summary = "two starts in a row did not survive opening it; it was moved to 'aside'";
   }
-  if (start.origin == FlashOrigin::kEmpty) TERRACED_RETURN_IF_ERROR(start.directory->EmptyTier());
+  if (start.origin == FlashOrigin::kEmpty) {
+    TERRACED_RETURN_IF_ERROR(start.directory->EmptyTier());
+    KillPoints::Pass(KillPoint::kStartEmptied);
+  }
   TERRACED_RETURN_IF_ERROR(OpenStore(options, &start));
   if (start.shared_index != nullptr && start.origin != FlashOrigin::kKilled) {
     const Status cleared = start.shared_index->Clear();
@@ -112,6 +121,7 @@ Result<FlashStart> OpenFlash(const CacheOptions& options) {
       start.shared_index->File().Remove();
       start.shared_index = nullptr;
     }
+    KillPoints::Pass(KillPoint::kStartIndexCleared);
   }
   return start;
 }
@@ -264,8 +274,10 @@ Status TwoTierCache::BeginChanges() {
   const std::vector<storage::SharedFile*> files = OutlivingFiles();
   const uint64_t run_id = directory_ != nullptr ? start_state_.run_id : RandomU64() | 1;
   for (storage::SharedFile* const file : files) file->BeginRun(run_id);
+  KillPoints::Pass(KillPoint::kStartRunBegun);
   if (directory_ != nullptr) TERRACED_RETURN_IF_ERROR(directory_->BeginChanges());
   for (storage::SharedFile* const file : files) file->ConfirmRun();
+  KillPoints::Pass(KillPoint::kStartRunConfirmed);
   if (tiers_->arena->File() != nullptr) {
     tiers_->arena->File()->SetStartCount(start_count_);
     tiers_->arena->BeginGeneration();
@@ -282,7 +294,10 @@ Status TwoTierCache::LoadFlash() {
   tiers_->flash_online.store(true, std::memory_order_relaxed);
   if (directory_ == nullptr) return {};
   std::string cold_because = start_summary_;
-  if (origin_ == FlashOrigin::kClean) cold_because = LoadIndex();
+  if (origin_ == FlashOrigin::kClean) {
+    cold_because = LoadIndex();
+    KillPoints::Pass(KillPoint::kStartIndexLoaded);
+  }
   if (origin_ == FlashOrigin::kKilled) {
     cold_because.clear();
     ForgetUnslotted();
@@ -308,6 +323,7 @@ Status TwoTierCache::LoadFlash() {
 
 void TwoTierCache::ApplyDueFlush() {
   if (!tiers_->flush.TakeDue(tiers_->clock.NowS())) return;
+  KillPoints::Pass(KillPoint::kFlushDueTaken);
   RaiseEpoch();
   tiers_->flush.TookDue();
 }
@@ -377,6 +393,7 @@ Status TwoTierCache::Stop(const std::function<bool()>& hurry) {
   if (!tiers_->HasFlash()) return {};
   const uint64_t deadline_us = MonotonicUs() + uint64_t{tiers_->options.stop_timeout_s} * 1'000'000;
   const uint64_t left = demoter_->Drain(deadline_us, hurry);
+  KillPoints::Pass(KillPoint::kStopDrained);
   if (left > 0) {
     Log::Write(LogLevel::kNotice, "clean stop: %llu items in RAM did not reach flash",
                static_cast<unsigned long long>(left));
@@ -387,6 +404,7 @@ Status TwoTierCache::Stop(const std::function<bool()>& hurry) {
   if (hurry()) return Status(StatusCode::kUnavailable, "stopped at once: " + next);
   const bool whole = tiers_->FlashOnline();
   TERRACED_RETURN_IF_ERROR(tiers_->store->Close());
+  KillPoints::Pass(KillPoint::kStopClosed);
   if (!whole) return Status(StatusCode::kIoError, "the flash tier is offline: " + next);
   if (directory_ == nullptr) return {};
   FlashState state = directory_->State();
@@ -396,6 +414,7 @@ Status TwoTierCache::Stop(const std::function<bool()>& hurry) {
   state.stopped_s = storage::TimeStamp::Now().wall_s;
   TERRACED_RETURN_IF_ERROR(directory_->SaveClean(state, tiers_->batches, tiers_->index));
   if (tiers_->shared_index != nullptr) tiers_->shared_index->File().Remove();
+  KillPoints::Pass(KillPoint::kStopRemoved);
   return {};
 }
 

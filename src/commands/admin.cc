@@ -5,6 +5,7 @@
 
 #include "src/commands/command_table.h"
 #include "src/protocol/text_codec.h"
+#include "storage/base/kill_point.h"
 #include "storage/base/log.h"
 #include "storage/base/sync_point.h"
 
@@ -30,6 +31,11 @@ bool AttachDelay(std::string_view name, std::string_view delay) {
   if (delay_ms > kDelayMsMax) return false;
   SyncPoints::AttachDelay(*point, delay_ms);
   return true;
+}
+
+bool ArmKill(std::string_view name, std::string_view nth_text) {
+  uint64_t nth = 0;
+  return ParseUnsigned(nth_text, &nth) && KillPoints::Arm(name, nth);
 }
 
 // extstore free_memchunks <slab class> <chunks>: memcached has no use for it any more, but takes it.
@@ -131,8 +137,10 @@ Step HandleDebug(const CommandContext&, const Request& request, tiering::Evidenc
     ListSyncPoints(request, sink);
     return Step::kDone;
   }
-  const bool done = what == "delay" && request.argument_count == 3 &&
-                    AttachDelay(request.arguments[1], request.arguments[2]);
+  const bool with_number = request.argument_count == 3;
+  const bool done = with_number &&
+                    ((what == "delay" && AttachDelay(request.arguments[1], request.arguments[2])) ||
+                     (what == "kill" && ArmKill(request.arguments[1], request.arguments[2])));
   sink.Answer(request, done ? Reply::kOk : Reply::kUnknownCommand);
   return Step::kDone;
 }

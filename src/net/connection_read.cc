@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "storage/base/kill_point.h"
 #include "storage/base/log.h"
 
 namespace terraced::server {
@@ -110,6 +111,7 @@ void Connection::ReadValue() {
     left -= taken;
     if (piece.empty()) ++value_next_;
   }
+  if (value_next_ < value_.size()) HotKillPoint(KillPoint::kValueHalf);
   const size_t taken = std::min(left, line_end_.size() - line_end_bytes_);
   line_end_bytes_ += taken;
   end_ += left - taken;

@@ -11,6 +11,7 @@
 #include <span>
 
 #include "storage/base/log.h"
+#include "storage/base/sync_point.h"
 
 namespace terraced::storage {
 namespace {
@@ -132,6 +133,7 @@ void SharedFile::BeginRun(uint64_t run_id) {
   if (GivenUp()) return;
   Beat(TimeStamp::Now());
   Header().next_run_id.store(run_id, std::memory_order_release);
+  if (MutantIs(Mutant::kRunNamedTooEarly)) ConfirmRun();
 }
 
 void SharedFile::ConfirmRun() {

@@ -62,7 +62,7 @@ class SyncPoints {
   static std::array<State, static_cast<size_t>(SyncPoint::kCount)> states_;
 };
 
-// Faults that prove the history checker; compiled in only with -DTERRACED_MUTANTS=ON.
+// Faults that prove the history checker and the torture; compiled in only with -DTERRACED_MUTANTS=ON.
 enum class Mutant : uint8_t {
   kNone,
   kSlotNotRemovedOnSet,
@@ -70,15 +70,27 @@ enum class Mutant : uint8_t {
   kFillNotValidated,
   kDemotionNotCancelled,
   kFlushNotAppliedToFlash,
+  // From here on faults that only a kill shows, which the torture must notice.
+  kFlushNotWrittenDown,
+  kCleanMarkKept,
+  kSerialBeforeRow,
+  kRulingBeforeComplete,
+  kRunNamedTooEarly,
   kCount
 };
+constexpr Mutant kFirstKillMutant = Mutant::kFlushNotWrittenDown;
 constexpr std::array<std::string_view, static_cast<size_t>(Mutant::kCount)> kMutantNames = {
     "none",
     "slot_not_removed_on_set",
     "serial_not_compared",
     "fill_not_validated",
     "demotion_not_cancelled",
-    "flush_not_applied_to_flash"};
+    "flush_not_applied_to_flash",
+    "flush_not_written_down",
+    "clean_mark_kept",
+    "serial_before_row",
+    "ruling_before_complete",
+    "run_named_too_early"};
 
 #ifdef TERRACED_MUTANTS
 inline std::atomic<Mutant> g_mutant{Mutant::kNone};

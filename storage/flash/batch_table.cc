@@ -5,6 +5,8 @@
 #include <unordered_set>
 
 #include "storage/base/check.h"
+#include "storage/base/kill_point.h"
+#include "storage/base/sync_point.h"
 
 namespace terraced::storage {
 
@@ -70,11 +72,16 @@ void BatchTable::Account(const BatchInfo& info) {
 
 void BatchTable::Install(const BatchInfo& info, int64_t live) {
   const BatchNumber number = info.number;
+  if (MutantIs(Mutant::kSerialBeforeRow)) {
+    arrays_.serials[number].store(info.serial, std::memory_order_release);
+    KillPoints::Pass(KillPoint::kBatchRow);
+  }
   arrays_.infos[number] = info;
   Account(info);
   live_[number].store(live, std::memory_order_relaxed);
   clean_[number].store(0, std::memory_order_relaxed);
   arrays_.epochs[number].store(info.epoch, std::memory_order_relaxed);
+  KillPoints::Pass(KillPoint::kBatchRow);
   // Last, with release: who sees the serial sees its epoch.
   arrays_.serials[number].store(info.serial, std::memory_order_release);
 }

@@ -22,6 +22,8 @@
 
 #include "storage/base/check.h"
 #include "storage/base/crash_mark.h"
+#include "storage/base/kill_point.h"
+#include "storage/base/sync_point.h"
 #include "storage/flash/index_file.h"
 
 namespace terraced::storage {
@@ -368,12 +370,16 @@ Status FlashDirectory::BeginChanges() {
   // STATE first: from then on the mark means nothing, even if it came back from a backup.
   not_clean_ = "the clean mark was removed";
   const std::string context = "flash_path '" + path_ + "'";
-  const Runs runs{.clean = 0, .last = state_.run_id};
+  const bool keeps_mark = MutantIs(Mutant::kCleanMarkKept);
+  const Runs runs{.clean = keeps_mark ? runs_.clean : 0, .last = state_.run_id};
   if (runs_.clean != runs.clean || runs_.last != runs.last) {
     TERRACED_RETURN_IF_ERROR(Persist(state_, runs).WithContext(context));
   }
+  KillPoints::Pass(KillPoint::kStartStateWritten);
+  if (keeps_mark) return Status();
   TERRACED_RETURN_IF_ERROR(RemoveFile(directory_.Get(), kCleanName).WithContext(context));
   TERRACED_RETURN_IF_ERROR(SyncDirectory(directory_.Get(), path_));
+  KillPoints::Pass(KillPoint::kStartMarkRemoved);
   // Of no use without the mark, and a twentieth of the tier where values are small. Left behind it only takes room.
   static_cast<void>(RemoveFile(directory_.Get(), kIndexName).ok());
   return Status();
@@ -386,10 +392,13 @@ Status FlashDirectory::SaveClean(const FlashState& state, const BatchTable& batc
   const IndexIdentity identity = {.directory_id = state.directory_id, .run_id = state.run_id};
   TERRACED_RETURN_IF_ERROR(
       WriteIndexFile(directory_.Get(), kIndexName, identity, batches, index).WithContext(context));
+  KillPoints::Pass(KillPoint::kStopIndexWritten);
   TERRACED_RETURN_IF_ERROR(
       Persist(state, Runs{.clean = state.run_id, .last = 0}).WithContext(context));
+  KillPoints::Pass(KillPoint::kStopStateWritten);
   TERRACED_RETURN_IF_ERROR(
       ReplaceFile(directory_.Get(), kCleanName, CleanMark(state.run_id)).WithContext(context));
+  KillPoints::Pass(KillPoint::kStopMarked);
   ClearOpening();  // a tier that came to a clean stop does not crash at its start
   return Status();
 }

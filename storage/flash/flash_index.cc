@@ -10,6 +10,7 @@
 
 #include "storage/base/check.h"
 #include "storage/base/hash.h"
+#include "storage/base/kill_point.h"
 #include "storage/base/sync_point.h"
 #include "storage/flash/slot_table.h"
 
@@ -104,6 +105,7 @@ void FlashIndex::Install(Partition partition, SlotTable table) {
   state.hint_base.store(state.table.Base(), std::memory_order_relaxed);
   state.hint_count.store(state.table.Count(), std::memory_order_relaxed);
   memory_->SetRuling(partition, state.table.Slots());
+  KillPoints::Pass(KillPoint::kGrowTableRules);
   // The one before, in `table` now, is freed after that.
 }
 
@@ -364,6 +366,9 @@ void FlashIndex::BeginGrowth(Partition partition, uint64_t slots) {
       std::min<uint64_t>(std::max<uint64_t>(larger, for_slots), kSlotBucketsMax));
   state.growth = nullptr;  // first, so that two growing tables never use memory at once
   state.growth = std::make_unique<Growth>(SlotTable(buckets, memory_));
+  if (MutantIs(Mutant::kRulingBeforeComplete)) {
+    memory_->SetRuling(partition, state.growth->table.Slots());
+  }
 }
 
 bool FlashIndex::CarryOver(Partition partition, uint64_t hash, uint64_t serial) {
@@ -427,6 +432,7 @@ bool FlashIndex::FinishGrowth(Partition partition) {
   // A sweep under way has passed some buckets of the old table and none of this one.
   PurgeRange(larger, 0, larger.Count(), /*ruling=*/false);
   RecountLive(state.table, larger);
+  KillPoints::Pass(KillPoint::kGrowTableReady);
   Install(partition, std::move(larger));
   state.outgrown_buckets = 0;
   state.add_failed = false;

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "storage/base/check.h"
+#include "storage/base/sync_point.h"
 #include "storage/flash/slot_table.h"
 
 namespace terraced::storage {

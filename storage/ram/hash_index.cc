@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "storage/base/kill_point.h"
+
 namespace terraced::storage {
 namespace {
 
@@ -222,6 +224,7 @@ void HashIndex::SplitNextBucket() {
       if ((word & leaves) != 0) Append(to, word);
     }
   }
+  HotKillPoint(KillPoint::kHashSplit);
   // From here on lookups go to the new bucket; the old copies go.
   SetBucketCount(to_number + 1);
   Bucket* at = &from;

@@ -1,4 +1,5 @@
 #include "storage/ram/ram_tier.h"
+#include "storage/base/kill_point.h"
 
 #include <cstring>
 
@@ -168,6 +169,7 @@ void RamTier::ReplaceItem(Item* old, Position draft, uint64_t hash, LruSegment s
   RemoveFromList(old);
   // In this order a process killed in between leaves a miss, never the old value beside the new.
   MarkUnlinked(old);
+  HotKillPoint(KillPoint::kReplaceUnlinked);
   MarkLinked(item, segment, epoch);
   TERRACED_CHECK(index_.Replace(hash, old_position, draft));
   PushHead(item, segment);
@@ -199,6 +201,7 @@ bool RamTier::Overwrite(Item* old, Position draft, uint8_t epoch, Position* spar
   const size_t serial = item->Has(kItemHasSerial) ? sizeof(uint32_t) : 0;
   std::memcpy(old->Data() + serial, item->Data() + serial,
               item->PrefixBytes() - serial + item->key_length + item->ValueBytes());
+  HotKillPoint(KillPoint::kOverwriteCopied);
   old->state.store(
       item->Bits() | kItemLinked | place | active | (uint32_t{epoch} << kItemEpochShift),
       std::memory_order_release);
@@ -226,6 +229,7 @@ void RamTier::Relocate(Item* item, Position to, uint64_t hash) {
 
   const uint32_t bits = item->Bits();
   item->Clear(kItemLinked);
+  KillPoints::Pass(KillPoint::kPageItemMoving);
   if (chunked) {
     for (Position at = item->FirstChunk(); at != kNoPosition; at = arena.ChunkAt(at)->next) {
       arena.ChunkAt(at)->head = to;

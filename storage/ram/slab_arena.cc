@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string>
 
+#include "storage/base/kill_point.h"
 #include "storage/base/log.h"
 #include "storage/base/yield_point.h"
 
@@ -454,6 +455,7 @@ bool SlabArena::FinishPageMove(SlabClass to_class) {
     SetPageUse(page, 0);
     leaving_page_.store(0, std::memory_order_relaxed);
   }
+  KillPoints::Pass(KillPoint::kPageNobodys);
   if (to_class == kNoSlabClass) {
     // Outside every mutex: the page is nobody's now. It comes back zeroed, and costs no memory
     // until then; locked memory (-k) refuses that and is zeroed by hand.
