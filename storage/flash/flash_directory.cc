@@ -393,8 +393,10 @@ Status FlashDirectory::SaveClean(const FlashState& state, const BatchTable& batc
   TERRACED_RETURN_IF_ERROR(
       WriteIndexFile(directory_.Get(), kIndexName, identity, batches, index).WithContext(context));
   KillPoints::Pass(KillPoint::kStopIndexWritten);
+  // The shared index goes on counting: until the mark stands it is what a start after a kill has. Nothing changes it any
+  // more, and the next run takes it out of STATE.
   TERRACED_RETURN_IF_ERROR(
-      Persist(state, Runs{.clean = state.run_id, .last = 0}).WithContext(context));
+      Persist(state, Runs{.clean = state.run_id, .last = runs_.last}).WithContext(context));
   KillPoints::Pass(KillPoint::kStopStateWritten);
   TERRACED_RETURN_IF_ERROR(
       ReplaceFile(directory_.Get(), kCleanName, CleanMark(state.run_id)).WithContext(context));
