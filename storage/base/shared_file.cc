@@ -107,9 +107,10 @@ Status SharedFile::CheckLeft(uint64_t run_id, const TimeStamp& now, uint32_t max
   if (boot_id == BootId{}) return Untrusted("the system does not say which boot this is");
   if (boot_id != header.boot_id) return Untrusted("the system was started again");
   const uint64_t run = header.run_id.load(std::memory_order_relaxed);
-  if (run == 0) return Mismatch("had been given up");
-  if (run_id != 0 && run != run_id &&
-      header.next_run_id.load(std::memory_order_relaxed) != run_id) {
+  // A new file has no run before the one that begins: it counts once the owner names that.
+  const uint64_t next_run = header.next_run_id.load(std::memory_order_relaxed);
+  if (run == 0 && next_run == 0) return Mismatch("had been given up");
+  if (run_id != 0 && run != run_id && next_run != run_id) {
     return Mismatch("is of another run");
   }
   const uint64_t beat = header.heartbeat.load(std::memory_order_relaxed);

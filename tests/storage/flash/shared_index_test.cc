@@ -191,6 +191,17 @@ TEST_F(SharedIndexTest, BetweenTwoRunsEitherNameOpensIt) {
   EXPECT_TRUE(Left(kRun + 2).ok());
 }
 
+// As of a start after a clean stop: the file is new, and STATE names its run before the file says so.
+TEST_F(SharedIndexTest, ANewFileAnswersToTheRunThatBegins) {
+  shared_ = Open();
+  ASSERT_TRUE(shared_->Clear().ok());
+  MakeTables();
+  shared_->BeginRun(kRun);
+  Leave();
+  EXPECT_TRUE(Left(kRun).ok());
+  EXPECT_THAT(std::string(Left(kRun + 1).message()), HasSubstr("another run"));
+}
+
 TEST_F(SharedIndexTest, NothingIsTakenOverThatDoesNotAddUp) {
   EXPECT_THAT(std::string(Left().message()), HasSubstr("no shared index"));
   ASSERT_NO_FATAL_FAILURE(Begin(100));
