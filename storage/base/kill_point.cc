@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <memory>
 
 #include "storage/base/sync_point.h"
 
@@ -18,10 +17,6 @@ constexpr bool kHasHotPoints = true;
 constexpr bool kHasHotPoints = false;
 #endif
 
-void CountDownFrom(std::atomic<uint64_t>& left) {
-  if (left.fetch_sub(1, std::memory_order_relaxed) == 1) ::kill(::getpid(), SIGKILL);
-}
-
 }  // namespace
 
 std::atomic<int> KillPoints::armed_{-1};
@@ -30,8 +25,7 @@ std::atomic<uint64_t> KillPoints::left_{0};
 bool KillPoints::Arm(std::string_view name, uint64_t nth) {
   if (nth == 0) return false;
   if (const std::optional<SyncPoint> point = SyncPointByName(name)) {
-    SyncPoints::Attach(
-        *point, [left = std::make_shared<std::atomic<uint64_t>>(nth)] { CountDownFrom(*left); });
+    SyncPoints::AttachKill(*point, nth);
     return true;
   }
   const auto found = std::find(kKillPointNames.begin(), kKillPointNames.end(), name);
@@ -54,7 +48,7 @@ bool KillPoints::Arm(std::string_view name_and_nth) {
 }
 
 void KillPoints::CountDown() {
-  CountDownFrom(left_);
+  if (left_.fetch_sub(1, std::memory_order_relaxed) == 1) ::kill(::getpid(), SIGKILL);
 }
 
 }  // namespace terraced

@@ -1,5 +1,8 @@
 #include "storage/base/sync_point.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <thread>
 
@@ -35,7 +38,8 @@ void SyncPoints::Attach(SyncPoint point, std::function<void()> callback) {
   Attachments& attachments = TheAttachments();
   MutexLock lock(attachments.mutex);
   const size_t i = static_cast<size_t>(point);
-  states_[i].armed.store(static_cast<bool>(callback), std::memory_order_release);
+  const bool kills = states_[i].passes_left.load(std::memory_order_relaxed) != 0;
+  states_[i].armed.store(callback || kills, std::memory_order_release);
   attachments.callbacks[i] = std::move(callback);
 }
 
@@ -47,6 +51,13 @@ void SyncPoints::AttachDelay(SyncPoint point, uint32_t delay_ms) {
   Attach(point, [delay_ms] { std::this_thread::sleep_for(std::chrono::milliseconds(delay_ms)); });
 }
 
+void SyncPoints::AttachKill(SyncPoint point, uint64_t nth) {
+  State& state = states_[static_cast<size_t>(point)];
+  MutexLock lock(TheAttachments().mutex);
+  state.passes_left.store(nth, std::memory_order_relaxed);
+  state.armed.store(true, std::memory_order_release);
+}
+
 void SyncPoints::RunAttached(SyncPoint point) {
   std::function<void()> callback;
   {
@@ -55,6 +66,10 @@ void SyncPoints::RunAttached(SyncPoint point) {
     callback = attachments.callbacks[static_cast<size_t>(point)];
   }
   if (callback) callback();
+  std::atomic<uint64_t>& left = states_[static_cast<size_t>(point)].passes_left;
+  if (left.load(std::memory_order_relaxed) != 0 && left.fetch_sub(1) == 1) {
+    ::kill(::getpid(), SIGKILL);
+  }
 }
 
 }  // namespace terraced

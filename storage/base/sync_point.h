@@ -52,11 +52,14 @@ class SyncPoints {
   static void Attach(SyncPoint point, std::function<void()> callback);
   // Holds every passing thread for that long; 0 detaches.
   static void AttachDelay(SyncPoint point, uint32_t delay_ms);
+  // The process kills itself where it passes the point for the `nth` time from now, whatever else is attached.
+  static void AttachKill(SyncPoint point, uint64_t nth);
 
  private:
   struct State {
     std::atomic<uint64_t> passed{0};
     std::atomic<bool> armed{false};
+    std::atomic<uint64_t> passes_left{0};  // until the process is killed; 0: it is not
   };
   static void RunAttached(SyncPoint point);
   static std::array<State, static_cast<size_t>(SyncPoint::kCount)> states_;

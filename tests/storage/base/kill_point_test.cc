@@ -56,6 +56,8 @@ TEST(KillPointDeathTest, ASyncPointIsAPlaceToDieToo) {
   EXPECT_EXIT(
       {
         if (!KillPoints::Arm("drop_dead:2")) _exit(1);
+        SyncPoints::AttachDelay(SyncPoint::kDropDead, 1);
+        SyncPoints::AttachDelay(SyncPoint::kDropDead, 0);
         SyncPoints::Pass(SyncPoint::kDropDead);
         std::fputs("passed once", stderr);
         SyncPoints::Pass(SyncPoint::kDropDead);
