@@ -123,7 +123,7 @@ TEST_P(HistoryMutantTest, IsNoticed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Faults, HistoryMutantTest,
-                         ::testing::Range<size_t>(1, kMutantNames.size()),
+                         ::testing::Range<size_t>(1, static_cast<size_t>(kFirstKillMutant)),
                          [](const ::testing::TestParamInfo<size_t>& info) {
                            return std::string(kMutantNames[info.param]);
                          });

@@ -39,6 +39,8 @@ std::vector<ValueBlock> ParseValues(std::string_view reply);
 class Client {
  public:
   static constexpr std::chrono::milliseconds kPatience{30'000};
+  // What Ask() and its kind say then.
+  static constexpr std::string_view kNoAnswerInTime = "<no answer in time>";
 
   static Result<std::unique_ptr<Client>> Connect(int port,
                                                  std::chrono::milliseconds patience = kPatience);

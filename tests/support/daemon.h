@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,9 @@ class Daemon {
   // CHECKs that it can connect.
   std::unique_ptr<Client> Connect(std::chrono::milliseconds patience = Client::kPatience) const;
   bool Running() { return process_->Running(); }
+  std::optional<int> WaitFor(std::chrono::milliseconds patience) {
+    return process_->WaitFor(patience);
+  }
   void Signal(int signal) { process_->Signal(signal); }
   // The exit status; -1: it did not end in time (it is then killed).
   int Stop(int signal, std::chrono::milliseconds patience = std::chrono::seconds(90));

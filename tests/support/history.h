@@ -3,6 +3,8 @@
 // value at some moment between the get's request and its reply. A cache may lose: a miss is always right.
 // A value is wrong if, before the get's request was sent, a reply had acknowledged that it was stored over,
 // deleted or flushed, if it expired more than kExpirySlackS before, or if nobody ever stored it.
+// A server may be killed and go on with what it kept: changes that it did not answer then are broken off. Such a change
+// may have happened or not, until a value shows which; it never happens later.
 // Threads: any number of readers; the changes of one key come from one thread at a time, one after the other,
 // so their order is known.
 // Ownership: keeps hashes of values, not values.
@@ -61,15 +63,22 @@ class History {
   // Before a change's request is sent, and after its reply.
   void BeginChange(size_t key, const Change& change, Moment now);
   Violation EndChange(size_t key, Applied applied, Moment now);
+  // Instead of EndChange: the server died. The key's next change must be one that does not depend on its value.
+  void BreakOffChange(size_t key, Moment now);
   // A change that was refused because the item was there (add: NOT_STORED): was it allowed to be there?
   // `begin` is the moment of BeginChange.
   Violation JudgePresence(size_t key, Moment begin) const;
   // A get that was sent at `begin` and answered at `end` with this value.
-  Violation JudgeHit(size_t key, std::string_view value, Moment begin, Moment end) const;
+  Violation JudgeHit(size_t key, std::string_view value, Moment begin, Moment end);
+  // Whether the key holds a value for certain, if nothing was lost: when it was last changed (the reply's time).
+  std::optional<uint64_t> HeldSince(size_t key, Moment now) const;
 
   // flush_all is about every key and may overlap with anything.
   size_t BeginFlush(Moment now);
+  // A delayed flush has ended when it must have happened, which may be told ahead.
   void EndFlush(size_t flush, Moment now);
+  // Instead of EndFlush: the server died. `last` is when it may have happened at the latest.
+  void BreakOffFlush(size_t flush, Moment last);
 
  private:
   static constexpr uint64_t kNotYet = UINT64_MAX;
@@ -88,22 +97,32 @@ class History {
     int64_t expires_s = 0;         // Unix seconds, the latest possible; 0: never, or not known yet
     Moment begin;                  // request sent
     uint64_t end_us = kNotYet;     // reply received
+    uint64_t broken_us = kNotYet;  // broken off: there will be no reply
     uint64_t stored_us = kNotYet;  // reply to the change that stored the value: touching keeps it
   };
+  using States = std::deque<State>;
   struct KeyHistory {
     mutable Mutex mutex;
-    std::deque<State> states TERRACED_GUARDED_BY(mutex);
+    States states TERRACED_GUARDED_BY(mutex);
   };
   struct Flush {
     uint64_t begin_us = 0;
     uint64_t end_us = kNotYet;
+    uint64_t last_us = kNotYet;  // it does not happen after that
   };
 
   static uint64_t ContentOf(std::string_view value);
   // Why a reader that began at `begin` cannot have seen this state; empty: it can.
   std::string WhyDead(const State& state, const State* next, Moment begin) const;
+  // The same of all that the key may have been after the first `count` states: the last of them, or, where that is
+  // broken off, one before it.
+  std::string WhyNoneAlive(const States& states, size_t count, Moment begin) const;
   bool Flushed(const State& state, Moment begin) const;
-  static std::string Describe(size_t key, const std::deque<State>& states, Moment begin);
+  // The first state from `from` on whose change was answered; null: there is none.
+  static const State* Answered(const States& states, size_t from);
+  // A value was seen: what was broken off before it has happened, what was broken off after it has not.
+  static void Settle(States* states, size_t seen, Moment begin, Moment end);
+  static std::string Describe(size_t key, const States& states, Moment begin);
 
   std::vector<std::unique_ptr<KeyHistory>> keys_;  // constant after construction
   mutable Mutex flush_mutex_;

@@ -30,9 +30,13 @@ class HistoryRun {
  public:
   explicit HistoryRun(const HistoryLoad& load)
       : load_(load),
-        keys_{.text_keys = load.text_keys, .number_keys = load.number_keys},
-        history_(keys_.Count() + 1),  // and the key of the ambush
-        last_use_(keys_.Count()) {}
+        own_book_(load.book != nullptr ? nullptr
+                                       : std::make_unique<HistoryBook>(
+                                             HistoryKeys{.text_keys = load.text_keys,
+                                                         .number_keys = load.number_keys},
+                                             load.writers, load.value_bytes_max, load.seed)),
+        book_(load.book != nullptr ? *load.book : *own_book_),
+        last_use_(book_.keys.Count()) {}
 
   HistoryReport Run();
 
@@ -44,6 +48,7 @@ class HistoryRun {
   void Demoter(Client& client);
   void Flusher(Client& client);
   void Filler(Client& client);
+  size_t FillerBytes(Random& random) const;
   void Supervise(Client& client);
   void Ambush();
   bool SpringAmbush(Client& client);
@@ -59,11 +64,16 @@ class HistoryRun {
   void Pause(std::chrono::milliseconds pause) const;
   bool Judge(Violation violation);
   void Error(const std::string& text);
+  // A request that was not answered as it should be: where the server may die, its end is the run's.
+  void BadReply(const std::string& request, const std::string& reply);
+  bool FlushOnce(Random& random, Client& client);
+  bool ServerMayDie() const { return load_.book != nullptr; }
   bool Over() const { return over_.load(std::memory_order_relaxed); }
 
   const HistoryLoad load_;
-  const HistoryKeys keys_;
-  History history_;
+  const std::unique_ptr<HistoryBook> own_book_;
+  HistoryBook& book_;
+  const uint64_t begin_us_ = Moment::Now().us;
   std::vector<std::thread> threads_;
   std::atomic<bool> over_{false};
   std::atomic<uint64_t> gets_{0};
@@ -71,6 +81,7 @@ class HistoryRun {
   std::atomic<uint64_t> changes_{0};
   std::atomic<uint64_t> flushes_{0};
   std::atomic<uint64_t> demotes_{0};
+  std::atomic<uint64_t> demote_asked_us_{0};
   // Those that have set all their keys since the last flush.
   std::atomic<uint32_t> filled_writers_{0};
   std::atomic<bool> may_flush_{true};
@@ -96,6 +107,17 @@ void HistoryRun::Error(const std::string& text) {
   over_ = true;
 }
 
+void HistoryRun::BadReply(const std::string& request, const std::string& reply) {
+  if (Over()) return;
+  const bool broke = reply.starts_with('<') && reply != Client::kNoAnswerInTime;
+  if (ServerMayDie() && broke) {
+    over_ = true;
+    return;
+  }
+  Error("'" + request.substr(0, request.find('\r')) + "' was answered by '" + reply.substr(0, 200) +
+        "'");
+}
+
 void HistoryRun::Pause(std::chrono::milliseconds pause) const {
   const auto end = std::chrono::steady_clock::now() + pause;
   while (!Over() && std::chrono::steady_clock::now() < end) {
@@ -106,7 +128,7 @@ void HistoryRun::Pause(std::chrono::milliseconds pause) const {
 
 size_t HistoryRun::AnyKey(Random& random) const {
   const uint64_t die = random();
-  const uint32_t count = keys_.Count();
+  const uint32_t count = book_.keys.Count();
   if ((die & 3) != 0) return (die >> 8) % count;
   const uint64_t window = Moment::Now().us / kWindowMoveUs * 37;
   return (window + (die >> 8) % kWindowKeys) % count;
@@ -118,7 +140,7 @@ size_t HistoryRun::ColdKey(Random& random) const {
   for (int wait = 0; wait < kColdWaits && !Over(); ++wait) {
     const uint64_t demotes = demotes_.load(std::memory_order_relaxed);
     for (int i = 0; i < kColdTries; ++i) {
-      const size_t key = random() % keys_.Count();
+      const size_t key = random() % book_.keys.Count();
       const uint64_t used = last_use_[key].load(std::memory_order_relaxed);
       // The demote that was under way at its last use may have missed it, the next one has not.
       if (used != kAbsent && used + 2 <= demotes) return key;
@@ -130,36 +152,43 @@ size_t HistoryRun::ColdKey(Random& random) const {
 
 void HistoryRun::Writer(uint32_t index, Client& client) {
   Random random(load_.seed * 1'000 + index);
-  HistoryWriter writer(index, load_.seed * 2'000 + index, keys_, load_.value_bytes_max, history_,
-                       client);
-  size_t fill = index;  // the next of our keys to be filled after the last flush
+  const auto writers = static_cast<uint32_t>(book_.writers.size());
+  HistoryWriter& writer = *book_.writers[index];
+  writer.Use(client);
+  size_t& fill = book_.fills[index];  // the next of our keys to be filled after the last flush
   uint64_t filled_after = 0;
   bool reported = false;
   while (!Over()) {
     Violation violation;
     Status status;
-    size_t key = fill;
+    size_t key = 0;
     if (filled_after != flushes_) {
       filled_after = flushes_;
-      key = fill = index;
+      fill = index;
       reported = false;
     }
-    if (fill >= keys_.Count() && !reported) {
+    if (fill >= book_.keys.Count() && !reported) {
       filled_writers_.fetch_add(1);
       reported = true;
     }
-    if (fill < keys_.Count() && random() % 4 != 0) {
-      status = writer.FillOnce(fill, &violation);
-      fill += load_.writers;
+    if (fill >= book_.keys.Count() && ServerMayDie()) fill = index;
+    if (fill < book_.keys.Count() && random() % 4 != 0) {
+      key = fill;
+      fill += writers;
+      status = writer.FillOnce(key, &violation);
     } else {
       // Each key has one writer: the next one that is ours.
       const size_t any = AnyKey(random);
-      key = any - any % load_.writers + index;
-      if (key >= keys_.Count()) continue;
+      key = any - any % writers + index;
+      if (key >= book_.keys.Count()) continue;
       status = writer.ChangeOnce(key, &violation);
     }
     last_use_[key].store(demotes_, std::memory_order_relaxed);
     changes_.fetch_add(1, std::memory_order_relaxed);
+    if (status.code() == StatusCode::kUnavailable && ServerMayDie()) {
+      over_ = true;
+      return;
+    }
     if (!status.ok() && !Over()) return Error("writer: " + std::string(status.message()));
     if (!Judge(std::move(violation))) return;
   }
@@ -178,7 +207,7 @@ bool HistoryRun::GetOnce(Random& random, Client& client) {
   const std::string reply = client.Ask(request);
   const Moment end = Moment::Now();
   if (!reply.ends_with("END\r\n")) {
-    if (!Over()) Error("reader: '" + request + "' was answered by '" + reply.substr(0, 200) + "'");
+    BadReply(request, reply);
     return false;
   }
   gets_.fetch_add(count, std::memory_order_relaxed);
@@ -192,7 +221,7 @@ bool HistoryRun::GetOnce(Random& random, Client& client) {
     }
     hits_.fetch_add(1, std::memory_order_relaxed);
     last_use_[asked[at]].store(demotes_, std::memory_order_relaxed);
-    if (!Judge(history_.JudgeHit(asked[at++], block.data, begin, end))) return false;
+    if (!Judge(book_.history.JudgeHit(asked[at++], block.data, begin, end))) return false;
   }
   return true;
 }
@@ -214,7 +243,7 @@ bool HistoryRun::ShiftDelay(Random& random, Client& client) {
                               std::to_string(delay_ms) + "\r\n";
   const std::string reply = client.Ask(request);
   if (reply == "OK\r\n") return true;
-  if (!Over()) Error("'" + request + "' was answered by '" + reply + "'");
+  BadReply(request, reply);
   return false;
 }
 
@@ -222,29 +251,59 @@ void HistoryRun::Demoter(Client& client) {
   Random random(load_.seed * 5'000);
   while (!Over()) {
     if (!ShiftDelay(random, client)) return;
+    const uint64_t asked_us = Moment::Now().us;
     const std::string reply = client.Ask("debug demote\r\n");
-    if (reply != "OK\r\n") {
-      if (!Over()) Error("'debug demote' was answered by '" + reply + "'");
-      return;
-    }
+    if (reply != "OK\r\n") return BadReply("debug demote", reply);
+    demote_asked_us_ = asked_us;
     demotes_.fetch_add(1, std::memory_order_relaxed);
     Pause(std::chrono::milliseconds(random() % 30));
   }
 }
 
+bool HistoryRun::FlushOnce(Random& random, Client& client) {
+  // Servers keep one delayed flush: a second one would take the place of the first.
+  const bool delayed =
+      random() % 100 < load_.delayed_flush_pct && book_.flush_due.us < Moment::Now().us;
+  // An immediate one would cancel it.
+  if (!delayed && load_.delayed_flush_pct == 100) return true;
+  const std::string request = delayed ? "flush_all 1\r\n" : "flush_all\r\n";
+  const size_t flush = book_.history.BeginFlush(Moment::Now());
+  const std::string reply = client.Ask(request);
+  Moment end = Moment::Now();
+  if (delayed) {
+    end.us += static_cast<uint64_t>(1 + kExpirySlackS) * 1'000'000;
+    book_.flush_due = end;
+  }
+  if (reply == "OK\r\n") {
+    book_.history.EndFlush(flush, end);
+    flushes_.fetch_add(1, std::memory_order_relaxed);
+    return true;
+  }
+  book_.history.BreakOffFlush(flush, end);
+  BadReply(request, reply);
+  return false;
+}
+
 void HistoryRun::Flusher(Client& client) {
+  Random random(load_.seed * 6'000);
   while (!Over()) {
     Pause(load_.flush_every);
     // A flush before the keys are back would leave little to get, and nothing to get from flash.
-    while (!Over() && filled_writers_ < load_.writers) Pause(kStartedAgain);
+    while (!Over() && !ServerMayDie() && filled_writers_ < book_.writers.size())
+      Pause(kStartedAgain);
     if (Over() || !may_flush_) return;
     filled_writers_ = 0;
-    const size_t flush = history_.BeginFlush(Moment::Now());
-    const std::string reply = client.Ask("flush_all\r\n");
-    history_.EndFlush(flush, Moment::Now());
-    if (reply != "OK\r\n" && !Over()) return Error("flush_all was answered by '" + reply + "'");
-    flushes_.fetch_add(1, std::memory_order_relaxed);
+    if (!FlushOnce(random, client)) return;
   }
+}
+
+size_t HistoryRun::FillerBytes(Random& random) const {
+  const auto every_us = static_cast<uint64_t>(load_.filler_shifts_every.count()) * 1'000;
+  if (every_us == 0) {
+    return load_.filler_bytes_min + random() % (load_.filler_bytes_max - load_.filler_bytes_min);
+  }
+  const bool large = (Moment::Now().us - begin_us_) / every_us % 2 == 1;
+  return large ? 1'500 + random() % 500 : 20 + random() % 100;
 }
 
 void HistoryRun::Filler(Client& client) {
@@ -254,21 +313,24 @@ void HistoryRun::Filler(Client& client) {
     std::string burst;
     for (uint32_t i = 0; i < load_.filler_keys_per_burst; ++i) {
       std::string data;
-      AppendNoise(random, 20 + random() % 400, &data);
+      AppendNoise(random, FillerBytes(random), &data);
       burst += "set filler" + std::to_string(next++) + " 0 0 " + std::to_string(data.size()) +
                " noreply\r\n" + data + "\r\n";
     }
-    if (!client.Send(burst).ok() || !client.Ask("version\r\n").starts_with("VERSION ")) {
-      if (!Over()) Error("filler: the connection broke");
-      return;
-    }
+    const Status sent = client.Send(burst);
+    const std::string reply =
+        sent.ok() ? client.Ask("version\r\n") : "<" + std::string(sent.message()) + ">";
+    if (!reply.starts_with("VERSION ")) return BadReply("version", reply);
     Pause(std::chrono::milliseconds(5));
   }
 }
 
 void HistoryRun::Supervise(Client& client) {
   const auto begin = std::chrono::steady_clock::now();
-  while (!Over() && std::chrono::steady_clock::now() - begin < load_.duration) Pause(kStartedAgain);
+  while (!Over() && std::chrono::steady_clock::now() - begin < load_.duration) {
+    if (load_.watch) load_.watch(client);
+    Pause(kStartedAgain);
+  }
   // What is still missing then is traffic on flash, second chances for one: they take a tier that fills up.
   may_flush_ = false;
   while (!Over() && load_.enough && !(enough_ = load_.enough(client)) &&
@@ -281,7 +343,8 @@ void HistoryRun::Supervise(Client& client) {
 void HistoryRun::StartThread(const std::function<void(Client&)>& body) {
   threads_.emplace_back([this, body] {
     Result<std::unique_ptr<Client>> client = Client::Connect(load_.port);
-    if (!client.ok()) return Error(std::string(client.status().message()));
+    if (!client.ok())
+      return BadReply("connect", "<" + std::string(client.status().message()) + ">");
     body(*client.value());
   });
 }
@@ -297,7 +360,7 @@ void HistoryRun::Ambush() {
 
 bool HistoryRun::SpringAmbush(Client& client) {
   constexpr size_t kGets = 4;  // early and late ones meet on every worker
-  const size_t key = keys_.Count();
+  const size_t key = book_.AmbushKey();
   const std::string get = "get " + HistoryKeys::Name(key) + "\r\n";
   std::array<std::unique_ptr<Client>, 2 * kGets> getters;
   for (std::unique_ptr<Client>& getter : getters) {
@@ -308,11 +371,11 @@ bool HistoryRun::SpringAmbush(Client& client) {
   std::array<Moment, 2 * kGets> begins;
   for (uint64_t version = 1; version <= 2; ++version) {
     const std::string value = "ambush" + std::to_string(version);
-    history_.BeginChange(key, {.version = version, .value = value}, Moment::Now());
+    book_.history.BeginChange(key, {.version = version, .value = value}, Moment::Now());
     const std::string stored = client.Ask("set " + HistoryKeys::Name(key) + " 0 0 " +
                                           std::to_string(value.size()) + "\r\n" + value + "\r\n");
     if (stored != "STORED\r\n") return false;
-    if (!Judge(history_.EndChange(key, Applied::kYes, Moment::Now()))) return true;
+    if (!Judge(book_.history.EndChange(key, Applied::kYes, Moment::Now()))) return true;
     if (client.Ask("debug demote\r\n") != "OK\r\n") return false;
     if (version == 1 && client.Ask("debug delay fill_read 400\r\n") != "OK\r\n") return false;
     for (size_t i = (version - 1) * kGets; i < version * kGets; ++i) {
@@ -327,7 +390,7 @@ bool HistoryRun::SpringAmbush(Client& client) {
     Result<std::string> reply = getters[i]->ReadThrough("END\r\n");
     if (!reply.ok()) return false;
     for (const ValueBlock& block : ParseValues(reply.value())) {
-      if (!Judge(history_.JudgeHit(key, block.data, begins[i], Moment::Now()))) return true;
+      if (!Judge(book_.history.JudgeHit(key, block.data, begins[i], Moment::Now()))) return true;
     }
   }
   return true;
@@ -335,8 +398,8 @@ bool HistoryRun::SpringAmbush(Client& client) {
 
 HistoryReport HistoryRun::Run() {
   const auto begin = std::chrono::steady_clock::now();
-  if (load_.demotes) Ambush();
-  for (uint32_t i = 0; i < load_.writers; ++i) {
+  if (load_.demotes && !ServerMayDie()) Ambush();
+  for (uint32_t i = 0; i < book_.writers.size(); ++i) {
     StartThread([this, i](Client& client) { Writer(i, client); });
   }
   for (uint32_t i = 0; i < load_.readers; ++i) {
@@ -354,6 +417,7 @@ HistoryReport HistoryRun::Run() {
   report.flushes = flushes_;
   report.demotes = demotes_;
   report.enough = enough_;
+  report.demote_asked_us = demote_asked_us_;
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   MutexLock lock(mutex_);
   report.violations = violations_;

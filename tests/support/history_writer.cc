@@ -1,11 +1,15 @@
 #include "tests/support/history_writer.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 namespace terraced::support {
 namespace {
 
 constexpr std::string_view kFlashFailed = "SERVER_ERROR flash read failed\r\n";
+constexpr uint64_t kOneInSlow = 50;
+constexpr size_t kSlowBytesLeast = 30;
 
 // Stores that were refused for memory change nothing, except a set, which must not leave the old value.
 bool RefusedForMemory(const std::string& reply) {
@@ -32,6 +36,33 @@ Status HistoryWriter::Unexpected(const std::string& request, const std::string& 
                                              "' was answered by '" + reply.substr(0, 200) + "'");
 }
 
+bool HistoryWriter::Broke(const std::string& reply) {
+  return reply.starts_with('<') && reply != Client::kNoAnswerInTime;
+}
+
+Status HistoryWriter::BreakOff(size_t key) {
+  history_.BreakOffChange(key, Moment::Now());
+  known_[key].unsure = true;
+  return Status(StatusCode::kUnavailable, "the connection broke");
+}
+
+std::string HistoryWriter::StoreSlowly(const std::string& line, const std::string& value) {
+  const std::string request = line + "\r\n" + value + "\r\n";
+  const size_t first = request.size() - value.size() / 2;
+  const size_t second = request.size() - value.size() / 4;
+  if (client_->Send(request.substr(0, first)).ok()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    // What the server says to the rest is the answer.
+    if (client_->Send(request.substr(first, second - first)).ok()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  const Status sent = client_->Send(request.substr(second));
+  if (!sent.ok()) return "<" + std::string(sent.message()) + ">";
+  Result<std::string> reply = client_->ReadReply(ReplyShape::kLine);
+  return reply.ok() ? std::move(reply).value() : "<" + std::string(reply.status().message()) + ">";
+}
+
 int64_t HistoryWriter::AnyTtl() {
   const uint64_t die = Below(20);
   if (die < 2) return 1 + static_cast<int64_t>(Below(2));
@@ -54,6 +85,7 @@ std::string HistoryWriter::NewValue(size_t key, uint64_t version) {
 }
 
 Status HistoryWriter::ChangeOnce(size_t key, Violation* violation) {
+  if (known_[key].unsure) return Set(key, "set", violation);
   const uint64_t die = Below(100);
   if (die < 14) return Delete(key, violation);
   if (die < 26) return Touch(key, false, violation);
@@ -71,8 +103,10 @@ Status HistoryWriter::Conclude(size_t key, const std::string& reply, std::string
                                std::string_view no, Violation* violation) {
   if (reply == yes) {
     *violation = history_.EndChange(key, Applied::kYes, Moment::Now());
+    known_[key].unsure = false;
     return Status();
   }
+  if (Broke(reply)) return BreakOff(key);
   (void)history_.EndChange(key, Applied::kNo, Moment::Now());
   if (reply == no || reply == kFlashFailed || RefusedForMemory(reply)) return Status();
   return Unexpected(HistoryKeys::Name(key), reply);
@@ -92,8 +126,10 @@ Status HistoryWriter::Set(size_t key, const char* verb, Violation* violation) {
                         .ttl_s = ttl_s,
                         .needs_value = line[0] == 'r'},
                        begin);
-  const std::string reply = client_.Store(line, value);
+  const bool slowly = value.size() >= kSlowBytesLeast && Below(kOneInSlow) == 0;
+  const std::string reply = slowly ? StoreSlowly(line, value) : client_->Store(line, value);
   if (is_set && RefusedForMemory(reply)) {
+    known.unsure = false;
     // The new value is nowhere and the old one must be gone: a removal in effect.
     (void)history_.EndChange(key, Applied::kNo, Moment::Now());
     history_.BeginChange(key, {.kind = ChangeKind::kRemove, .version = known.version, .value = {}},
@@ -117,8 +153,9 @@ Status HistoryWriter::SetQuietly(size_t key, Violation* violation) {
   // A connection's commands take effect in order: the second one's reply acknowledges the first.
   const std::string request =
       StoreLine("set", key, 0, value.size()) + " noreply\r\n" + value + "\r\n";
-  TERRACED_RETURN_IF_ERROR(client_.Send(request));
-  const std::string reply = client_.Ask("version\r\n");
+  if (!client_->Send(request).ok()) return BreakOff(key);
+  const std::string reply = client_->Ask("version\r\n");
+  if (Broke(reply)) return BreakOff(key);
   if (!reply.starts_with("VERSION ")) return Unexpected(request, reply);
   // Whether it was stored or refused for memory is not said; either way the old value is gone.
   *violation = history_.EndChange(key, Applied::kYes, Moment::Now());
@@ -128,7 +165,7 @@ Status HistoryWriter::SetQuietly(size_t key, Violation* violation) {
 
 Status HistoryWriter::Cas(size_t key, Violation* violation) {
   const Moment get_begin = Moment::Now();
-  const ValueBlock block = client_.Gets(HistoryKeys::Name(key));
+  const ValueBlock block = client_->Gets(HistoryKeys::Name(key));
   if (block.key.empty()) return Status();
   *violation = history_.JudgeHit(key, block.data, get_begin, Moment::Now());
   if (violation->has_value()) return Status();
@@ -142,7 +179,7 @@ Status HistoryWriter::Cas(size_t key, Violation* violation) {
                         .needs_value = true},
                        Moment::Now());
   const std::string line = StoreLine("cas", key, 0, value.size()) + " " + block.cas_unique;
-  const std::string reply = client_.Store(line, value);
+  const std::string reply = client_->Store(line, value);
   if (reply == "EXISTS\r\n") {
     // Nobody else changes this key: the unique that gets showed must still be the item's.
     (void)history_.EndChange(key, Applied::kNo, Moment::Now());
@@ -168,7 +205,7 @@ Status HistoryWriter::Append(size_t key, Violation* violation) {
                         .needs_value = true,
                         .keeps_exptime = true},
                        Moment::Now());
-  const std::string reply = client_.Store(StoreLine("append", key, 0, suffix.size()), suffix);
+  const std::string reply = client_->Store(StoreLine("append", key, 0, suffix.size()), suffix);
   TERRACED_RETURN_IF_ERROR(Conclude(key, reply, "STORED\r\n", "NOT_STORED\r\n", violation));
   if (reply == "STORED\r\n") known.value = value;
   return Status();
@@ -180,6 +217,7 @@ Status HistoryWriter::Increment(size_t key, Violation* violation) {
   const uint64_t delta = 1 + Below(9);
   const uint64_t sum = std::stoull(known.value) + delta;
   const std::string value = std::to_string(sum);
+  known.number = std::max(known.number, sum);  // even if nobody learns that it was counted
   history_.BeginChange(key,
                        {.kind = ChangeKind::kStore,
                         .version = ++known.version,
@@ -190,7 +228,7 @@ Status HistoryWriter::Increment(size_t key, Violation* violation) {
                        Moment::Now());
   const std::string request =
       "incr " + HistoryKeys::Name(key) + " " + std::to_string(delta) + "\r\n";
-  const std::string reply = client_.Ask(request);
+  const std::string reply = client_->Ask(request);
   const bool counted = !reply.empty() && reply[0] >= '0' && reply[0] <= '9';
   if (counted && reply != value + "\r\n") {
     (void)history_.EndChange(key, Applied::kNo, Moment::Now());
@@ -201,7 +239,6 @@ Status HistoryWriter::Increment(size_t key, Violation* violation) {
   TERRACED_RETURN_IF_ERROR(Conclude(key, reply, value + "\r\n", "NOT_FOUND\r\n", violation));
   if (!counted) return Status();
   known.value = value;
-  known.number = std::max(known.number, sum);
   return Status();
 }
 
@@ -211,7 +248,8 @@ Status HistoryWriter::Delete(size_t key, Violation* violation) {
   history_.BeginChange(key, {.kind = ChangeKind::kRemove, .version = ++known.version, .value = {}},
                        begin);
   const std::string request = "delete " + HistoryKeys::Name(key) + "\r\n";
-  const std::string reply = client_.Ask(request);
+  const std::string reply = client_->Ask(request);
+  if (Broke(reply)) return BreakOff(key);
   // Judged before EndChange, while the state before the delete is still the last but one.
   if (reply == "DELETED\r\n") *violation = history_.JudgePresence(key, begin);
   // Whatever the answer, the key is gone: a delete removes the slots even if the record cannot be read.
@@ -235,10 +273,10 @@ Status HistoryWriter::Touch(size_t key, bool and_get, Violation* violation) {
                        begin);
   const std::string name = HistoryKeys::Name(key);
   if (!and_get) {
-    const std::string reply = client_.Ask("touch " + name + " " + std::to_string(ttl_s) + "\r\n");
+    const std::string reply = client_->Ask("touch " + name + " " + std::to_string(ttl_s) + "\r\n");
     return Conclude(key, reply, "TOUCHED\r\n", "NOT_FOUND\r\n", violation);
   }
-  std::string reply = client_.Ask("gat " + std::to_string(ttl_s) + " " + name + "\r\n");
+  std::string reply = client_->Ask("gat " + std::to_string(ttl_s) + " " + name + "\r\n");
   const std::vector<ValueBlock> blocks = ParseValues(reply);
   if (blocks.size() == 1) {
     *violation = history_.JudgeHit(key, blocks[0].data, begin, Moment::Now());

@@ -1,6 +1,9 @@
 // HistoryWriter: the thread of a history run that changes keys; only it changes its keys, so it always knows
 // what each must hold. Values name their key, version and writer, and never repeat.
-// Threads: one. Ownership: borrows history and client. Errors: Status for replies that should not come.
+// It may live longer than a server: a change that the server's death left unanswered is broken off, and the key's next
+// change is a plain set.
+// Threads: one. Ownership: borrows history and client.
+// Errors: kUnavailable where the connection broke; else a Status for replies that should not come.
 #pragma once
 
 #include <cstdint>
@@ -29,14 +32,15 @@ void AppendNoise(std::mt19937_64& random, size_t bytes, std::string* text);
 class HistoryWriter {
  public:
   HistoryWriter(uint32_t index, uint64_t seed, const HistoryKeys& keys, uint32_t value_bytes_max,
-                History& history, Client& client)
+                History& history)
       : index_(index),
         keys_(keys),
         value_bytes_max_(value_bytes_max),
         history_(history),
-        client_(client),
         random_(seed) {}
 
+  // Before the first change, and again with each server.
+  void Use(Client& client) { client_ = &client; }
   // One random change of the key, which must be this writer's, with its request and reply.
   Status ChangeOnce(size_t key, Violation* violation);
   // A plain set, to fill the server.
@@ -47,6 +51,7 @@ class HistoryWriter {
     uint64_t version = 0;
     std::string value;    // what the key holds if it holds anything
     uint64_t number = 0;  // last one used for a number key: they only grow
+    bool unsure = false;  // the last change was broken off
   };
 
   Status Set(size_t key, const char* verb, Violation* violation);
@@ -64,12 +69,17 @@ class HistoryWriter {
   int64_t AnyTtl();
   uint64_t Below(uint64_t bound) { return random_() % bound; }
   static Status Unexpected(const std::string& request, const std::string& reply);
+  // A reply that will not come any more.
+  static bool Broke(const std::string& reply);
+  Status BreakOff(size_t key);
+  // The data block in pieces with pauses, as from a slow client.
+  std::string StoreSlowly(const std::string& line, const std::string& value);
 
   const uint32_t index_;
   const HistoryKeys keys_;
   const uint32_t value_bytes_max_;
   History& history_;
-  Client& client_;
+  Client* client_ = nullptr;
   std::mt19937_64 random_;
   std::unordered_map<size_t, Known> known_;
 };

@@ -21,10 +21,10 @@
 namespace terraced::support {
 namespace {
 
-std::string MakeTempDirectory() {
-  const char* const base = getenv("TMPDIR");
-  std::string path =
-      std::string(base != nullptr && *base != '\0' ? base : "/tmp") + "/terraced-test-XXXXXX";
+std::string MakeTempDirectory(const std::string& base) {
+  const char* const wished = getenv("TMPDIR");
+  const std::string usual = wished != nullptr && *wished != '\0' ? wished : "/tmp";
+  std::string path = (base.empty() ? usual : base) + "/terraced-test-XXXXXX";
   TERRACED_CHECK(mkdtemp(path.data()) != nullptr);
   return path;
 }
@@ -86,7 +86,7 @@ uint64_t StatusLineBytes(const std::string& status, const std::string& name) {
 
 }  // namespace
 
-TempDirectory::TempDirectory() : path_(MakeTempDirectory()) {}
+TempDirectory::TempDirectory(const std::string& base) : path_(MakeTempDirectory(base)) {}
 
 TempDirectory::~TempDirectory() {
   std::error_code ignored;

@@ -22,8 +22,8 @@ namespace terraced::support {
 
 class TempDirectory {
  public:
-  // Below $TMPDIR, else /tmp; mode 0700. CHECKs that it could be made.
-  TempDirectory();
+  // Below `base`, by default $TMPDIR, else /tmp; mode 0700. CHECKs that it could be made.
+  explicit TempDirectory(const std::string& base = "");
   ~TempDirectory();
   TempDirectory(const TempDirectory&) = delete;
   TempDirectory& operator=(const TempDirectory&) = delete;
