@@ -354,8 +354,9 @@ void HistoryRun::StartThread(const std::function<void(Client&)>& body) {
 // may not be answered from it.
 void HistoryRun::Ambush() {
   Result<std::unique_ptr<Client>> client = Client::Connect(load_.port);
-  if (!client.ok()) return Error(std::string(client.status().message()));
-  if (!SpringAmbush(*client.value()) && !Over()) Error("the ambush did not come about");
+  if (client.ok() && SpringAmbush(*client.value())) return;
+  if (!ServerMayDie()) return Error("the ambush did not come about");
+  over_ = true;
 }
 
 bool HistoryRun::SpringAmbush(Client& client) {
@@ -370,11 +371,14 @@ bool HistoryRun::SpringAmbush(Client& client) {
   }
   std::array<Moment, 2 * kGets> begins;
   for (uint64_t version = 1; version <= 2; ++version) {
-    const std::string value = "ambush" + std::to_string(version);
+    const std::string value = "ambush" + std::to_string(load_.seed) + "-" + std::to_string(version);
     book_.history.BeginChange(key, {.version = version, .value = value}, Moment::Now());
     const std::string stored = client.Ask("set " + HistoryKeys::Name(key) + " 0 0 " +
                                           std::to_string(value.size()) + "\r\n" + value + "\r\n");
-    if (stored != "STORED\r\n") return false;
+    if (stored != "STORED\r\n") {
+      book_.history.BreakOffChange(key, Moment::Now());
+      return false;
+    }
     if (!Judge(book_.history.EndChange(key, Applied::kYes, Moment::Now()))) return true;
     if (client.Ask("debug demote\r\n") != "OK\r\n") return false;
     if (version == 1 && client.Ask("debug delay fill_read 400\r\n") != "OK\r\n") return false;
@@ -398,7 +402,7 @@ bool HistoryRun::SpringAmbush(Client& client) {
 
 HistoryReport HistoryRun::Run() {
   const auto begin = std::chrono::steady_clock::now();
-  if (load_.demotes && !ServerMayDie()) Ambush();
+  if (load_.demotes && load_.ambushes) Ambush();
   for (uint32_t i = 0; i < book_.writers.size(); ++i) {
     StartThread([this, i](Client& client) { Writer(i, client); });
   }

@@ -39,6 +39,7 @@ struct HistoryLoad {
   // For runs on a server that is killed: the book goes on (writers and keys are the book's then), broken connections
   // are no error, writers never stop setting their keys in turn, and flushes do not wait for them.
   HistoryBook* book = nullptr;
+  bool ambushes = true;  // if it demotes: begins with the race that traffic alone seldom meets
   uint32_t delayed_flush_pct = 0;  // so many of the flushes are delayed ones
   // Small values and large ones in turn; 0: all sizes at once.
   std::chrono::milliseconds filler_shifts_every{0};

@@ -28,9 +28,12 @@ constexpr uint32_t kValueBytesMax = 1'000;
 // Older changes may have left flash with their batch.
 constexpr uint64_t kKeptForUs = 2'000'000;
 constexpr size_t kTextsMax = 5;
+constexpr uint64_t kLivesPerAmbush = 6;
+constexpr uint64_t kAmbushMs = 600;
+// A growth that is killed should have something to lose.
+constexpr uint64_t kFirstBatchesMs = 400;
 constexpr uint64_t kEnoughToLose = 300;
 constexpr milliseconds kStopPatience{60'000};
-constexpr milliseconds kHangPatience{20'000};
 
 enum class LastStop : uint8_t {
   kDeath,
@@ -86,6 +89,10 @@ class Torture {
   bool StartAndSweep(bool twin);
   void Live(const Life& life);
   HistoryLoad LoadFor(const Life& life);
+  // It takes half a second, so not every life begins with one.
+  bool Ambushes(const Life& life) const {
+    return life.load == LoadShape::kPlain && cycle_ % kLivesPerAmbush == 0;
+  }
   End EndLife(const Life& life, milliseconds delay);
   End EndAtPoint(const Life& life);
   End StopCleanly();
@@ -142,7 +149,15 @@ bool Torture::Prepare(const Life& life) {
     const End end = StopCleanly();
     if (end.status != 0) Problem("a clean stop ended with status " + std::to_string(end.status));
   }
-  if (life.before != Before::kColdTier || !exists_) return true;
+  if (!exists_) return true;
+  // What the last death left is looked at before it is thrown away, but by a reboot, which comes at once.
+  const bool throws_away = life.before == Before::kColdTier || life.death == Death::kTwiceOpening;
+  if (throws_away && life.death != Death::kReboot) {
+    if (!StartAndSweep(false)) return false;
+    (void)server_.Alive().Kill();
+    server_.Forget();
+  }
+  if (life.before != Before::kColdTier) return true;
   // After a stop that may have been clean only a directory of its own is certain to be cold.
   if (last_stop_ != LastStop::kDeath || (life.death != Death::kReboot && Below(1, 2))) {
     server_.Wipe();
@@ -224,6 +239,7 @@ HistoryLoad Torture::LoadFor(const Life& life) {
   load.longest = load.duration;
   load.readers = 2;
   load.demotes = true;
+  load.ambushes = Ambushes(life);
   load.flush_every = milliseconds(0);
   load.filler_keys_per_burst = 10;
   switch (life.load) {
@@ -265,7 +281,9 @@ HistoryLoad Torture::LoadFor(const Life& life) {
 
 void Torture::Live(const Life& life) {
   const bool waits_longer = life.load == LoadShape::kShifts || life.load == LoadShape::kFills;
-  const milliseconds delay(random_() % (waits_longer ? 1'500 : 500));
+  const milliseconds delay(random_() % (waits_longer ? 1'500 : 500) +
+                           (Ambushes(life) ? kAmbushMs : 0) +
+                           (life.load == LoadShape::kGrows ? kFirstBatchesMs : 0));
   const HistoryLoad load = LoadFor(life);
   const uint64_t from_us = MonotonicUs();
   sampled_gets_ = sampled_flash_hits_ = sampled_cancelled_ = 0;
@@ -327,8 +345,7 @@ End Torture::EndAtPoint(const Life& life) {
 // On a thread of its own, while the load runs.
 End Torture::EndLife(const Life& life, milliseconds delay) {
   support::Daemon& daemon = server_.Alive();
-  const bool at_once = life.load == LoadShape::kGrows;
-  if (!at_once) (void)daemon.WaitFor(delay);
+  (void)daemon.WaitFor(delay);
   if (life.death == Death::kPoint || life.death == Death::kStopPoint) return EndAtPoint(life);
   if (life.death == Death::kCleanStop) return StopCleanly();
   End end;

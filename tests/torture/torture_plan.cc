@@ -45,12 +45,12 @@ constexpr std::array kPoints = {
     PointPlan{.name = "second_chance_read", .load = kFills, .nth_max = 3},
     PointPlan{.name = "rewrite_moving", .load = kFills, .nth_max = 40},
     // --- Growth of the flash index
-    PointPlan{.name = "grow_begin", .load = kGrows, .before = kColdTier, .nth_max = 2},
-    PointPlan{.name = "grow_carried", .load = kGrows, .before = kColdTier, .nth_max = 300},
-    PointPlan{.name = "grow_switch", .load = kGrows, .before = kColdTier, .nth_max = 2},
-    PointPlan{.name = "grow_table_ready", .load = kGrows, .before = kColdTier, .nth_max = 40},
-    PointPlan{.name = "grow_table_rules", .load = kGrows, .before = kColdTier, .nth_max = 40},
-    PointPlan{.name = "grow_partition", .load = kGrows, .before = kColdTier, .nth_max = 40},
+    PointPlan{.name = "grow_begin", .load = kGrows, .before = kColdTier, .nth_max = 4},
+    PointPlan{.name = "grow_carried", .load = kGrows, .before = kColdTier, .nth_max = 1'000},
+    PointPlan{.name = "grow_switch", .load = kGrows, .before = kColdTier, .nth_max = 4},
+    PointPlan{.name = "grow_table_ready", .load = kGrows, .before = kColdTier, .nth_max = 60},
+    PointPlan{.name = "grow_table_rules", .load = kGrows, .before = kColdTier, .nth_max = 60},
+    PointPlan{.name = "grow_partition", .load = kGrows, .before = kColdTier, .nth_max = 60},
     // --- The RAM tier
     PointPlan{.name = "page_leaving", .load = kShifts},
     PointPlan{.name = "page_item_moving", .load = kShifts, .nth_max = 10},
