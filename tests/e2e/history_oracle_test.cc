@@ -31,6 +31,12 @@ class HistoryTest : public ::testing::Test {
                          At(begin_us));
     ASSERT_EQ(history_.EndChange(kKey, Applied::kYes, At(end_us)), std::nullopt);
   }
+  // The server died before it answered.
+  void BreakOff(std::string_view value, uint64_t begin_us, uint64_t end_us) {
+    history_.BeginChange(kKey, {.kind = ChangeKind::kStore, .version = 1, .value = value},
+                         At(begin_us));
+    history_.BreakOffChange(kKey, At(end_us));
+  }
   void Flush(uint64_t begin_us, uint64_t end_us) {
     const size_t flush = history_.BeginFlush(At(begin_us));
     history_.EndFlush(flush, At(end_us));
@@ -71,6 +77,66 @@ TEST_F(HistoryTest, AcceptsEitherValueOfAStoreThatWasNeverAnswered) {
   history_.BeginChange(kKey, {.kind = ChangeKind::kStore, .version = 2, .value = "b"}, At(30));
   EXPECT_TRUE(MayRead("a", 100, 110));
   EXPECT_TRUE(MayRead("b", 100, 110));
+}
+
+TEST_F(HistoryTest, AChangeThatWasBrokenOffMayHaveHappenedUntilThereIsAnother) {
+  Store("a", 10, 20);
+  BreakOff("b", 30, 40);
+  EXPECT_TRUE(MayRead("b", 35, 36));
+  Store("c", 50, 60);
+  EXPECT_FALSE(MayRead("a", 70, 80));
+  EXPECT_FALSE(MayRead("b", 70, 80));
+  EXPECT_TRUE(MayRead("c", 70, 80));
+}
+
+TEST_F(HistoryTest, WhoHasSeenABrokenOffValueMustNotSeeTheOneBefore) {
+  Store("a", 10, 20);
+  BreakOff("b", 30, 40);
+  EXPECT_TRUE(MayRead("b", 50, 60));
+  EXPECT_FALSE(MayRead("a", 70, 80));
+  EXPECT_TRUE(MayRead("b", 70, 80));
+}
+
+TEST_F(HistoryTest, WhatWasNotThereAfterTheDeathDoesNotHappenLater) {
+  Store("a", 10, 20);
+  BreakOff("b", 30, 40);
+  EXPECT_TRUE(MayRead("a", 35, 36));  // says nothing: the change was still under way
+  EXPECT_TRUE(MayRead("b", 37, 38));
+  BreakOff("c", 50, 60);
+  EXPECT_TRUE(MayRead("b", 70, 80));
+  EXPECT_FALSE(MayRead("c", 90, 100));
+}
+
+TEST_F(HistoryTest, SeveralBrokenOffChangesInARowLeaveEachPossible) {
+  Store("a", 10, 20);
+  BreakOff("b", 30, 40);
+  BreakOff("c", 50, 60);
+  EXPECT_TRUE(MayRead("a", 55, 56));
+  EXPECT_TRUE(MayRead("c", 70, 80));
+  EXPECT_FALSE(MayRead("a", 90, 100));
+}
+
+TEST_F(HistoryTest, KnowsSinceWhenAKeyHoldsAValueForCertain) {
+  EXPECT_EQ(history_.HeldSince(kKey, At(5)), std::nullopt);
+  Store("a", 10, 20);
+  EXPECT_EQ(history_.HeldSince(kKey, At(25)), 20U);
+  BreakOff("b", 30, 40);
+  EXPECT_EQ(history_.HeldSince(kKey, At(45)), std::nullopt);
+  Store("c", 50, 60, 5);
+  EXPECT_EQ(history_.HeldSince(kKey, At(70)), 60U);
+  EXPECT_EQ(history_.HeldSince(kKey, At(70, 1'000 + 5)), std::nullopt);
+  Store("d", 80, 90);
+  const size_t flush = history_.BeginFlush(At(100));
+  EXPECT_EQ(history_.HeldSince(kKey, At(110)), std::nullopt);
+  history_.BreakOffFlush(flush, At(120));
+  Store("e", 130, 140);
+  EXPECT_EQ(history_.HeldSince(kKey, At(150)), 140U);
+}
+
+TEST_F(HistoryTest, AFlushThatWasBrokenOffProvesNothing) {
+  Store("a", 10, 20);
+  history_.BreakOffFlush(history_.BeginFlush(At(30)), At(40));
+  EXPECT_TRUE(MayRead("a", 50, 60));
 }
 
 TEST_F(HistoryTest, RefusesTheValueOfARefusedStore) {

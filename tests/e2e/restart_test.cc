@@ -266,6 +266,36 @@ TEST_F(RestartTest, AKilledDaemonKeepsWhatWasOnFlash) {
   ASSERT_NO_FATAL_FAILURE(ExpectItems());
 }
 
+// Between two steps of a clean stop, and between those of the start that follows one.
+TEST_F(RestartTest, AKillWithinACleanStopOrTheStartAfterItKeepsWhatWasStored) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_EQ(client_->Set("k", "x"), "STORED\r\n");
+  for (const std::string point : {"stop_drained", "stop_closed", "stop_index_written",
+                                  "stop_state_written", "stop_marked", "stop_removed"}) {
+    ASSERT_EQ(Ask("debug kill " + point + " 1\r\n"), "OK\r\n");
+    client_.reset();
+    ASSERT_EQ(daemon_->Stop(SIGTERM), 128 + SIGKILL) << point;
+    ASSERT_NO_FATAL_FAILURE(Start());
+    EXPECT_EQ(client_->Get("k"), "x") << point << "\n" << daemon_->Stderr();
+  }
+  for (const std::string point :
+       {"start_state_renewed", "start_opened", "start_index_cleared", "start_index_loaded",
+        "start_run_begun", "start_state_written", "start_mark_removed", "start_run_confirmed"}) {
+    ASSERT_NO_FATAL_FAILURE(StopCleanly());
+    ASSERT_EQ(StartRefused(Spec(",kill_at=" + point + ":1")).exit_status, 128 + SIGKILL) << point;
+    ASSERT_NO_FATAL_FAILURE(Start());
+    EXPECT_EQ(client_->Get("k"), "x") << point << "\n" << daemon_->Stderr();
+  }
+}
+
+TEST_F(RestartTest, ToBeKilledAtAPointIsForTestsOnly) {
+  ExpectRefused(SpecFor(FlashPath(), "256m,kill_at=batch_row:1"), "kill_at");
+  ExpectRefused(SpecFor(FlashPath(), "256m,test_commands,kill_at=no_such_point:1"), "kill_at");
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_EQ(Ask("debug kill no_such_point 1\r\n"), "ERROR\r\n");
+  EXPECT_EQ(Ask("debug kill batch_row 0\r\n"), "ERROR\r\n");
+}
+
 TEST_F(RestartTest, AKilledDaemonNeverReturnsWhatWasChangedOrDeleted) {
   ASSERT_NO_FATAL_FAILURE(Start());
   ASSERT_EQ(client_->Set("set", "old"), "STORED\r\n");
