@@ -196,7 +196,7 @@ TEST_F(SharedIndexTest, ANewFileAnswersToTheRunThatBegins) {
   shared_ = Open();
   ASSERT_TRUE(shared_->Clear().ok());
   MakeTables();
-  shared_->BeginRun(kRun);
+  shared_->File().BeginRun(kRun);
   Leave();
   EXPECT_TRUE(Left(kRun).ok());
   EXPECT_THAT(std::string(Left(kRun + 1).message()), HasSubstr("another run"));
