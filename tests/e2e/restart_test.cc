@@ -316,6 +316,43 @@ TEST_F(RestartTest, AKilledDaemonNeverReturnsWhatWasChangedOrDeleted) {
   EXPECT_EQ(client_->Get("kept"), "old");
 }
 
+TEST_F(RestartTest, WithAMemoryFileAKilledDaemonKeepsWhatWasInRamToo) {
+  const std::string arena = directory_.Sub("arena");
+  const auto start = [&] {
+    DaemonSpec spec = Spec();
+    spec.arguments.insert(spec.arguments.end(), {"-e", arena});
+    Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(spec);
+    ASSERT_TRUE(daemon.ok()) << daemon.status().message();
+    daemon_ = std::move(daemon).value();
+    client_ = daemon_->Connect();
+  };
+  ASSERT_NO_FATAL_FAILURE(start());
+  ASSERT_NO_FATAL_FAILURE(StoreItems(6'000));  // half of them in RAM only
+  ASSERT_EQ(Ask("delete item5000\r\n"), "DELETED\r\n");
+  items_.erase("item5000");
+  ASSERT_NO_FATAL_FAILURE(ForgetCollided());
+  for (const bool killed : {true, true, false, true}) {
+    if (killed) {
+      Kill();
+    } else {
+      ASSERT_NO_FATAL_FAILURE(StopCleanly());
+    }
+    ASSERT_NO_FATAL_FAILURE(start());
+    ASSERT_NO_FATAL_FAILURE(ExpectItems());
+    EXPECT_EQ(client_->Get("item5000"), "<miss>");
+  }
+  // A start without it disowns the file: what changes now, it does not know of.
+  Kill();
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_EQ(client_->Set("item1", "newer"), "STORED\r\n");
+  Kill();
+  ASSERT_NO_FATAL_FAILURE(start());
+  EXPECT_NE(daemon_->Stderr().find("starts empty: the memory file is of another run"),
+            std::string::npos)
+      << daemon_->Stderr();
+  EXPECT_EQ(client_->Get("item1"), "<miss>");
+}
+
 TEST_F(RestartTest, AFlushBeforeAKillStays) {
   ASSERT_NO_FATAL_FAILURE(Start());
   ASSERT_NO_FATAL_FAILURE(StoreItems(500));

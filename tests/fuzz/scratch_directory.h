@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "storage/flash/file_io.h"
+#include "storage/base/file_io.h"
 
 namespace terraced::fuzz {
 
