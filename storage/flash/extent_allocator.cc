@@ -27,6 +27,12 @@ std::optional<Extent> ExtentAllocator::Take(uint64_t length, uint64_t alignment)
   return std::nullopt;
 }
 
+std::vector<Extent> ExtentAllocator::Free() const {
+  std::vector<Extent> free;
+  for (const auto& [begin, length] : free_) free.push_back({begin, length});
+  return free;
+}
+
 bool ExtentAllocator::TakeAt(const Extent& extent) {
   auto free = free_.upper_bound(extent.begin);
   if (free == free_.begin()) return false;

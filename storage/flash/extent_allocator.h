@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <vector>
 
 namespace terraced::storage {
 
@@ -29,10 +30,7 @@ class ExtentAllocator {
   bool TakeAt(const Extent& extent);
   // The whole free part that it has become one with.
   Extent Give(const Extent& extent);
-  template <typename Visit>
-  void ForEachFree(const Visit& visit) const {
-    for (const auto& [begin, length] : free_) visit(Extent{begin, length});
-  }
+  std::vector<Extent> Free() const;  // lowest first
 
  private:
   void Insert(const Extent& extent);

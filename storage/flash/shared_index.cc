@@ -77,7 +77,7 @@ Status SharedIndex::TakeRulingExtents() {
     bytes += extent.length;
   }
   // What a growth left behind that was under way.
-  extents_->ForEachFree([this](const Extent& free) { ReturnPages(free); });
+  for (const Extent& free : extents_->Free()) ReturnPages(free);
   bytes_.store(bytes, std::memory_order_relaxed);
   return Status();
 }

@@ -22,6 +22,7 @@ TEST(ExtentAllocatorTest, TakesTheLowestPartThatFits) {
 TEST(ExtentAllocatorTest, AnAlignedPartLeavesWhatIsBeforeIt) {
   ExtentAllocator extents({1, 100});
   EXPECT_EQ(extents.Take(16, 16), (Extent{16, 16}));
+  EXPECT_EQ(extents.Free(), (std::vector<Extent>{{1, 15}, {32, 69}}));
   EXPECT_EQ(extents.Take(15, 1), (Extent{1, 15}));
   EXPECT_EQ(extents.Take(16, 16), (Extent{32, 16}));
 }
