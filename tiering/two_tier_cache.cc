@@ -29,6 +29,11 @@ Status CheckQuota(const CacheOptions& options) {
   return {};
 }
 
+void SayColdAfterCrash(const Status& why) {
+  Log::Write(LogLevel::kNotice, "flash_index_dir: %s; after a crash flash will start empty",
+             std::string(why.message()).c_str());
+}
+
 // The file for the index that outlives this process; null: there is none, said in one line where it was wanted.
 std::unique_ptr<storage::SharedIndex> OpenSharedIndex(const CacheOptions& options,
                                                       const FlashState& state) {
@@ -41,8 +46,7 @@ std::unique_ptr<storage::SharedIndex> OpenSharedIndex(const CacheOptions& option
                                   .directory_id = state.directory_id,
                                   .bytes_max = bytes_max});
   if (opened.ok()) return std::move(opened).value();
-  Log::Write(LogLevel::kNotice, "flash_index_dir: %s; after a crash flash will start empty",
-             std::string(opened.status().message()).c_str());
+  SayColdAfterCrash(opened.status());
   return nullptr;
 }
 
@@ -116,8 +120,7 @@ Result<FlashStart> OpenFlash(const CacheOptions& options) {
   if (start.shared_index != nullptr && start.origin != FlashOrigin::kKilled) {
     const Status cleared = start.shared_index->Clear();
     if (!cleared.ok()) {
-      Log::Write(LogLevel::kNotice, "flash_index_dir: %s; after a crash flash will start empty",
-                 std::string(cleared.message()).c_str());
+      SayColdAfterCrash(cleared);
       start.shared_index->File().Remove();
       start.shared_index = nullptr;
     }

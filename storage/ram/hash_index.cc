@@ -179,6 +179,30 @@ void HashIndex::RemoveAt(Bucket& first, Place place) {
   FreeOverflow((link >> 32) - 1);
 }
 
+template <typename Predicate>
+uint64_t HashIndex::RemoveWhere(Bucket& first, const Predicate& goes) {
+  uint64_t removed = 0;
+  Bucket* at = &first;
+  uint32_t slot = 0;
+  while (at != nullptr) {
+    const Word word = Load(*at, slot);
+    const bool item = PositionIn(word) != kNoPosition;
+    if (item && goes(word)) {
+      RemoveAt(first,
+               {at, slot});  // may give up the chain's last bucket, even this one: begin again
+      ++removed;
+      at = &first;
+      slot = 0;
+    } else if (item && slot + 1 < kSlots) {
+      ++slot;
+    } else {
+      at = NextOf(*at);
+      slot = 0;
+    }
+  }
+  return removed;
+}
+
 uint64_t HashIndex::TakeOverflow() {
   if (overflow_free_ != 0) {
     const uint64_t number = overflow_free_ - 1;
@@ -227,23 +251,7 @@ void HashIndex::SplitNextBucket() {
   HotKillPoint(KillPoint::kHashSplit);
   // From here on lookups go to the new bucket; the old copies go.
   SetBucketCount(to_number + 1);
-  Bucket* at = &from;
-  uint32_t slot = 0;
-  while (at != nullptr) {
-    const Word word = Load(*at, slot);
-    const bool item = PositionIn(word) != kNoPosition;
-    if (item && (word & leaves) != 0) {
-      RemoveAt(from,
-               {at, slot});  // may give up the chain's last bucket, even this one: begin again
-      at = &from;
-      slot = 0;
-    } else if (item && slot + 1 < kSlots) {
-      ++slot;
-    } else {
-      at = NextOf(*at);
-      slot = 0;
-    }
-  }
+  RemoveWhere(from, [leaves](Word word) { return (word & leaves) != 0; });
 }
 
 // --- After another process ---------------------------------------------------------------------
@@ -326,24 +334,8 @@ void HashIndex::RepairChain(uint64_t number, std::vector<bool>* overflow_seen) {
 
 void HashIndex::ErasePositions(const std::unordered_set<Position>& positions) {
   for (uint64_t number = 0; number < BucketCount(); ++number) {
-    Bucket& first = buckets_.At(number);
-    Bucket* at = &first;
-    uint32_t slot = 0;
-    while (at != nullptr) {
-      const Position position = PositionIn(Load(*at, slot));
-      if (position != kNoPosition && positions.contains(position)) {
-        RemoveAt(first,
-                 {at, slot});  // may give up the chain's last bucket, even this one: begin again
-        --count_;
-        at = &first;
-        slot = 0;
-      } else if (position != kNoPosition && slot + 1 < kSlots) {
-        ++slot;
-      } else {
-        at = NextOf(*at);
-        slot = 0;
-      }
-    }
+    count_ -= RemoveWhere(buckets_.At(number),
+                          [&positions](Word word) { return positions.contains(PositionIn(word)); });
   }
 }
 

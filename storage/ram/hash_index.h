@@ -156,6 +156,9 @@ class HashIndex {
   Place FindWord(uint64_t hash, Word word) const;
   void Append(Bucket& first, Word word);
   void RemoveAt(Bucket& first, Place place);
+  // Those items of the chain of which `goes(word)`; says how many.
+  template <typename Predicate>
+  uint64_t RemoveWhere(Bucket& first, const Predicate& goes);
   void GrowALittle();
   void SplitNextBucket();
   uint64_t TakeOverflow();
