@@ -132,7 +132,12 @@ HotListWarmer::Answer TwoTierCache::WarmOnce(const Key& key, LruSegment segment,
   using Answer = HotListWarmer::Answer;
   const Fill::Try* tried = nullptr;
   Draft draft;
-  if (evidence->fill != nullptr) draft = DraftFromFill(key, evidence, false, &tried);
+  bool room = false;
+  if (evidence->fill != nullptr) {
+    draft = DraftFromFill(key, evidence, false, &tried);
+    room = draft && demoter_->HasRoomToSpare(
+                        tiers_->allocator.ListClass(*tiers_->arena->ItemAt(draft.position_)));
+  }
   Shard& shard = tiers_->ShardOf(key.hash);
   MutexLock lock(shard.mutex);
   const Moment moment = Now();
@@ -140,7 +145,7 @@ HotListWarmer::Answer TwoTierCache::WarmOnce(const Key& key, LruSegment segment,
   const Shard::FlashAnswer answer = shard.AskFlash(key, moment, evidence);
   if (answer.kind == Kind::kNeedsFlash) return Answer::kNeedsFlash;
   if (answer.kind != Kind::kFound || tried != answer.found) return Answer::kGone;
-  if (!draft) return Answer::kNoRoom;
+  if (!room) return Answer::kNoRoom;
   Item* const item = tiers_->arena->ItemAt(draft.position_);
   LinkClean(shard, key, moment, answer, segment, &draft);
   shard.ram.MoveToTail(item);

@@ -136,9 +136,12 @@ bool Demoter::IsPressed(SlabClass slab_class) const {
          outlook_.WorthALook(slab_class);
 }
 
+bool Demoter::HasRoomToSpare(SlabClass slab_class) const {
+  return 2 * tiers_.arena->FreeChunks(slab_class) >= 3 * ReserveChunks(slab_class);
+}
+
 bool Demoter::IsSoonPressed(SlabClass slab_class) const {
-  return 2 * tiers_.arena->FreeChunks(slab_class) < 3 * ReserveChunks(slab_class) &&
-         outlook_.WorthALook(slab_class);
+  return !HasRoomToSpare(slab_class) && outlook_.WorthALook(slab_class);
 }
 
 bool Demoter::Any(bool (Demoter::*is)(SlabClass) const) const {

@@ -1,7 +1,7 @@
 // HotListWarmer: brings the keys that the last clean stop found in RAM back there, hottest first, behind clients: one
 // thread that stands back, reads no more than `flash_warm_rate` bytes a second, rests while clients' reads queue, and
-// takes only chunks that are free. What it warms goes to the end of its list of the LRU: whatever a client has used
-// since the start is hotter.
+// leaves the demoter its reserve of chunks. What it warms goes to the end of its list of the LRU: whatever a client has
+// used since the start is hotter.
 // WriteHotList: the other side of it, at a clean stop.
 // Threads: Begin, Start, Join and AppendRest by the owner; Stats by any; the work is on its own thread, or on the
 // caller's of Step() where none was started.
