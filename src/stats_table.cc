@@ -308,7 +308,7 @@ constexpr StatSpec kStats[] = {
     {"flash_start", kText, kGauge, kFlash, "warm, or why the tier began empty",
      &Flash<&FlashStats::start>},
     {"flash_hot_list", kText, kGauge, kFlash,
-     "what the last clean stop found in RAM: none, warming, done, RAM is full, or damaged",
+     "what the last clean stop found in RAM: none, off, warming, done, RAM is full, or failed",
      &Flash<&FlashStats::hot_list>},
     {"flash_hot_list_keys", kCount, kGauge, kFlash, "keys in that list",
      &Flash<&FlashStats::hot_list_keys>},

@@ -10,6 +10,12 @@ using storage::Item;
 using storage::Position;
 using storage::SlabClass;
 
+namespace {
+
+constexpr uint32_t kBucketsPerHold = 32;
+
+}  // namespace
+
 ArenaAdopter::ArenaAdopter(Tiers& tiers) : tiers_(tiers) {
   MutexLock lock(mutex_);
   for (const auto& [page, slab_class] : tiers_.arena->UnprovenPages()) {
@@ -80,27 +86,24 @@ void ArenaAdopter::AdoptPage(uint32_t page) {
       keeps[i] = IsKept(chunks[i]);
     } else if (arena.IsAdopted(*item)) {
       continue;
-    } else if ((bits & storage::kItemLinked) != 0) {
-      AdoptItem(item);
-    } else {
+    } else if ((bits & storage::kItemLinked) == 0 || !AdoptItem(item)) {
       keeps[i] = true;
       MutexLock lock(mutex_);
-      suspects_.insert(chunks[i]);
+      suspects_.push_back(chunks[i]);
     }
   }
   arena.ProvePage(page, keeps);
 }
 
-void ArenaAdopter::AdoptItem(Item* item) {
+bool ArenaAdopter::AdoptItem(Item* item) {
   Shard& shard = *tiers_.shards[item->Shard()];
   MutexLock lock(shard.mutex);
   // Somebody may have found it meanwhile, and even removed it again.
-  if (tiers_.arena->IsAdopted(*item) || !shard.ram.LooksWhole(*item)) return;
+  if (tiers_.arena->IsAdopted(*item)) return true;
+  if (!shard.ram.LooksWhole(*item)) return false;
   const uint64_t hash = tiers_.HashOf(item->Key());
-  if (storage::PartitionOf(hash) != shard.Number()) return;
-  if (shard.ram.IsLinked(hash, tiers_.arena->PositionOf(item))) {
-    static_cast<void>(shard.ram.Adopt(item, hash));
-  }
+  if (storage::PartitionOf(hash) != shard.Number()) return false;
+  return shard.ram.IsLinked(hash, tiers_.arena->PositionOf(item)) && shard.ram.Adopt(item, hash);
 }
 
 bool ArenaAdopter::IsKept(Position chunk) {
@@ -112,26 +115,31 @@ bool ArenaAdopter::IsKept(Position chunk) {
       storage::kItemLinked | storage::kItemChunked | storage::kItemValueChunk;
   constexpr uint32_t kWanted = storage::kItemLinked | storage::kItemChunked;
   if ((item->state.load(std::memory_order_acquire) & kKind) != kWanted) return false;
-  if (!arena.IsAdopted(*item)) AdoptItem(item);
+  if (!arena.IsAdopted(*item)) static_cast<void>(AdoptItem(item));
   Shard& shard = *tiers_.shards[item->Shard()];
   MutexLock lock(shard.mutex);
   return (item->Bits() & kKind) == kWanted && arena.IsAdopted(*item) &&
          shard.ram.HasInChain(*item, chunk);
 }
 
+void ArenaAdopter::EraseStrays(Shard& shard) {
+  uint64_t cursor = 0;
+  for (bool more = true; more;) {
+    YieldPoint::Pass();
+    MutexLock lock(shard.mutex);
+    more = shard.ram.EraseStrays(&cursor, kBucketsPerHold,
+                                 [this](std::string_view key) { return tiers_.HashOf(key); });
+  }
+}
+
 void ArenaAdopter::Done() {
-  std::unordered_set<Position> suspects;
+  for (const auto& shard : tiers_.shards) EraseStrays(*shard);
+  std::vector<Position> suspects;
   {
     MutexLock lock(mutex_);
     suspects.swap(suspects_);
   }
-  if (!suspects.empty()) {
-    for (const auto& shard : tiers_.shards) {
-      MutexLock lock(shard->mutex);
-      shard->ram.ErasePositions(suspects);
-    }
-    for (const Position position : suspects) tiers_.arena->Free(position);
-  }
+  for (const Position position : suspects) tiers_.arena->Free(position);
   tiers_.arena->FinishAdoption();
   uint64_t items = 0;
   for (const auto& shard : tiers_.shards) {

@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cstdint>
-#include <unordered_set>
 #include <vector>
 
 #include "storage/base/mutex.h"
@@ -28,12 +27,16 @@ class ArenaAdopter {
   bool AdoptPageOf(storage::SlabClass slab_class);
   // All that is left, now.
   void Finish();
+  // One page of it, now; false: nothing is left.
+  bool Step() { return tiers_.arena->Adopting() && AdoptNextPage(); }
 
  private:
   bool AdoptNextPage();
   void AdoptPage(uint32_t page);
-  // Under its shard's mutex, which this takes.
-  void AdoptItem(storage::Item* item);
+  // Under its shard's mutex, which this takes. Whether it is in RAM now, or was.
+  bool AdoptItem(storage::Item* item);
+  // What an index names that is no item, now that all items are known.
+  void EraseStrays(Shard& shard);
   bool IsKept(storage::Position chunk);
   void Done();
   bool TakePage(storage::SlabClass slab_class, uint32_t* page);
@@ -45,9 +48,9 @@ class ArenaAdopter {
   std::array<std::vector<uint32_t>, storage::kSlabClassesMax> pages_ TERRACED_GUARDED_BY(mutex_);
   uint32_t under_way_ TERRACED_GUARDED_BY(mutex_) = 0;
   bool done_ TERRACED_GUARDED_BY(mutex_) = false;
-  // Allocated by the dead process and not linked. An index slot may name one (its item was being changed), so they are
-  // free only once all slots have been looked at.
-  std::unordered_set<storage::Position> suspects_ TERRACED_GUARDED_BY(mutex_);
+  // Allocated by the dead process and no items: not linked, or not whole. An index slot may name one, so they are free
+  // only once all slots have been looked at.
+  std::vector<storage::Position> suspects_ TERRACED_GUARDED_BY(mutex_);
 };
 
 }  // namespace terraced::tiering

@@ -120,7 +120,7 @@ void TwoTierCache::LinkClean(Shard& shard, const Key& key, const Moment& moment,
   // The flash copy stays and the RAM item is clean (I1). It lives under the record's epoch: a flush
   // between the read and now must not be escaped by moving up.
   item->SetCleanSerial(static_cast<uint32_t>(answer.found->serial));
-  item->Set(storage::kItemClean);
+  item->Set(storage::kItemClean | (answer.slot.hit ? uint32_t{storage::kItemFetched} : 0));
   const Moment stored{moment.now_s, answer.found->record.meta.epoch};
   shard.Link(draft->Release(), nullptr, key, stored, segment);
   --shard.commands.total_items;  // moved, not stored
@@ -144,8 +144,15 @@ HotListWarmer::Answer TwoTierCache::WarmOnce(const Key& key, LruSegment segment,
   if (shard.FindLive(key, moment) != nullptr) return Answer::kInRam;
   const Shard::FlashAnswer answer = shard.AskFlash(key, moment, evidence);
   if (answer.kind == Kind::kNeedsFlash) return Answer::kNeedsFlash;
+  if (answer.kind == Kind::kFailed) return Answer::kReadFailed;
   if (answer.kind != Kind::kFound || tried != answer.found) return Answer::kGone;
-  if (!room) return Answer::kNoRoom;
+  if (!room) {
+    const storage::DecodedRecord& record =
+        tried->record;  // under a larger -I it has no place at all
+    return tiers_->allocator.Fits(key.bytes.size(), record.meta.client_flags, record.value.size())
+               ? Answer::kNoRoom
+               : Answer::kGone;
+  }
   Item* const item = tiers_->arena->ItemAt(draft.position_);
   LinkClean(shard, key, moment, answer, segment, &draft);
   shard.ram.MoveToTail(item);

@@ -30,14 +30,16 @@ std::string_view HotListStateText(HotListState state) {
   switch (state) {
     case HotListState::kNone:
       return "none";
+    case HotListState::kOff:
+      return "off";
     case HotListState::kWarming:
       return "warming";
     case HotListState::kDone:
       return "done";
     case HotListState::kRamFull:
       return "RAM is full";
-    case HotListState::kDamaged:
-      return "damaged";
+    case HotListState::kFailed:
+      return "failed";
   }
   return "";
 }
@@ -61,13 +63,20 @@ std::chrono::milliseconds HotListWarmer::Round() {
     const uint64_t rate = tiers_.live.flash_warm_rate_bytes.Get();
     if (rate == 0) return kRestOff;
     if (ClientsWait()) return kRestForClients;
-    const uint64_t now_us = MonotonicUs();
-    if (paid_until_us_ > now_us + 1'000)
-      return std::chrono::milliseconds((paid_until_us_ - now_us) / 1'000);
+    const std::chrono::milliseconds rest = RestDue(rate);
+    if (rest.count() > 0) return rest;
     if (!Step()) return kRestForGood;
     YieldPoint::Pass();
   }
   return {};
+}
+
+std::chrono::milliseconds HotListWarmer::RestDue(uint64_t rate) {
+  const uint64_t now_us = MonotonicUs();
+  const uint64_t passed_us = std::min(now_us - paid_at_us_, kSecondUs);
+  paid_at_us_ = now_us;
+  owed_bytes_ -= std::min(owed_bytes_, passed_us * rate / kSecondUs);
+  return std::min(std::chrono::milliseconds(owed_bytes_ * 1'000 / rate), kRestOff);
 }
 
 bool HotListWarmer::ClientsWait() {
@@ -82,20 +91,19 @@ bool HotListWarmer::ClientsWait() {
 bool HotListWarmer::Step() {
   if (state_.load(std::memory_order_relaxed) != HotListState::kWarming) return false;
   if (window_.empty()) FillWindow();
-  if (window_.empty()) {
-    if (state_.load(std::memory_order_relaxed) == HotListState::kWarming) End(HotListState::kDone);
-    return false;
-  }
   ReadSome();
   WarmSome();
-  if (without_room_ < kWindowKeys) return true;
-  End(HotListState::kRamFull);
-  return false;
+  if (without_room_ >= kWindowKeys) End(HotListState::kRamFull);
+  return state_.load(std::memory_order_relaxed) == HotListState::kWarming;
 }
 
 void HotListWarmer::FillWindow() {
   storage::HotKey next;
-  while (window_.size() < kWindowKeys && NextKey(&next)) {
+  for (size_t looks = 0; looks < kWindowKeys; ++looks) {
+    if (!NextKey(&next)) {
+      if (window_.empty() && list_ != nullptr) End(HotListState::kDone);
+      return;
+    }
     Candidate candidate{.segment = static_cast<storage::LruSegment>(next.segment),
                         .bytes = std::string(next.key),
                         .hash = tiers_.HashOf(next.key),
@@ -110,6 +118,7 @@ void HotListWarmer::FillWindow() {
     } else {
       Note(answer);
     }
+    YieldPoint::Pass();
   }
 }
 
@@ -120,7 +129,7 @@ bool HotListWarmer::NextKey(storage::HotKey* key) {
   const std::string why =
       next.ok() ? "it names a segment that there is not" : std::string(next.status().message());
   Log::Write(LogLevel::kNotice, "hot list: %s; the rest of it is left", why.c_str());
-  End(HotListState::kDamaged);
+  End(HotListState::kFailed);
   return false;
 }
 
@@ -143,14 +152,18 @@ void HotListWarmer::ReadSome() {
     bytes += serial == serial_before ? read : std::max(read, kBlockBytes);
     serial_before = serial;
   }
-  const uint64_t rate = std::max<uint64_t>(tiers_.live.flash_warm_rate_bytes.Get(), 1);
-  paid_until_us_ = std::max(paid_until_us_, MonotonicUs()) + bytes * kSecondUs / rate;
+  owed_bytes_ += bytes;
 }
 
 void HotListWarmer::WarmSome() {
   for (Candidate& candidate : window_) {
     if (!candidate.read) continue;
-    Note(warm_one_(candidate.AsKey(), candidate.segment, &candidate.evidence));
+    const Answer answer = warm_one_(candidate.AsKey(), candidate.segment, &candidate.evidence);
+    if (answer == Answer::kReadFailed) {
+      Log::Write(LogLevel::kNotice, "hot list: a read failed; the rest of it is left");
+      return End(HotListState::kFailed);
+    }
+    Note(answer);
     YieldPoint::Pass();
   }
   std::erase_if(window_, [](const Candidate& candidate) { return candidate.read; });
@@ -158,8 +171,10 @@ void HotListWarmer::WarmSome() {
 
 void HotListWarmer::Note(Answer answer) {
   seen_.fetch_add(1, std::memory_order_relaxed);
-  without_room_ = answer == Answer::kNoRoom ? without_room_ + 1 : 0;
-  if (answer == Answer::kWarmed) warmed_.fetch_add(1, std::memory_order_relaxed);
+  if (answer == Answer::kNoRoom) ++without_room_;
+  if (answer != Answer::kWarmed) return;
+  without_room_ = 0;
+  warmed_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void HotListWarmer::End(HotListState state) {
@@ -173,18 +188,25 @@ void HotListWarmer::End(HotListState state) {
   list_.reset();
 }
 
-Status HotListWarmer::AppendRest(storage::HotListWriter* to) {
-  for (const Candidate& candidate : window_) {
-    TERRACED_RETURN_IF_ERROR(
-        to->Add({.segment = static_cast<uint8_t>(candidate.segment), .key = candidate.bytes}));
+Status HotListWarmer::AppendRest(uint64_t keys_max, const std::function<bool()>& stop,
+                                 storage::HotListWriter* to) {
+  while (state_.load(std::memory_order_relaxed) == HotListState::kWarming) {
+    if (window_.empty()) FillWindow();
+    for (const Candidate& candidate : window_) {
+      if (stop() || to->Keys() >= keys_max) return {};
+      TERRACED_RETURN_IF_ERROR(
+          to->Add({.segment = static_cast<uint8_t>(candidate.segment), .key = candidate.bytes}));
+    }
+    window_.clear();
   }
-  storage::HotKey key;
-  while (list_ != nullptr && NextKey(&key)) TERRACED_RETURN_IF_ERROR(to->Add(key));
   return {};
 }
 
 HotListStats HotListWarmer::Stats() const {
-  return {.state = state_.load(std::memory_order_relaxed),
+  HotListState state = state_.load(std::memory_order_relaxed);
+  if (state == HotListState::kWarming && tiers_.live.flash_warm_rate_bytes.Get() == 0)
+    state = HotListState::kOff;
+  return {.state = state,
           .keys = keys_.load(std::memory_order_relaxed),
           .seen = seen_.load(std::memory_order_relaxed),
           .warmed = warmed_.load(std::memory_order_relaxed)};

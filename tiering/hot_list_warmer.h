@@ -21,7 +21,7 @@
 
 namespace terraced::tiering {
 
-enum class HotListState : uint8_t { kNone, kWarming, kDone, kRamFull, kDamaged };
+enum class HotListState : uint8_t { kNone, kOff, kWarming, kDone, kRamFull, kFailed };
 std::string_view HotListStateText(HotListState state);
 
 struct HotListStats {
@@ -33,7 +33,7 @@ struct HotListStats {
 
 class HotListWarmer {
  public:
-  enum class Answer : uint8_t { kWarmed, kInRam, kNeedsFlash, kGone, kNoRoom };
+  enum class Answer : uint8_t { kWarmed, kInRam, kNeedsFlash, kGone, kNoRoom, kReadFailed };
   // Tries to link the key's record in that segment; kNeedsFlash: the evidence names what is to be read.
   using WarmOne = std::function<Answer(const Key&, storage::LruSegment, Evidence*)>;
 
@@ -45,8 +45,9 @@ class HotListWarmer {
   void Join() { thread_.Join(); }
   // The next few keys; false: that was all.
   bool Step();
-  // What it has not come to yet.
-  Status AppendRest(storage::HotListWriter* to);
+  // What it has not come to yet and is on flash only, until the list has `keys_max` keys or `stop` answers true.
+  Status AppendRest(uint64_t keys_max, const std::function<bool()>& stop,
+                    storage::HotListWriter* to);
   HotListStats Stats() const;
 
  private:
@@ -63,6 +64,8 @@ class HotListWarmer {
   };
 
   std::chrono::milliseconds Round();
+  // How long it has to rest for what it has read.
+  std::chrono::milliseconds RestDue(uint64_t rate);
   bool ClientsWait();
   void FillWindow();
   bool NextKey(storage::HotKey* key);
@@ -80,9 +83,10 @@ class HotListWarmer {
   // The thread's; Step()'s caller's where there is none.
   std::unique_ptr<storage::HotListReader> list_;
   std::vector<Candidate> window_;  // in the order of the list
-  uint64_t paid_until_us_ = 0;
-  uint32_t stood_back_ = 0;    // rounds in a row for clients
-  uint32_t without_room_ = 0;  // keys in a row
+  uint64_t owed_bytes_ = 0;        // read, and the time for it at the rate has not passed yet
+  uint64_t paid_at_us_ = 0;        // when some of it was last taken off
+  uint32_t stood_back_ = 0;        // rounds in a row for clients
+  uint32_t without_room_ = 0;      // keys in a row
 
   // Self-synchronised.
   std::atomic<HotListState> state_{HotListState::kNone};

@@ -30,6 +30,12 @@ Shard::Shard(Tiers& tiers, uint8_t number)
 
 void Shard::NoteAdopted(Item* item, uint64_t hash) {
   const uint64_t epoch = tiers_.flush.Current();
+  storage::CasRuns& uniques = tiers_.allocator.Uniques();
+  if (uniques.IsRetiring(*item)) {
+    uniques.Set(item, tiers_.NextCas());
+  } else {
+    uniques.NoteUse(*item);
+  }
   if (item->Has(storage::kItemClean)) {
     const std::optional<Slot> clean = CleanSlot(*item, hash, epoch);
     if (clean) {

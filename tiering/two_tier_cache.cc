@@ -17,6 +17,8 @@ namespace {
 
 // The hot list may take so much of stop_timeout.
 constexpr uint64_t kHotListShare = 4;
+// In RAM, index included.
+constexpr uint64_t kItemBytesLeast = 64;
 
 // The least the quota must hold for batches to come and go.
 constexpr uint64_t kBatchesLeast = 8;
@@ -141,11 +143,15 @@ Status OpenArenaFile(const CacheOptions& options, FlashStart* start) {
                                storage::SlabArena::FileBytesMax(options.slabs)));
   storage::ArenaFile& file = *start->arena_file;
   const storage::TimeStamp now = storage::TimeStamp::Now();
-  const Status left =
-      has_flash && start->last_run == 0
-          ? Status(StatusCode::kCorruption, "the flash directory knows of no run before")
-          : file.CheckLeft(start->last_run, has_flash ? &start->state.hash_key : nullptr, now,
-                           options.max_downtime_s);
+  Status left = has_flash && start->last_run == 0
+                    ? Status(StatusCode::kCorruption, "the flash directory knows of no run before")
+                    : file.CheckLeft(start->last_run, has_flash ? &start->state.hash_key : nullptr,
+                                     now, options.max_downtime_s);
+  if (left.ok()) left = storage::SlabArena::CheckFile(options.slabs, file);
+  if (left.ok() && !storage::CasRuns::HasRoom(file.CasTable(), file.AllAdopted()))
+    left = Status(StatusCode::kCorruption, "it has items of too many runs");
+  if (left.ok() && !storage::HashIndex::RootsAgree(file))
+    left = Status(StatusCode::kCorruption, "it contradicts itself");
   if (left.ok()) {
     start->state.hash_key = file.Key();
     if (!has_flash) start->state.start_count = file.StartCount() + 1;
@@ -290,7 +296,7 @@ Status TwoTierCache::BeginChanges() {
   KillPoints::Pass(KillPoint::kStartRunConfirmed);
   if (tiers_->arena->File() != nullptr) {
     tiers_->arena->File()->SetStartCount(start_count_);
-    tiers_->arena->BeginGeneration();
+    tiers_->allocator.Uniques().TakeOver(tiers_->arena->BeginGeneration());
   }
   return {};
 }
@@ -343,6 +349,7 @@ void TwoTierCache::OpenHotList() {
 std::unique_ptr<storage::HotListWriter> TwoTierCache::WriteHotList(
     uint64_t deadline_us, const std::function<bool()>& hurry) {
   if (directory_ == nullptr || !tiers_->FlashOnline()) return nullptr;
+  if (tiers_->live.flash_warm_rate_bytes.Get() == 0) return nullptr;
   Result<std::unique_ptr<storage::HotListWriter>> created = directory_->CreateHotList();
   Status status = created.status();
   std::unique_ptr<storage::HotListWriter> list;
@@ -350,7 +357,9 @@ std::unique_ptr<storage::HotListWriter> TwoTierCache::WriteHotList(
     list = std::move(created).value();
     const auto stop = [&] { return hurry() || MonotonicUs() >= deadline_us; };
     status = tiering::WriteHotList(*tiers_, stop, list.get());
-    if (status.ok() && !stop()) status = warmer_->AppendRest(list.get());
+    // More than RAM can hold is of no use.
+    const uint64_t keys_max = tiers_->arena->LimitBytes() / kItemBytesLeast;
+    if (status.ok()) status = warmer_->AppendRest(keys_max, stop, list.get());
   }
   if (status.ok()) return list;
   Log::Write(LogLevel::kNotice, "hot list: %s; after the next start RAM begins empty",
@@ -431,6 +440,9 @@ Status TwoTierCache::Stop(const std::function<bool()>& hurry) {
   StopThreads();
   if (!tiers_->HasFlash()) return {};
   const uint64_t deadline_us = MonotonicUs() + uint64_t{tiers_->options.stop_timeout_s} * 1'000'000;
+  // What was not looked at since the last start is in no list yet.
+  while (!hurry() && MonotonicUs() < deadline_us && adopter_->Step()) {
+  }
   // What the drain leaves of RAM is in no order any more. A list that is cut short is the hotter part of it.
   const uint64_t list_until_us =
       MonotonicUs() + uint64_t{tiers_->options.stop_timeout_s} * 1'000'000 / kHotListShare;

@@ -99,7 +99,7 @@ class TwoTierCache final : public Cache {
   void StopThreads();
   // Of the last clean stop, for the warmer. Before BeginChanges().
   void OpenHotList();
-  // Null: there is none, which is said.
+  // Null: there is none, for nobody wants it, flash is offline, or an error, which is said.
   std::unique_ptr<storage::HotListWriter> WriteHotList(uint64_t deadline_us,
                                                        const std::function<bool()>& hurry);
   void RaiseEpoch();

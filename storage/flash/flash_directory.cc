@@ -397,8 +397,10 @@ Status FlashDirectory::BeginChanges() {
   TERRACED_RETURN_IF_ERROR(SyncDirectory(directory_.Get(), path_));
   KillPoints::Pass(KillPoint::kStartMarkRemoved);
   // Of no use without the mark, and a twentieth of the tier where values are small. Left behind they only take room.
-  static_cast<void>(RemoveFile(directory_.Get(), kIndexName).ok());
-  static_cast<void>(RemoveFile(directory_.Get(), kHotListName).ok());
+  for (const char* const name : {kIndexName, kHotListName}) {
+    static_cast<void>(RemoveFile(directory_.Get(), name).ok());
+    static_cast<void>(RemoveFile(directory_.Get(), TemporaryName(name)).ok());
+  }
   return Status();
 }
 

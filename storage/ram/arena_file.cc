@@ -10,6 +10,7 @@ namespace {
 constexpr uint64_t kMagic = 0x414e455241524554;  // "TERARENA"
 constexpr uint32_t kVersion = 1;
 constexpr size_t kClassesMax = 64;
+constexpr uint64_t kFilePageBytes = 4096;
 
 }  // namespace
 
@@ -33,6 +34,12 @@ Result<std::unique_ptr<ArenaFile>> ArenaFile::Open(const std::string& path, uint
   const SharedFileFormat format{"memory file", kMagic, kVersion, sizeof(Header)};
   TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<SharedFile> file,
                             SharedFile::Open(path, format, owner_id, bytes_max));
+  // Somebody else's, named by mistake, would be emptied. Ours is whole pages, however damaged.
+  TERRACED_ASSIGN_OR_RETURN(const uint64_t bytes, file->Bytes());
+  if (bytes % kFilePageBytes != 0) {
+    return Status(StatusCode::kInvalidArgument,
+                  "'" + path + "' is no memory file; name one that does not exist");
+  }
   return std::unique_ptr<ArenaFile>(new ArenaFile(std::move(file)));
 }
 

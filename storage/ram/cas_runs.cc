@@ -1,17 +1,45 @@
 #include "storage/ram/cas_runs.h"
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "storage/base/check.h"
 
 namespace terraced::storage {
+namespace {
+
+// With more numbers in use the oldest go until so many are left: one is taken by each start, and each run whose records
+// are promoted.
+constexpr size_t kCrowded = 192;
+constexpr size_t kKept = 128;
+
+}  // namespace
 
 CasRuns::CasRuns(CasRunTable* table)
     : own_table_(table == nullptr ? std::make_unique<CasRunTable>() : nullptr),
       table_(table == nullptr ? *own_table_ : *table) {}
 
-void CasRuns::ForgetUnused() {
+void CasRuns::TakeOver(bool all_seen) {
+  std::vector<std::pair<uint32_t, size_t>> used;  // oldest run first
   for (size_t number = 0; number < kRuns; ++number) {
-    if (table_.in_use[number].exchange(0) == 0) table_.runs[number].store(0);
+    if (all_seen && table_.in_use[number].exchange(0) == 0) table_.runs[number].store(0);
+    const uint32_t run = table_.runs[number].load(std::memory_order_relaxed);
+    if (run != 0) used.emplace_back(run, number);
   }
+  if (used.size() <= kCrowded) return;
+  std::sort(used.begin(), used.end());
+  for (size_t i = 0; i + kKept < used.size(); ++i) retiring_[used[i].second] = true;
+}
+
+bool CasRuns::HasRoom(const CasRunTable& table, bool all_seen) {
+  size_t free = 0;
+  for (size_t number = 0; number < kRuns; ++number) {
+    const bool used = table.runs[number].load(std::memory_order_relaxed) != 0;
+    const bool seen = table.in_use[number].load(std::memory_order_relaxed) != 0;
+    if (!used || (all_seen && !seen)) ++free;
+  }
+  return free >= 2;
 }
 
 size_t CasRuns::NumberOf(uint32_t run, size_t end) {

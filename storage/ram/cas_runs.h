@@ -20,11 +20,16 @@ class CasRuns {
   CasRuns() : CasRuns(nullptr) {}
   // In `table`, which outlives it (null: its own).
   explicit CasRuns(CasRunTable* table);
-  // Of a table that was left: which numbers no item has had since it was taken over before, if every item was looked at
-  // then. Before any item is.
-  void ForgetUnused();
+  // Of a table that was left, once it is written down that not every item has been looked at. `all_seen`: they were by
+  // the process before, so that numbers without use are free again. Where many are in use, the items of the oldest runs
+  // shall have new uniques (IsRetiring). Before any item is looked at.
+  void TakeOver(bool all_seen);
+  // Whether that leaves a number for a new run and one more.
+  static bool HasRoom(const CasRunTable& table, bool all_seen);
   // An item that was left has its number.
   void NoteUse(const Item& item) { MarkUsed(item.cas_run); }
+  // A client that has its unique will be told once that the value changed.
+  bool IsRetiring(const Item& item) const { return retiring_[item.cas_run]; }
 
   uint64_t Unique(const Item& item) const {
     const uint64_t run = table_.runs[item.cas_run].load(std::memory_order_acquire) - 1;
@@ -50,6 +55,7 @@ class CasRuns {
     }
   }
 
+  std::array<bool, kRuns> retiring_{};  // constant once items are looked at
   const std::unique_ptr<CasRunTable> own_table_;
   CasRunTable& table_;  // a run + 1; 0 is none
 };

@@ -1,6 +1,7 @@
 #include "storage/ram/hash_index.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "storage/base/kill_point.h"
 
@@ -332,11 +333,34 @@ void HashIndex::RepairChain(uint64_t number, std::vector<bool>* overflow_seen) {
   }
 }
 
-void HashIndex::ErasePositions(const std::unordered_set<Position>& positions) {
-  for (uint64_t number = 0; number < BucketCount(); ++number) {
-    count_ -= RemoveWhere(buckets_.At(number),
-                          [&positions](Word word) { return positions.contains(PositionIn(word)); });
+// A split meanwhile moves words to a bucket that is still to come.
+bool HashIndex::EraseStrays(uint64_t* cursor, uint32_t buckets,
+                            const std::function<bool(uint32_t bits, Position)>& is_good) {
+  for (; buckets > 0 && *cursor < BucketCount(); --buckets, ++*cursor) {
+    count_ -= RemoveWhere(buckets_.At(*cursor), [&is_good](Word word) {
+      return !is_good(static_cast<uint32_t>(word >> 32), PositionIn(word));
+    });
   }
+  return *cursor < BucketCount();
+}
+
+bool HashIndex::RootsAgree(const ArenaFile& file) {
+  std::vector<std::pair<uint64_t, uint64_t>> extents;  // begin, end
+  for (uint32_t shard = 0; shard < kArenaShards; ++shard) {
+    const ArenaIndexRoot& root = file.IndexRoot(shard);
+    for (int segment = 0; segment < BucketArray::kSegments; ++segment) {
+      const uint64_t bytes = BucketArray::SizeOf(segment) * sizeof(Bucket);
+      for (const auto* offsets : {&root.buckets, &root.overflow}) {
+        const uint64_t begin = (*offsets)[static_cast<size_t>(segment)].load();
+        if (begin != 0) extents.emplace_back(begin, begin + bytes);
+      }
+    }
+  }
+  std::sort(extents.begin(), extents.end());
+  for (size_t i = 1; i < extents.size(); ++i) {
+    if (extents[i].first < extents[i - 1].second) return false;
+  }
+  return true;
 }
 
 bool HashIndex::BelongsTo(Word word, uint64_t number) const {

@@ -14,8 +14,8 @@
 #include <atomic>
 #include <bit>
 #include <cstdint>
+#include <functional>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 #include "storage/ram/index_memory.h"
@@ -38,8 +38,15 @@ class HashIndex {
   bool Erase(uint64_t hash, Position position);
   bool Replace(uint64_t hash, Position old_position, Position new_position);  // one atomic store
 
-  // Every slot that names one of them, whatever its tag: of chunks that a killed process had under way.
-  void ErasePositions(const std::unordered_set<Position>& positions);
+  // Whether no two of the arrays that these roots name share memory.
+  static bool RootsAgree(const ArenaFile& file);
+  // Every slot of the next `buckets` buckets from *cursor (at first 0) on for which is_good(hash bits, position) says no;
+  // false after the last. `SameBits` tells whether the bits are those of a hash.
+  bool EraseStrays(uint64_t* cursor, uint32_t buckets,
+                   const std::function<bool(uint32_t bits, Position)>& is_good);
+  static bool SameBits(uint32_t bits, uint64_t hash) {
+    return MakeWord(hash, kNoPosition) >> 32 == bits;
+  }
 
   // Hints before several lookups, made without the mutex: buckets stay where they are for good, and whatever is read
   // of them is only good for prefetching. Hint() is the item whose tag stands in the hash's first bucket; reading it
@@ -96,6 +103,9 @@ class HashIndex {
     void Forget();
 
     static constexpr int kSegments = 33 - kFirstBucketBits;
+    static uint64_t SizeOf(int segment) {
+      return segment == 0 ? 1ULL << kFirstBucketBits : FirstOf(segment);
+    }
 
    private:
     static int SegmentOf(uint64_t number) {
@@ -103,9 +113,6 @@ class HashIndex {
     }
     static uint64_t FirstOf(int segment) {
       return segment == 0 ? 0 : 1ULL << (kFirstBucketBits + segment - 1);
-    }
-    static uint64_t SizeOf(int segment) {
-      return segment == 0 ? 1ULL << kFirstBucketBits : FirstOf(segment);
     }
     IndexMemory& memory_;
     std::atomic<uint64_t>* const offsets_;

@@ -10,11 +10,7 @@ ItemAllocator::ItemAllocator(SlabArena& arena, uint32_t item_bytes_max, bool wit
       item_bytes_max_(item_bytes_max),
       chunk_bytes_max_(arena.ChunkBytes(arena.LargestClass())),
       with_serials_(with_serials),
-      uniques_(arena.File() != nullptr ? &arena.File()->CasTable() : nullptr) {
-  if (arena.File() != nullptr && arena.File()->IsLeft() && arena.File()->AllAdopted()) {
-    uniques_.ForgetUnused();
-  }
-}
+      uniques_(arena.File() != nullptr ? &arena.File()->CasTable() : nullptr) {}
 
 bool ItemAllocator::Fits(size_t key_length, uint32_t client_flags, uint64_t value_bytes) const {
   if (key_length > UINT8_MAX || value_bytes > item_bytes_max_) return false;

@@ -84,11 +84,20 @@ bool RamTier::Adopt(Item* item, uint64_t hash) {
   }
   item->pins.store(Arena().Generation(), std::memory_order_relaxed);
   item->Clear(kItemInBatch);
-  allocator_.Uniques().NoteUse(*item);
   PushTail(item);
   item_bytes_ += ItemAllocator::RequestedBytes(*item);
   if (adopted_) adopted_(item, hash);
   return true;
+}
+
+bool RamTier::EraseStrays(uint64_t* cursor, uint32_t buckets,
+                          const std::function<uint64_t(std::string_view)>& hash_of) {
+  return index_.EraseStrays(cursor, buckets, [&](uint32_t bits, Position position) {
+    const Item& item = *Arena().ItemAt(position);
+    constexpr uint32_t kKind = kItemAllocated | kItemLinked | kItemValueChunk;
+    return (item.Bits() & kKind) == (kItemAllocated | kItemLinked) && item.Shard() == shard_ &&
+           Arena().IsAdopted(item) && HashIndex::SameBits(bits, hash_of(item.Key()));
+  });
 }
 
 void RamTier::PrefetchItem(uint64_t hash) const {

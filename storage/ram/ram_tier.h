@@ -77,10 +77,10 @@ class RamTier {
   // Puts it at the tail of its list, under this process's mark; takes it out of the index if it is not whole.
   bool Adopt(Item* item, uint64_t hash);
   bool HasInChain(const Item& item, Position chunk) const;
-  // From the index alone: what that process had under way.
-  void ErasePositions(const std::unordered_set<Position>& positions) {
-    index_.ErasePositions(positions);
-  }
+  // Once every page was looked at: what the index names of the next buckets that is no item of its key goes, from the
+  // index alone. False after the last.
+  bool EraseStrays(uint64_t* cursor, uint32_t buckets,
+                   const std::function<uint64_t(std::string_view)>& hash_of);
 
   uint64_t ItemCount() const { return index_.Count(); }
   uint64_t ItemBytes() const {

@@ -122,23 +122,39 @@ uint64_t SlabArena::FileBytesMax(const SlabOptions& options) {
          kSlabPageBytes;
 }
 
-Result<std::unique_ptr<SlabArena>> SlabArena::Create(const SlabOptions& options,
-                                                     std::unique_ptr<ArenaFile> file) {
+// The largest table has 63 classes; with them every position has to fit 32 bits.
+Result<SlabArena::Geometry> SlabArena::GeometryOf(const SlabOptions& options, bool in_file) {
   const uint64_t limit_pages = options.limit_bytes / kSlabPageBytes;
   if (limit_pages == 0) return Invalid("the memory limit (-m) is less than a slab page of 1 MiB");
+  Geometry geometry;
+  geometry.first_page = in_file ? kArenaHeaderPages : 1;
+  geometry.index_pages = in_file ? IndexPagesMax(limit_pages) : 0;
+  const uint64_t bytes_max =
+      (geometry.first_page + limit_pages + kSlabClassesMax + geometry.index_pages) * kSlabPageBytes;
+  geometry.unit_shift = kUnitShiftMin;
+  while ((bytes_max >> geometry.unit_shift) > (1ULL << 32)) ++geometry.unit_shift;
+  if (geometry.unit_shift > kUnitShiftMax) return Invalid("the memory limit (-m) is over 1 TB");
+  TERRACED_ASSIGN_OR_RETURN(geometry.sizes, SlabClassSizes(options, 1U << geometry.unit_shift));
+  return geometry;
+}
+
+Status SlabArena::CheckFile(const SlabOptions& options, ArenaFile& file) {
+  TERRACED_ASSIGN_OR_RETURN(const Geometry geometry, GeometryOf(options, true));
+  if (file.HasGeometry(geometry.unit_shift, geometry.sizes)) return Status();
+  return Status(StatusCode::kCorruption,
+                "its items lie in chunks of other sizes (-m, -f, -n or slab_chunk_max)");
+}
+
+Result<std::unique_ptr<SlabArena>> SlabArena::Create(const SlabOptions& options,
+                                                     std::unique_ptr<ArenaFile> file) {
+  TERRACED_ASSIGN_OR_RETURN(const Geometry geometry, GeometryOf(options, file != nullptr));
+  const uint64_t limit_pages = options.limit_bytes / kSlabPageBytes;
+  const uint64_t index_pages = geometry.index_pages;
+  const std::vector<uint32_t>& sizes = geometry.sizes;
   std::unique_ptr<SlabArena> arena(new SlabArena);
   arena->file_ = std::move(file);
-  if (arena->file_ != nullptr) arena->first_page_ = kArenaHeaderPages;
-  // The largest table has 63 classes; with them every position has to fit 32 bits.
-  const uint64_t index_pages = arena->file_ != nullptr ? IndexPagesMax(limit_pages) : 0;
-  const uint64_t bytes_max =
-      (arena->first_page_ + limit_pages + kSlabClassesMax + index_pages) * kSlabPageBytes;
-  arena->unit_shift_ = kUnitShiftMin;
-  while ((bytes_max >> arena->unit_shift_) > (1ULL << 32)) ++arena->unit_shift_;
-  if (arena->unit_shift_ > kUnitShiftMax) return Invalid("the memory limit (-m) is over 1 TB");
-
-  TERRACED_ASSIGN_OR_RETURN(const std::vector<uint32_t> sizes,
-                            SlabClassSizes(options, 1U << arena->unit_shift_));
+  arena->first_page_ = geometry.first_page;
+  arena->unit_shift_ = geometry.unit_shift;
   arena->classes_ = std::make_unique<Class[]>(sizes.size() + 1);
   for (size_t i = 0; i < sizes.size(); ++i) {
     Class& of = arena->classes_[i + 1];

@@ -36,6 +36,8 @@ class SlabArena {
                                                    std::unique_ptr<ArenaFile> file = nullptr);
   // Address space that such an arena needs in a file.
   static uint64_t FileBytesMax(const SlabOptions& options);
+  // Whether items that were left in the file lie where this arena would have them.
+  static Status CheckFile(const SlabOptions& options, ArenaFile& file);
   ~SlabArena();
 
   // The smallest class whose chunks hold that many bytes; kNoSlabClass when even the largest does
@@ -107,8 +109,9 @@ class SlabArena {
   bool Adopting() const { return adopting_.load(std::memory_order_acquire); }
   bool IsAdopted(const Item& item) const { return item.Generation() == generation_; }
   uint8_t Generation() const { return generation_; }
-  // Before the first item is made or found, once the file is this run's.
-  void BeginGeneration();
+  // Before the first item is made or found, once the file is this run's. Whether the process before had looked at every
+  // item that it was left.
+  bool BeginGeneration();
   // Pages that an earlier process left, with the class that their chunks have.
   struct UnprovenPage {
     uint32_t page;
@@ -164,6 +167,13 @@ class SlabArena {
   // The indexes' part of the file: pages of 1 MiB, from the same numbers as the slab pages. Private memory where there
   // is no room: then the file is given up.
   class FileIndexMemory;
+  struct Geometry {
+    uint32_t first_page = 1;
+    uint64_t index_pages = 0;
+    uint32_t unit_shift = 0;
+    std::vector<uint32_t> sizes;  // of chunks, by class
+  };
+  static Result<Geometry> GeometryOf(const SlabOptions& options, bool in_file);
 
   SlabArena();
   Status Map(const SlabOptions& options);

@@ -168,10 +168,12 @@ void SlabArena::MarkAllAs(uint8_t generation) {
   }
 }
 
-void SlabArena::BeginGeneration() {
-  if (file_ == nullptr) return;
+bool SlabArena::BeginGeneration() {
+  if (file_ == nullptr) return false;
+  const bool all_seen = file_->IsLeft() && file_->AllAdopted();
   file_->BeginGeneration(generation_ != 0);
   if (!Adopting()) file_->SetAllAdopted();
+  return all_seen;
 }
 
 std::vector<Position> SlabArena::ChunksOf(uint32_t page) const {
