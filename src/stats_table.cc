@@ -324,6 +324,8 @@ constexpr StatSpec kStats[] = {
     {"flash_batches_damaged", kCount, kCounter, kFlash,
      "of them, batches whose list of key hashes could not be read",
      &Flash<&FlashStats::batches_damaged>},
+    {"flash_turned_off", kCount, kCounter, kFlash,
+     "times the tier was turned off because the disk kept failing", &Flash<&FlashStats::outages>},
     {"flash_demoted_items", kCount, kCounter, kFlash, "items moved from RAM to flash",
      &Flash<&FlashStats::demoted_items>},
     {"flash_demoted_bytes", kBytes, kCounter, kFlash, "their keys and values before compression",
