@@ -139,23 +139,17 @@ size_t FaultFixture::LogLines(const std::string& words) const {
   return lines;
 }
 
-std::optional<SmallTmpfs> SmallTmpfs::Mount(const std::string& path, const std::string& size) {
-  if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0) return std::nullopt;
-  if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return std::nullopt;
-  if (mkdir(path.c_str(), 0700) != 0) return std::nullopt;
+std::unique_ptr<SmallTmpfs> SmallTmpfs::Mount(const std::string& path, const std::string& size) {
+  if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0) return nullptr;
+  if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return nullptr;
+  if (mkdir(path.c_str(), 0700) != 0) return nullptr;
   const std::string options = "mode=0700,size=" + size;
-  if (mount("terraced-test", path.c_str(), "tmpfs", 0, options.c_str()) != 0) return std::nullopt;
-  return SmallTmpfs(path);
+  if (mount("terraced-test", path.c_str(), "tmpfs", 0, options.c_str()) != 0) return nullptr;
+  return std::unique_ptr<SmallTmpfs>(new SmallTmpfs(path));
 }
 
 SmallTmpfs::~SmallTmpfs() {
-  if (!path_.empty()) umount2(path_.c_str(), MNT_DETACH);
-}
-
-bool SmallTmpfs::Remount(bool read_only) const {
-  unsigned long flags = MS_REMOUNT | MS_BIND;
-  if (read_only) flags |= MS_RDONLY;
-  return mount("none", path_.c_str(), nullptr, flags, nullptr) == 0;
+  umount2(path_.c_str(), MNT_DETACH);
 }
 
 uint64_t SmallTmpfs::FreeBytes() const {

@@ -7,7 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
-#include <optional>
+#include <memory>
 #include <set>
 #include <string>
 
@@ -75,13 +75,12 @@ class FaultFixture : public FlashFixture {
 // A small tmpfs on a directory of the test, seen by this process and its children only.
 class SmallTmpfs {
  public:
-  // nullopt: this user may not mount.
-  static std::optional<SmallTmpfs> Mount(const std::string& path, const std::string& size);
-  SmallTmpfs(SmallTmpfs&& other) noexcept : path_(std::exchange(other.path_, "")) {}
-  SmallTmpfs& operator=(SmallTmpfs&&) = delete;
+  // nullptr: this user may not mount.
+  static std::unique_ptr<SmallTmpfs> Mount(const std::string& path, const std::string& size);
   ~SmallTmpfs();
+  SmallTmpfs(const SmallTmpfs&) = delete;
+  SmallTmpfs& operator=(const SmallTmpfs&) = delete;
 
-  bool Remount(bool read_only) const;
   // Takes what is free but for `spare_bytes`; Release() gives it back.
   void FillUp(uint64_t spare_bytes = 0) const;
   void Release() const;
@@ -89,7 +88,7 @@ class SmallTmpfs {
 
  private:
   explicit SmallTmpfs(std::string path) : path_(std::move(path)) {}
-  std::string path_;
+  const std::string path_;
 };
 
 }  // namespace terraced::support

@@ -55,6 +55,7 @@ bool Concerns(uint32_t calls) {
 // Counts; false: this one is let through.
 bool Breaks() {
   if (g_control->let_through.load() > 0 && g_control->let_through.fetch_sub(1) > 0) return false;
+  if (g_control->break_at_most.fetch_sub(1) <= 0) return false;
   g_control->broken.fetch_add(1);
   return true;
 }

@@ -43,8 +43,15 @@ std::string FaultSwitch::Shell() const {
 #endif
 }
 
+void FaultSwitch::BreakOnce(uint32_t calls, int error, int64_t let_through) {
+  Break(kFaultNone, error, let_through);
+  control_->break_at_most.store(1);
+  control_->calls.store(calls, std::memory_order_release);
+}
+
 void FaultSwitch::Break(uint32_t calls, int error, int64_t let_through) {
   control_->error.store(error);
+  control_->break_at_most.store(INT64_MAX);
   control_->let_through.store(let_through);
   control_->broken.store(0);
   control_->calls.store(calls, std::memory_order_release);

@@ -22,6 +22,8 @@ class FaultSwitch {
   std::string Shell() const;
 
   void Break(uint32_t calls, int error, int64_t let_through = 0);
+  // The call behind `let_through` others, and no more.
+  void BreakOnce(uint32_t calls, int error, int64_t let_through);
   void HalveWrites();
   void FailMemory(uint64_t bytes_min, int64_t let_through = 0);
   void Mend();
