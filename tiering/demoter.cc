@@ -1,13 +1,12 @@
 #include "tiering/demoter.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <bitset>
 
 #include "storage/base/clock.h"
 #include "storage/base/kill_point.h"
 #include "storage/base/log.h"
+#include "storage/base/start_thread.h"
 #include "storage/flash/flash_directory.h"
 
 namespace terraced::tiering {
@@ -65,10 +64,10 @@ Demoter::~Demoter() {
   Join();
 }
 
-void Demoter::Start() {
-  if (!tiers_.HasFlash()) return;
-  thread_ = std::thread([this] { Run(); });
-  pthread_setname_np(thread_.native_handle(), "demoter");
+Status Demoter::Start() {
+  if (!tiers_.HasFlash()) return {};
+  TERRACED_ASSIGN_OR_RETURN(thread_, StartThread("demoter", [this] { Run(); }));
+  return {};
 }
 
 void Demoter::Join() {

@@ -32,7 +32,7 @@ class Demoter {
   Demoter(Tiers& tiers, uint64_t first_serial);
   ~Demoter();
 
-  void Start();
+  Status Start();
   void Join();  // stops the thread; waiting DemoteAll requests are answered
 
   void Wake();

@@ -19,10 +19,8 @@ constexpr uint64_t kTakeBytes = 128U << 10;
 
 }  // namespace
 
-FlashReader::FlashReader(storage::BatchStore& store, uint32_t threads, uint64_t bytes_max)
-    : store_(store), bytes_max_(bytes_max) {
-  TERRACED_CHECK(Resize(threads).ok());
-}
+FlashReader::FlashReader(storage::BatchStore& store, uint64_t bytes_max)
+    : store_(store), bytes_max_(bytes_max) {}
 
 FlashReader::~FlashReader() {
   {
@@ -43,8 +41,9 @@ Status FlashReader::Resize(uint32_t threads) {
   for (uint32_t place = 0; place < threads; ++place) {
     if (StartThread(place)) continue;
     Want(before);
-    return Status(StatusCode::kUnavailable,
-                  "flash reader " + std::to_string(place + 1) + " cannot be started");
+    return Status(StatusCode::kUnavailable, "thread 'flash_reader' " + std::to_string(place + 1) +
+                                                " of " + std::to_string(threads) +
+                                                " cannot be started");
   }
   return {};
 }

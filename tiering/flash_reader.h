@@ -38,7 +38,8 @@ class FlashReader {
  public:
   static constexpr uint32_t kThreadsMax = 64;
 
-  FlashReader(storage::BatchStore& store, uint32_t threads, uint64_t bytes_max);
+  // Without threads until the first Resize().
+  FlashReader(storage::BatchStore& store, uint64_t bytes_max);
   ~FlashReader();  // stops when everything queued was read and answered
 
   // From now on so many threads read; what is queued or under way is read all the same.

@@ -21,6 +21,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "storage/base/check.h"
@@ -285,10 +286,16 @@ Status RocksBatchStore::EmptyStaging() const {
 }
 
 Result<std::unique_ptr<rocksdb::DB>> RocksBatchStore::OpenDatabase() const {
-  rocksdb::DB* db = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(large_options_, db_path_, &db);
-  if (!status.ok()) return Translate(status, "open '" + db_path_ + "'");
-  return std::unique_ptr<rocksdb::DB>(db);
+  // RocksDB's own threads come with the first database; where the system has none, they throw.
+  try {
+    rocksdb::DB* db = nullptr;
+    const rocksdb::Status status = rocksdb::DB::Open(large_options_, db_path_, &db);
+    if (!status.ok()) return Translate(status, "open '" + db_path_ + "'");
+    return std::unique_ptr<rocksdb::DB>(db);
+  } catch (const std::system_error& error) {
+    return Status(StatusCode::kUnavailable, "open '" + db_path_ + "': thread 'rocksdb' cannot be started: " +
+                                                error.code().message());
+  }
 }
 
 rocksdb::DB* RocksBatchStore::Lend(Loan::Wait wait) const {

@@ -173,7 +173,7 @@ TEST_F(SlabMoverTest, WhatFlashMayStillTakeIsNotEvicted) {
   do {
     ASSERT_EQ(rig->Set(Name(stored++), std::string(1'000, 'a')), Outcome::kStored);
   } while (rig.InTiers().arena->FreeChunks(from) > 0);
-  rig.InDemoter().Start();
+  ASSERT_TRUE(rig.InDemoter().Start().ok());
   EXPECT_TRUE(rig.cache->MoverForTest().MovePage(from, ClassOf(&rig, 100)));
   rig.InDemoter().Join();
   EXPECT_EQ(rig.Stats().evictions, 0U);
