@@ -32,6 +32,7 @@
 #include "storage/flash/batch_store.h"
 #include "storage/flash/hash_list.h"
 #include "storage/flash/record.h"
+#include "storage/flash/sst_check_env.h"
 
 namespace terraced::storage {
 namespace {
@@ -169,6 +170,7 @@ class RocksBatchStore final : public BatchStore {
   const BatchStoreOptions options_;
   const std::string db_path_;
   const std::string staging_path_;
+  const std::shared_ptr<rocksdb::Env> env_ = MakeSstCheckEnv();
   std::shared_ptr<rocksdb::Statistics>
       statistics_;                               // shared with RocksDB, which asks for it that way
   std::shared_ptr<rocksdb::Cache> block_cache_;  // likewise; nullptr: none
@@ -227,6 +229,7 @@ rocksdb::Options RocksBatchStore::OptionsFor(bool small_records) const {
   table.cache_index_and_filter_blocks = false;  // bounded by max_open_files instead
 
   rocksdb::Options options;
+  options.env = env_.get();
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.compression = small_records ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
   options.create_if_missing = true;
