@@ -98,6 +98,7 @@ class TwoTierCache final : public Cache {
   void StopThreads();
   void RaiseEpoch();
   // Takes another block of CAS uniques and serials in STATE, long before one of them needs it.
+  void RestoreDirectory();
   void RaiseStartCount();
 
   Moment Now() const { return {tiers_->clock.NowS(), tiers_->flush.Current()}; }
@@ -169,6 +170,7 @@ class TwoTierCache final : public Cache {
   std::string flash_start_text_;  // constant after LoadFlash()
   uint64_t started_us_ = 0;
   bool opening_cleared_ = false;  // Tick()'s thread only
+  std::string directory_said_{"ok"};  // by Restore(), last time
   std::unique_ptr<FlashReader> reader_;
   std::unique_ptr<PromotionPolicy> promotion_;
   std::unique_ptr<Demoter> demoter_;

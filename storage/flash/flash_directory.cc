@@ -160,6 +160,18 @@ uint64_t StartCountFromClock(uint64_t unix_s) {
   return std::clamp<uint64_t>(minutes, 1, kStartCountFromClockMax);
 }
 
+Status CheckFlashDirectoryId(const std::string& path, uint64_t directory_id) {
+  const std::string context = "flash_path '" + path + "'";
+  TERRACED_ASSIGN_OR_RETURN(const FileDescriptor directory, OpenDirectory(path));
+  const Result<std::string> bytes = ReadSmallFile(directory.Get(), kStateName, kSmallFileBytesMax);
+  if (!bytes.ok()) return bytes.status().WithContext(context);
+  uint64_t clean = 0;
+  uint64_t last = 0;
+  const std::optional<FlashState> state = DecodeState(bytes.value(), &clean, &last);
+  if (state.has_value() && state->directory_id == directory_id) return Status();
+  return Status(StatusCode::kInvalidArgument, context + " is another directory than at the start");
+}
+
 Result<std::unique_ptr<FlashDirectory>> FlashDirectory::Open(const std::string& path) {
   std::unique_ptr<FlashDirectory> directory(new FlashDirectory(path));
   const std::string context = "flash_path '" + path + "'";
@@ -264,6 +276,53 @@ Status FlashDirectory::CheckFormat() {
                                                   ", this terraced knows format " +
                                                   std::to_string(kFlashFormatVersion) +
                                                   "; nothing was changed there");
+}
+
+bool FlashDirectory::IsInPlace() const {
+  struct stat at_path = {};
+  struct stat opened = {};
+  struct stat file = {};
+  if (::stat(path_.c_str(), &at_path) != 0 || ::fstat(directory_.Get(), &opened) != 0) return false;
+  if (at_path.st_ino != opened.st_ino || at_path.st_dev != opened.st_dev) return false;
+  for (const char* const name : {kLockName, kFlashFormatName, kStateName}) {
+    if (::fstatat(directory_.Get(), name, &file, AT_SYMLINK_NOFOLLOW) != 0) return false;
+  }
+  return true;
+}
+
+Status FlashDirectory::CheckSameTier(const FlashDirectory& found) const {
+  const std::string context = "flash_path '" + path_ + "'";
+  const Status same = CheckFlashDirectoryId(path_, state_.directory_id);
+  if (!IsAbsent(same)) return same;
+  struct stat now = {};
+  struct stat before = {};
+  if (::fstat(found.directory_.Get(), &now) != 0 || ::fstat(directory_.Get(), &before) != 0) {
+    return Status::FromErrno(context, errno);
+  }
+  if (now.st_dev == before.st_dev) return Status();
+  return Status(StatusCode::kInvalidArgument,
+                context + " is on another filesystem than at the start");
+}
+
+Status FlashDirectory::Restore() {
+  if (IsInPlace()) return Status();
+  struct stat info = {};
+  if (::stat(path_.c_str(), &info) != 0) {
+    return Status(StatusCode::kNotFound, "flash_path '" + path_ + "' is gone");
+  }
+  FlashDirectory found(path_);
+  TERRACED_RETURN_IF_ERROR(found.OpenPath());
+  TERRACED_RETURN_IF_ERROR(found.CheckForeign());
+  TERRACED_RETURN_IF_ERROR(CheckSameTier(found));
+  struct stat held = {};
+  const bool locked = ::fstat(lock_.Get(), &held) == 0 &&
+                      ::fstatat(found.directory_.Get(), kLockName, &info, 0) == 0 &&
+                      held.st_ino == info.st_ino && held.st_dev == info.st_dev;
+  if (!locked) TERRACED_RETURN_IF_ERROR(found.Lock());
+  TERRACED_RETURN_IF_ERROR(found.CheckFormat());
+  directory_ = std::move(found.directory_);
+  if (!locked) lock_ = std::move(found.lock_);
+  return Persist(state_, runs_);
 }
 
 uint64_t FlashDirectory::MarkedRun(std::string* why_not) const {

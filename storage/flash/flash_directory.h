@@ -61,6 +61,9 @@ struct FlashState {
   HashKey hash_key;           // keys are hashed alike in every run of this directory
 };
 
+// Whether the path leads to the directory of that id. Any thread.
+Status CheckFlashDirectoryId(const std::string& path, uint64_t directory_id);
+
 class FlashDirectory {
  public:
   // Creates what is missing (0700; files 0600), locks it, checks FORMAT, reads STATE (a damaged
@@ -102,12 +105,21 @@ class FlashDirectory {
   Status MarkOpened();
   void ClearOpening();
 
+  // While the daemon runs: where the directory was emptied, or the path leads to another one by now, the files that make
+  // it ours are put there again, with the STATE of this run. That is for our own directory and for an empty one on the
+  // same filesystem: what stands below a disk that went away is not filled. Errors: there is none of these; nothing was
+  // changed.
+  Status Restore();
+
   Result<uint64_t> FreeBytes() const;  // of the filesystem
 
  private:
   explicit FlashDirectory(std::string path) : path_(std::move(path)) {}
   Status OpenPath();
   Status CheckForeign() const;
+  bool IsInPlace() const;
+  // Whether STATE there is of this directory, or might be made.
+  Status CheckSameTier(const FlashDirectory& found) const;
   Status Lock();
   Status CheckFormat();
   Status RenewState();

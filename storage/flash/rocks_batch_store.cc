@@ -13,9 +13,11 @@
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/statistics.h>
 #include <rocksdb/table.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -153,6 +155,8 @@ class RocksBatchStore final : public BatchStore {
   Status Exchange(bool open_again) TERRACED_EXCLUDES(mutex_);
   Result<std::unique_ptr<rocksdb::DB>> OpenDatabase() const;
   Status EmptyStaging() const;
+  Status MakePlaces();
+  // Before anything is changed.
   Status OpenAgainIfBroken();
 
   rocksdb::Options OptionsFor(bool small_records) const;
@@ -264,16 +268,21 @@ rocksdb::Options RocksBatchStore::OptionsFor(bool small_records) const {
 }
 
 Status RocksBatchStore::Open() {
-  TERRACED_ASSIGN_OR_RETURN(directory_, OpenDirectory(options_.directory));
-  for (const char* const name : {"db", "staging", "hashes"}) {
-    TERRACED_RETURN_IF_ERROR(MakeDirectory(directory_.Get(), name));
-  }
-  TERRACED_ASSIGN_OR_RETURN(hashes_, OpenDirectory(options_.directory + "/hashes"));
+  TERRACED_RETURN_IF_ERROR(MakePlaces());
   TERRACED_RETURN_IF_ERROR(SyncDirectory(directory_.Get(), options_.directory));
   TERRACED_RETURN_IF_ERROR(EmptyStaging());
   TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<rocksdb::DB> db, OpenDatabase());
   const MutexLock lock(mutex_);
   db_ = std::move(db);
+  return Status();
+}
+
+Status RocksBatchStore::MakePlaces() {
+  TERRACED_ASSIGN_OR_RETURN(directory_, OpenDirectory(options_.directory));
+  for (const char* const name : {"db", "staging", "hashes"}) {
+    TERRACED_RETURN_IF_ERROR(MakeDirectory(directory_.Get(), name));
+  }
+  TERRACED_ASSIGN_OR_RETURN(hashes_, OpenDirectory(options_.directory + "/hashes"));
   return Status();
 }
 
@@ -346,13 +355,27 @@ Status RocksBatchStore::Exchange(bool open_again) {
 }
 
 Status RocksBatchStore::Reopen() {
+  broken_ = true;
+  // It may have been emptied, or be another one by now: nothing is made in one that is not known to be ours.
+  if (options_.check_directory) TERRACED_RETURN_IF_ERROR(options_.check_directory());
+  TERRACED_RETURN_IF_ERROR(MakePlaces());
   Status status = Exchange(/*open_again=*/true);
   broken_ = !status.ok();
   return status.WithContext("reopen the flash store");
 }
 
 Status RocksBatchStore::OpenAgainIfBroken() {
-  return broken_ ? Reopen() : Status();
+  if (broken_) return Reopen();
+  // RocksDB goes by paths: it must not write to, or remove from, what has taken the directory's place.
+  struct stat at_path = {};
+  struct stat opened = {};
+  if (::stat(options_.directory.c_str(), &at_path) != 0) {
+    return Status::FromErrno("flash directory '" + options_.directory + "'", errno);
+  }
+  if (::fstat(directory_.Get(), &opened) != 0) return Status::FromErrno("flash directory", errno);
+  if (at_path.st_ino == opened.st_ino && at_path.st_dev == opened.st_dev) return Status();
+  return Status(StatusCode::kUnavailable,
+                "flash directory '" + options_.directory + "' is another one by now");
 }
 
 Status RocksBatchStore::Close() {

@@ -202,24 +202,26 @@ TEST_F(PlaceFaultsTest, ADirectoryThatIsMovedAwayAndBackIsAFaultLikeAnother) {
   EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
 }
 
-TEST_F(PlaceFaultsTest, ADirectoryThatIsRemovedIsMadeAgain) {
+// The daemon does not make it: it may be the place where a disk was mounted.
+TEST_F(PlaceFaultsTest, ADirectoryThatIsRemovedIsUsedAgainOnceItIsThere) {
   const std::string flash = directory_.Sub("flash");
   ASSERT_NO_FATAL_FAILURE(StartOn(flash, directory_.Path()));
   ASSERT_NO_FATAL_FAILURE(FillFlash());
   std::filesystem::remove_all(flash);
-  ChangeSome();
-  ChangeSome();
+  ASSERT_TRUE(WorkUntilOffline()) << Log();
+  EXPECT_TRUE(Await([this] { return LogLines("is gone") == 1; })) << Log();
+  EXPECT_LE(LogLines(), 6U) << Log();
+  EXPECT_FALSE(std::filesystem::exists(flash));
   book_.Judge(*client_);
-  ASSERT_TRUE(Await([this] {
-    ChangeSome();
-    return HasFailure() || client_->Stat("flash_batches_written") > 3;
-  })) << Log();
-  EXPECT_LE(LogLines(), 8U) << Log();
-  book_.Judge(*client_);
-  client_.reset();
-  EXPECT_EQ(daemon_->Stop(SIGTERM), 0) << Log();
+  ASSERT_TRUE(std::filesystem::create_directory(flash));
+  ASSERT_TRUE(AwaitOnline()) << Log();
+  ASSERT_NO_FATAL_FAILURE(FillFlash());
+  EXPECT_EQ(LogLines("flash tier is back"), 1U) << Log();
+  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ASSERT_NO_FATAL_FAILURE(StopCleanly());
   ASSERT_NO_FATAL_FAILURE(StartOn(flash, directory_.Path()));
-  book_.Judge(*client_);
+  EXPECT_EQ(client_->Stats()[kStatFlashStart], "warm");
+  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
 }
 
 TEST_F(PlaceFaultsTest, ADirectoryThatIsEmptiedIsFilledAgain) {
@@ -229,16 +231,45 @@ TEST_F(PlaceFaultsTest, ADirectoryThatIsEmptiedIsFilledAgain) {
   for (const auto& entry : std::filesystem::directory_iterator(flash)) {
     std::filesystem::remove_all(entry.path());
   }
-  ASSERT_TRUE(Await([this] {
-    ChangeSome();
-    return HasFailure() || client_->Stat("flash_batches_written") > 3;
-  })) << Log();
+  ASSERT_TRUE(WorkUntilOffline()) << Log();
+  book_.Judge(*client_);
+  ASSERT_TRUE(AwaitOnline()) << Log();
+  ASSERT_NO_FATAL_FAILURE(FillFlash());
   EXPECT_LE(LogLines(), 8U) << Log();
-  book_.Judge(*client_);
-  client_.reset();
-  EXPECT_EQ(daemon_->Stop(SIGTERM), 0) << Log();
+  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ASSERT_NO_FATAL_FAILURE(Kill());
   ASSERT_NO_FATAL_FAILURE(StartOn(flash, directory_.Path()));
+  EXPECT_EQ(client_->Stats()[kStatFlashStart], "warm after an unclean stop");
+  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+}
+
+// Another cache's directory in its place: its files must not be taken for ours, nor ours be put among them.
+TEST_F(PlaceFaultsTest, AnotherDirectoryInItsPlaceIsLeftAlone) {
+  const std::string flash = directory_.Sub("flash");
+  const std::string other = directory_.Sub("other");
+  ASSERT_NO_FATAL_FAILURE(StartOn(other, directory_.Path()));
+  ASSERT_NO_FATAL_FAILURE(StopCleanly());
+  ASSERT_NO_FATAL_FAILURE(StartOn(flash, directory_.Path()));
+  ASSERT_NO_FATAL_FAILURE(FillFlash());
+  const std::string state = ReadTextFile(other + "/STATE");
+  const auto files = [](const std::string& path) {
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path)) {
+      names.insert(entry.path().lexically_relative(path).string());
+    }
+    return names;
+  };
+  const std::set<std::string> files_before = files(other);
+  std::filesystem::rename(flash, directory_.Sub("away"));
+  std::filesystem::rename(other, flash);
+  EXPECT_TRUE(Await([this] { return LogLines("is another directory than at the start") == 1; }))
+      << Log();
+  EXPECT_EQ(ReadTextFile(flash + "/STATE"), state);
+  for (int i = 0; i < 4; ++i) ChangeSome();
   book_.Judge(*client_);
+  EXPECT_EQ(client_->Stat("flash_online"), 0U);
+  EXPECT_EQ(ReadTextFile(flash + "/STATE"), state);
+  EXPECT_EQ(files(flash), files_before);
 }
 
 }  // namespace
