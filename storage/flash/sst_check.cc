@@ -132,7 +132,9 @@ Status CheckSst(const std::string& path) {
   if (got < kFooterBytes) return Damaged(path, "length");
   std::string_view handles = std::string_view(footer).substr(1, kHandlesBytes);
   const std::optional<Handle> metaindex = TakeHandle(&handles);
-  if (!metaindex) return Damaged(path, "footer");
+  const std::optional<Handle> index = metaindex ? TakeHandle(&handles) : std::nullopt;
+  // RocksDB takes memory for as many bytes as it says here.
+  if (!index || index->bytes > file_bytes) return Damaged(path, "footer");
 
   TERRACED_ASSIGN_OR_RETURN(const std::string names,
                             ReadBlock(file.Get(), path, *metaindex, file_bytes));

@@ -1,6 +1,6 @@
 // Files that rot while the daemon is down: whatever byte of them is another one, the next start serves right values or
-// misses, or refuses with one line, and never crashes. Of each file some seeded positions; as many as
-// TERRACED_CORRUPT_POSITIONS says (scripts/torture --corrupt has 2,000).
+// misses, or refuses with one line, and never crashes. Of each file some seeded positions, or as many as
+// TERRACED_CORRUPT_POSITIONS says.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>

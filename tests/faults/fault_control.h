@@ -23,7 +23,7 @@ enum FaultyCalls : uint32_t {
   kFaultNames = 1U << 5,    // rename, link, unlink, mkdir
   kFaultReserve = 1U << 6,  // fallocate and its kind, ftruncate
   kFaultThread = 1U << 7,   // pthread_create; wherever the directory is
-  kFaultMemory = 1U << 8,   // malloc and its kind, of memory_bytes_min or more
+  kFaultMemory = 1U << 8,   // malloc and its kind, of any thread
 };
 
 struct FaultControl {
@@ -32,7 +32,6 @@ struct FaultControl {
   std::atomic<uint32_t> half_writes{0};    // 1: each write takes half of what it is given, and succeeds
   std::atomic<int64_t> let_through{0};     // so many of these calls succeed first
   std::atomic<int64_t> break_at_most{INT64_MAX};  // so many fail then, and the rest succeeds again
-  std::atomic<uint64_t> memory_bytes_min{0};
   std::atomic<uint64_t> broken{0};         // calls that failed or were cut short so far
 };
 

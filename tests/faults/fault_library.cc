@@ -91,9 +91,7 @@ bool FailsThread() {
 }
 
 bool FailsMemory(size_t bytes) {
-  if (!Concerns(kFaultMemory) || bytes < g_control->memory_bytes_min.load() || !Breaks()) {
-    return false;
-  }
+  if (bytes == 0 || !Concerns(kFaultMemory) || !Breaks()) return false;
   errno = ENOMEM;
   return true;
 }

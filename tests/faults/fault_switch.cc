@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <new>
 
 #include "storage/base/check.h"
@@ -62,9 +63,12 @@ void FaultSwitch::HalveWrites() {
   control_->half_writes.store(1);
 }
 
-void FaultSwitch::FailMemory(uint64_t bytes_min, int64_t let_through) {
-  control_->memory_bytes_min.store(bytes_min);
-  Break(kFaultMemory, 0, let_through);
+void FaultSwitch::FailMemory() {
+  Break(kFaultMemory, ENOMEM);
+}
+
+void FaultSwitch::FailMemoryOnce(int64_t let_through) {
+  BreakOnce(kFaultMemory, ENOMEM, let_through);
 }
 
 void FaultSwitch::Mend() {

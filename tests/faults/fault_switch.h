@@ -25,7 +25,8 @@ class FaultSwitch {
   // The call behind `let_through` others, and no more.
   void BreakOnce(uint32_t calls, int error, int64_t let_through);
   void HalveWrites();
-  void FailMemory(uint64_t bytes_min, int64_t let_through = 0);
+  void FailMemory();
+  void FailMemoryOnce(int64_t let_through);
   void Mend();
   uint64_t Broken() const { return control_->broken.load(); }
 

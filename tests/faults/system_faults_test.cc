@@ -52,5 +52,80 @@ TEST_F(SystemFaultsTest, AStartWithoutThreadsSaysWhichAndEnds) {
   ASSERT_NO_FATAL_FAILURE(StopCleanly());
 }
 
+TEST_F(SystemFaultsTest, OneAllocationThatFailsIsBorne) {
+  ASSERT_NO_FATAL_FAILURE(StartUnderFaults());
+  ASSERT_NO_FATAL_FAILURE(FillFlash());
+  uint64_t broken = 0;
+  for (int64_t passed = 0; passed < 3'000; passed = passed * 4 + 1) {
+    const uint64_t before = client_->Stat("malloc_fails");
+    faults_.FailMemoryOnce(passed);
+    ChangeSome();
+    book_.Judge(*client_);
+    broken += faults_.Broken();
+    faults_.Mend();
+    ASSERT_FALSE(HasFailure()) << "behind " << passed << "\n" << Log();
+    EXPECT_GE(client_->Stat("malloc_fails"), before);
+    // The next one finds the reserve filled again, within a second.
+    const std::unique_ptr<Client> other = daemon_->Connect();
+    const std::string uptime = client_->Stats()["uptime"];
+    ASSERT_TRUE(Await([&] { return client_->Stats()["uptime"] != uptime; }));
+  }
+  EXPECT_GT(broken, 4U);
+  EXPECT_GT(client_->Stat("malloc_fails"), 2U) << Log();
+  EXPECT_GE(LogLines("memory is short"), 1U) << Log();
+  EXPECT_LE(LogLines("memory is short"), 4U) << Log();
+  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living());
+}
+
+TEST_F(SystemFaultsTest, MemoryThatStaysRefusedEndsTheDaemonAsAKillWould) {
+  const std::vector<std::string> memory = {"-e", directory_.Sub("memory")};
+  ASSERT_NO_FATAL_FAILURE(StartUnderFaults("", memory));
+  ASSERT_NO_FATAL_FAILURE(FillFlash());
+  ChangeSome();
+  faults_.FailMemory();
+  std::optional<int> ended = daemon_->WaitFor(std::chrono::milliseconds(0));
+  for (int i = 0; i < 200 && !ended.has_value(); ++i) {
+    Result<std::unique_ptr<Client>> client = Client::Connect(daemon_->Port());
+    if (client.ok()) (void)client.value()->Ask("stats\r\n");
+    ended = daemon_->WaitFor(std::chrono::milliseconds(20));
+  }
+  EXPECT_EQ(ended, 71) << Log();
+  EXPECT_EQ(LogLines("memory is short"), 1U) << Log();
+  EXPECT_EQ(LogLines("out of memory: ending at once"), 1U) << Log();
+  EXPECT_LE(LogLines(), 4U) << Log();
+  faults_.Mend();
+  ASSERT_NO_FATAL_FAILURE(StartUnderFaults("", memory));
+  EXPECT_EQ(client_->Stats()[kStatFlashStart], "warm after an unclean stop");
+  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+}
+
+// The address space as such is limited: of any size, in mmap and malloc, in libraries as well.
+TEST_F(SystemFaultsTest, AStartWithTooLittleMemoryEndsWithOneLine) {
+  size_t started = 0;
+  for (int megabytes = 20; megabytes < 900; megabytes += megabytes / 4) {
+    DaemonSpec spec = Spec();
+    spec.binary =
+        TerracedAfter(directory_.Path(), "ulimit -v " + std::to_string(megabytes * 1'024));
+    spec.patience = std::chrono::seconds(10);
+    Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(spec);
+    if (daemon.ok()) {
+      ++started;
+      daemon_ = std::move(daemon).value();
+      client_ = daemon_->Connect();
+      ASSERT_NO_FATAL_FAILURE(FillFlash());
+      client_.reset();
+      EXPECT_EQ(daemon_->Stop(SIGTERM), 0) << Log();
+      continue;
+    }
+    const std::string said(daemon.status().message());
+    // Below that, the loader cannot even map the libraries (127), nor the shell start.
+    EXPECT_TRUE(said.find("with status 1:") != std::string::npos ||
+                said.find("with status 71:") != std::string::npos ||
+                said.find("with status 127:") != std::string::npos)
+        << megabytes << " MB: " << said;
+  }
+  EXPECT_GT(started, 0U);
+}
+
 }  // namespace
 }  // namespace terraced::support
