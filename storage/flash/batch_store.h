@@ -89,7 +89,7 @@ struct BatchStoreOptions {
   int open_files_max = 512;
   bool direct_reads = false;
   // Asked before the database is opened again: whether the directory is still the one it was. Empty: it is.
-  std::function<Status()> check_directory;
+  std::function<Status()> check_directory = {};
 };
 
 Result<std::unique_ptr<BatchStore>> OpenBatchStore(const BatchStoreOptions& options);
