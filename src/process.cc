@@ -454,8 +454,7 @@ int TakeSignal(int64_t wait_ns) {
 }
 
 HurrySignals::HurrySignals(int64_t same_request_ns)
-    : begun_ns_(MonotonicNs()),
-      same_request_ns_(same_request_ns) {
+    : begun_ns_(MonotonicNs()), same_request_ns_(same_request_ns) {
   Result<std::thread> thread = StartThread("signals", [this] { Listen(); });
   // Without it the stop is as clean, but cannot be hurried.
   if (thread.ok()) thread_ = std::move(thread).value();

@@ -7,10 +7,8 @@ namespace terraced::tiering {
 
 Status BackgroundThread::Start(const char* name, std::function<std::chrono::milliseconds()> round,
                                bool stands_back) {
-  TERRACED_ASSIGN_OR_RETURN(
-      thread_, StartThread(name, [this, round = std::move(round), stands_back] {
-        Run(round, stands_back);
-      }));
+  TERRACED_ASSIGN_OR_RETURN(thread_, StartThread(name, [this, round = std::move(round),
+                                                        stands_back] { Run(round, stands_back); }));
   return {};
 }
 

@@ -19,7 +19,8 @@ constexpr std::chrono::milliseconds kRestIdle{100};
 
 Status LruMaintainer::Start() {
   if (!tiers_.options.lru_maintainer || !tiers_.options.lru_segmented) return {};
-  return thread_.Start("lru_maintainer", [this] { return Pass() >= kBusy ? kRestBusy : kRestIdle; });
+  return thread_.Start("lru_maintainer",
+                       [this] { return Pass() >= kBusy ? kRestBusy : kRestIdle; });
 }
 
 // One move in a shard and then the next shard: what the next visit will touch is prefetched, and has arrived by then.

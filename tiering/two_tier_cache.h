@@ -169,7 +169,7 @@ class TwoTierCache final : public Cache {
   uint64_t start_count_;          // as in STATE; Tick()'s thread only
   std::string flash_start_text_;  // constant after LoadFlash()
   uint64_t started_us_ = 0;
-  bool opening_cleared_ = false;  // Tick()'s thread only
+  bool opening_cleared_ = false;      // Tick()'s thread only
   std::string directory_said_{"ok"};  // by Restore(), last time
   std::unique_ptr<FlashReader> reader_;
   std::unique_ptr<PromotionPolicy> promotion_;

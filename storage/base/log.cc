@@ -34,8 +34,8 @@ bool LogLimit::Allows(uint64_t* unsaid) {
 bool LogLimit::AllowsAt(uint64_t now_us, uint64_t* unsaid) {
   uint64_t next_us = next_us_.load(std::memory_order_relaxed);
   // Of several at once, one writes.
-  if (now_us < next_us || !next_us_.compare_exchange_strong(next_us, now_us + kIntervalUs,
-                                                            std::memory_order_relaxed)) {
+  if (now_us < next_us ||
+      !next_us_.compare_exchange_strong(next_us, now_us + kIntervalUs, std::memory_order_relaxed)) {
     unsaid_.fetch_add(1, std::memory_order_relaxed);
     return false;
   }

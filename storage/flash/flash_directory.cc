@@ -279,11 +279,8 @@ Status FlashDirectory::CheckFormat() {
 }
 
 bool FlashDirectory::IsInPlace() const {
-  struct stat at_path = {};
-  struct stat opened = {};
+  if (!CheckIsAt(directory_.Get(), path_).ok()) return false;
   struct stat file = {};
-  if (::stat(path_.c_str(), &at_path) != 0 || ::fstat(directory_.Get(), &opened) != 0) return false;
-  if (at_path.st_ino != opened.st_ino || at_path.st_dev != opened.st_dev) return false;
   for (const char* const name : {kLockName, kFlashFormatName, kStateName}) {
     if (::fstatat(directory_.Get(), name, &file, AT_SYMLINK_NOFOLLOW) != 0) return false;
   }

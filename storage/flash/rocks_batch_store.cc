@@ -13,11 +13,9 @@
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/statistics.h>
 #include <rocksdb/table.h>
-#include <sys/stat.h>
 
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -305,8 +303,9 @@ Result<std::unique_ptr<rocksdb::DB>> RocksBatchStore::OpenDatabase() const {
     if (!status.ok()) return Translate(status, "open '" + db_path_ + "'");
     return std::unique_ptr<rocksdb::DB>(db);
   } catch (const std::system_error& error) {
-    return Status(StatusCode::kUnavailable, "open '" + db_path_ + "': thread 'rocksdb' cannot be started: " +
-                                                error.code().message());
+    return Status(
+        StatusCode::kUnavailable,
+        "open '" + db_path_ + "': thread 'rocksdb' cannot be started: " + error.code().message());
   }
 }
 
@@ -367,15 +366,7 @@ Status RocksBatchStore::Reopen() {
 Status RocksBatchStore::OpenAgainIfBroken() {
   if (broken_) return Reopen();
   // RocksDB goes by paths: it must not write to, or remove from, what has taken the directory's place.
-  struct stat at_path = {};
-  struct stat opened = {};
-  if (::stat(options_.directory.c_str(), &at_path) != 0) {
-    return Status::FromErrno("flash directory '" + options_.directory + "'", errno);
-  }
-  if (::fstat(directory_.Get(), &opened) != 0) return Status::FromErrno("flash directory", errno);
-  if (at_path.st_ino == opened.st_ino && at_path.st_dev == opened.st_dev) return Status();
-  return Status(StatusCode::kUnavailable,
-                "flash directory '" + options_.directory + "' is another one by now");
+  return CheckIsAt(directory_.Get(), options_.directory);
 }
 
 Status RocksBatchStore::Close() {

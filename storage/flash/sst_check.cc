@@ -96,7 +96,8 @@ bool RestartsAddUp(std::string_view block, std::string_view entries) {
 }
 
 Status Damaged(const std::string& path, std::string_view what) {
-  return Status(StatusCode::kCorruption, "'" + path + "': its " + std::string(what) + " is damaged");
+  return Status(StatusCode::kCorruption,
+                "'" + path + "': its " + std::string(what) + " is damaged");
 }
 
 // The block and how it is compressed.
@@ -126,9 +127,8 @@ Status CheckSst(const std::string& path) {
   TERRACED_ASSIGN_OR_RETURN(const uint64_t file_bytes, FileBytes(file.Get(), path));
   if (file_bytes < kFooterBytes) return Damaged(path, "length");
   std::string footer(kFooterBytes, '\0');
-  TERRACED_ASSIGN_OR_RETURN(
-      const size_t got,
-      ReadAt(file.Get(), file_bytes - kFooterBytes, {footer.data(), footer.size()}, path));
+  TERRACED_ASSIGN_OR_RETURN(const size_t got, ReadAt(file.Get(), file_bytes - kFooterBytes,
+                                                     {footer.data(), footer.size()}, path));
   if (got < kFooterBytes) return Damaged(path, "length");
   std::string_view handles = std::string_view(footer).substr(1, kHandlesBytes);
   const std::optional<Handle> metaindex = TakeHandle(&handles);

@@ -161,9 +161,10 @@ TEST_P(CorruptionTest, AnotherByteAnywhereIsAMissOrAColdStart) {
     ASSERT_NO_FATAL_FAILURE(Flip(files[random() % files.size()], &random));
     ASSERT_NO_FATAL_FAILURE(StartAndJudge(&outcome)) << flipped_;
   }
-  std::cout << "[ MEASURED ] seed " << seed << ", " << positions << " positions: " << outcome.refused
-            << " starts refused, " << outcome.emptied << " emptied, " << outcome.missed
-            << " with misses, " << outcome.wrong << " values of memory changed\n";
+  std::cout << "[ MEASURED ] seed " << seed << ", " << positions
+            << " positions: " << outcome.refused << " starts refused, " << outcome.emptied
+            << " emptied, " << outcome.missed << " with misses, " << outcome.wrong
+            << " values of memory changed\n";
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, CorruptionTest, ::testing::ValuesIn(kRotten),

@@ -163,8 +163,8 @@ TEST_F(ReadFaultsTest, OneCallThatFailsAnywhereCostsABatchAtMost) {
 
 // A start whose n-th call fails is refused with one line, or serves; and what it leaves is good for the next.
 TEST_F(ReadFaultsTest, AStartThatMeetsAFaultSaysSoOrServes) {
-  constexpr uint32_t kAnyCall = kFaultOpen | kFaultRead | kFaultWrite | kFaultSync | kFaultNames |
-                                kFaultReserve;
+  constexpr uint32_t kAnyCall =
+      kFaultOpen | kFaultRead | kFaultWrite | kFaultSync | kFaultNames | kFaultReserve;
   size_t refused = 0;
   size_t emptied = 0;
   ASSERT_NO_FATAL_FAILURE(StopCleanly());
@@ -173,7 +173,8 @@ TEST_F(ReadFaultsTest, AStartThatMeetsAFaultSaysSoOrServes) {
     Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(FaultySpec());
     if (!daemon.ok()) {
       ++refused;
-      EXPECT_NE(daemon.status().message().find("ended with status 1: terraced: "), std::string::npos)
+      EXPECT_NE(daemon.status().message().find("ended with status 1: terraced: "),
+                std::string::npos)
           << daemon.status().message();
       continue;
     }

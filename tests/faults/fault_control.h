@@ -28,11 +28,12 @@ enum FaultyCalls : uint32_t {
 
 struct FaultControl {
   std::atomic<uint32_t> calls{kFaultNone};
-  std::atomic<int32_t> error{0};           // errno
-  std::atomic<uint32_t> half_writes{0};    // 1: each write takes half of what it is given, and succeeds
-  std::atomic<int64_t> let_through{0};     // so many of these calls succeed first
+  std::atomic<int32_t> error{0};  // errno
+  std::atomic<uint32_t> half_writes{
+      0};  // 1: each write takes half of what it is given, and succeeds
+  std::atomic<int64_t> let_through{0};            // so many of these calls succeed first
   std::atomic<int64_t> break_at_most{INT64_MAX};  // so many fail then, and the rest succeeds again
-  std::atomic<uint64_t> broken{0};         // calls that failed or were cut short so far
+  std::atomic<uint64_t> broken{0};                // calls that failed or were cut short so far
 };
 
 }  // namespace terraced::support

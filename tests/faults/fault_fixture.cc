@@ -35,7 +35,8 @@ void ValueBook::Delete(Client& client, const std::string& key) {
   page.deleted = true;
   const std::string reply = client.Ask("delete " + key + "\r\n");
   // What has been evicted, or cannot be read, may be gone before.
-  ASSERT_TRUE(reply == "DELETED\r\n" || reply == "NOT_FOUND\r\n" || reply.starts_with("SERVER_ERROR"))
+  ASSERT_TRUE(reply == "DELETED\r\n" || reply == "NOT_FOUND\r\n" ||
+              reply.starts_with("SERVER_ERROR"))
       << key << ": " << reply;
 }
 
@@ -69,13 +70,14 @@ ValueBook::Seen ValueBook::Judge(Client& client, size_t wrong_max) const {
 
 void ValueBook::JudgeThere(Client& client, const std::set<std::string>& keys) const {
   for (const std::string& key : keys) {
-    ASSERT_TRUE(client.Get(key) == pages_.at(key).value) << key << ": " << client.Get(key).substr(0, 60);
+    ASSERT_TRUE(client.Get(key) == pages_.at(key).value)
+        << key << ": " << client.Get(key).substr(0, 60);
   }
 }
 
 size_t ValueBook::Living() const {
-  return static_cast<size_t>(std::count_if(
-      pages_.begin(), pages_.end(), [](const auto& page) { return !page.second.deleted; }));
+  return static_cast<size_t>(std::count_if(pages_.begin(), pages_.end(),
+                                           [](const auto& page) { return !page.second.deleted; }));
 }
 
 DaemonSpec FaultFixture::FaultySpec(const std::string& more,

@@ -20,9 +20,9 @@
 #include "tests/faults/fault_control.h"
 
 extern "C" {
-void* __libc_malloc(size_t bytes);                     // NOLINT: glibc's own names
-void* __libc_calloc(size_t count, size_t bytes);       // NOLINT
-void* __libc_realloc(void* old, size_t bytes);         // NOLINT
+void* __libc_malloc(size_t bytes);                      // NOLINT: glibc's own names
+void* __libc_calloc(size_t count, size_t bytes);        // NOLINT
+void* __libc_realloc(void* old, size_t bytes);          // NOLINT
 void* __libc_memalign(size_t alignment, size_t bytes);  // NOLINT
 }
 
@@ -41,15 +41,13 @@ __attribute__((constructor)) void Begin() {
   g_below_bytes = static_cast<size_t>(snprintf(g_below, sizeof(g_below), "%s", below));
   const int fd = open(path, O_RDWR | O_CLOEXEC);
   if (fd < 0) return;
-  void* const at =
-      mmap(nullptr, sizeof(FaultControl), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  void* const at = mmap(nullptr, sizeof(FaultControl), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   close(fd);
   if (at != MAP_FAILED) g_control = static_cast<FaultControl*>(at);
 }
 
 bool Concerns(uint32_t calls) {
-  return g_control != nullptr &&
-         (g_control->calls.load(std::memory_order_acquire) & calls) != 0;
+  return g_control != nullptr && (g_control->calls.load(std::memory_order_acquire) & calls) != 0;
 }
 
 // Counts; false: this one is let through.
@@ -122,13 +120,13 @@ int Open(const char* name, int directory, const char* path, int flags, mode_t mo
 
 }  // namespace
 
-#define TERRACED_OPEN_MODE(flags, mode)             \
-  mode_t mode = 0;                                  \
-  if (((flags) & (O_CREAT | O_TMPFILE)) != 0) {     \
-    va_list arguments;                              \
-    va_start(arguments, flags);                     \
-    mode = va_arg(arguments, mode_t);               \
-    va_end(arguments);                              \
+#define TERRACED_OPEN_MODE(flags, mode)         \
+  mode_t mode = 0;                              \
+  if (((flags) & (O_CREAT | O_TMPFILE)) != 0) { \
+    va_list arguments;                          \
+    va_start(arguments, flags);                 \
+    mode = va_arg(arguments, mode_t);           \
+    va_end(arguments);                          \
   }
 
 extern "C" {
@@ -150,7 +148,8 @@ int openat64(int directory, const char* path, int flags, ...) {
   return Open("openat64", directory, path, flags, mode);
 }
 FILE* fopen(const char* path, const char* mode) {
-  const uint32_t calls = mode[0] == 'r' && mode[1] != '+' ? kFaultOpen : kFaultOpen | kFaultOpenToWrite;
+  const uint32_t calls =
+      mode[0] == 'r' && mode[1] != '+' ? kFaultOpen : kFaultOpen | kFaultOpenToWrite;
   if (Fails(calls, path)) return nullptr;
   return Real<FILE* (*)(const char*, const char*)>("fopen")(path, mode);
 }
@@ -174,12 +173,13 @@ ssize_t write(int fd, const void* from, size_t bytes) {
 }
 ssize_t pwrite(int fd, const void* from, size_t bytes, off_t at) {
   if (Fails(kFaultWrite, fd)) return -1;
-  return Real<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite")(fd, from, Taken(fd, bytes), at);
+  return Real<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite")(fd, from, Taken(fd, bytes),
+                                                                      at);
 }
 ssize_t pwrite64(int fd, const void* from, size_t bytes, off64_t at) {
   if (Fails(kFaultWrite, fd)) return -1;
-  return Real<ssize_t (*)(int, const void*, size_t, off64_t)>("pwrite64")(fd, from, Taken(fd, bytes),
-                                                                       at);
+  return Real<ssize_t (*)(int, const void*, size_t, off64_t)>("pwrite64")(fd, from,
+                                                                          Taken(fd, bytes), at);
 }
 
 int fsync(int fd) {

@@ -16,8 +16,7 @@ FaultSwitch::FaultSwitch(const std::string& directory, const std::string& below)
   const int fd = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   TERRACED_CHECK(fd >= 0);
   TERRACED_CHECK(ftruncate(fd, sizeof(FaultControl)) == 0);
-  void* const at =
-      mmap(nullptr, sizeof(FaultControl), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  void* const at = mmap(nullptr, sizeof(FaultControl), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   close(fd);
   TERRACED_CHECK(at != MAP_FAILED);
   control_ = new (at) FaultControl();

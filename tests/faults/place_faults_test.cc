@@ -20,11 +20,11 @@ class PlaceFaultsTest : public FaultFixture {
   // Everything on the small disk, or only what the arguments name.
   void StartOn(const std::string& flash_path, const std::string& index_directory,
                const std::vector<std::string>& more = {}) {
-    DaemonSpec spec = {.binary = TerracedBinary(),
-                       .arguments = {"-m", "64", "-t", "2", "-o",
-                                     "test_commands,flash_path=" + flash_path +
-                                         ",flash_size=40m,flash_batch=1m,flash_index_dir=" +
-                                         index_directory}};
+    DaemonSpec spec = {
+        .binary = TerracedBinary(),
+        .arguments = {"-m", "64", "-t", "2", "-o",
+                      "test_commands,flash_path=" + flash_path +
+                          ",flash_size=40m,flash_batch=1m,flash_index_dir=" + index_directory}};
     spec.arguments.insert(spec.arguments.begin(), more.begin(), more.end());
     Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(spec);
     ASSERT_TRUE(daemon.ok()) << daemon.status().message();
@@ -145,9 +145,8 @@ TEST_F(PlaceFaultsTest, AMemoryFileWithoutRoomAtTheStartIsPrivateMemory) {
 
 TEST_F(PlaceFaultsTest, AMemoryFileThatCannotGrowStaysAsItIsUntilThereIsRoom) {
   if (!Mount("shm", "24m")) GTEST_SKIP() << "this user may not mount a tmpfs";
-  DaemonSpec spec = {
-      .binary = TerracedBinary(),
-      .arguments = {"-m", "64", "-t", "2", "-e", directory_.Sub("shm") + "/memory"}};
+  DaemonSpec spec = {.binary = TerracedBinary(),
+                     .arguments = {"-m", "64", "-t", "2", "-e", directory_.Sub("shm") + "/memory"}};
   const auto start = [&] {
     Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(spec);
     ASSERT_TRUE(daemon.ok()) << daemon.status().message();

@@ -77,11 +77,11 @@ TEST_F(SstCheckTest, BlocksThatDoNotAddUpAreRefused) {
   EXPECT_TRUE(AddsUpAsProperties(entry + restarts));
   EXPECT_FALSE(AddsUpAsProperties(""));
   EXPECT_FALSE(AddsUpAsProperties("abc"));
-  EXPECT_FALSE(AddsUpAsProperties(entry + std::string(4, '\0')));                     // no restart
-  EXPECT_FALSE(AddsUpAsProperties(entry + std::string("\0\0\0\0\1\0\0\x80", 8)));     // hashes
-  EXPECT_FALSE(AddsUpAsProperties(entry + std::string("\0\0\0\0\x20\0\0\0", 8)));     // too many
-  EXPECT_FALSE(AddsUpAsProperties(entry + std::string("\x06\0\0\0\1\0\0\0", 8)));     // beyond
-  EXPECT_FALSE(AddsUpAsProperties(entry + std::string("\0\0", 2) + restarts));        // too short
+  EXPECT_FALSE(AddsUpAsProperties(entry + std::string(4, '\0')));                  // no restart
+  EXPECT_FALSE(AddsUpAsProperties(entry + std::string("\0\0\0\0\1\0\0\x80", 8)));  // hashes
+  EXPECT_FALSE(AddsUpAsProperties(entry + std::string("\0\0\0\0\x20\0\0\0", 8)));  // too many
+  EXPECT_FALSE(AddsUpAsProperties(entry + std::string("\x06\0\0\0\1\0\0\0", 8)));  // beyond
+  EXPECT_FALSE(AddsUpAsProperties(entry + std::string("\0\0", 2) + restarts));     // too short
   EXPECT_FALSE(AddsUpAsProperties(std::string("\1\1\1kv", 5) + restarts));  // of no key before it
   EXPECT_FALSE(AddsUpAsProperties(std::string("\0\1\2kv", 5) + restarts));  // a value too long
   EXPECT_FALSE(AddsUpAsProperties(std::string("\0\x7f\1kv", 5) + restarts));
