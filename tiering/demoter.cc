@@ -450,11 +450,12 @@ bool Demoter::RemoveOrphans() {
 
 void Demoter::NoteFailure(const Status& status) {
   keeper_.LookForOrphans();  // its file may exist all the same
-  bool may_go_on = ++failures_ < kFailuresUntilOffline;
-  // A background error refuses everything until then.
-  if (may_go_on) may_go_on = tiers_.store->Reopen().ok();
-  if (may_go_on || !tiers_.FlashOnline()) return;
-  TurnOff(status);
+  Status why = status;
+  if (++failures_ < kFailuresUntilOffline) {
+    why = tiers_.store->Reopen();  // a background error refuses everything until then
+    if (why.ok()) return;
+  }
+  if (tiers_.FlashOnline()) TurnOff(why);
 }
 
 void Demoter::TurnOff(const Status& status) {
@@ -487,6 +488,8 @@ void Demoter::TryAgain() {
   const Status reopened = tiers_.store->Reopen();
   if (!reopened.ok()) {
     Log::Write(LogLevel::kVerbose, "flash tier: %s", std::string(reopened.message()).c_str());
+    MutexLock lock(mutex_);
+    offline_why_ = std::string(reopened.message());
     return;
   }
   failures_ = kFailuresUntilOffline - 1;  // the first batch decides

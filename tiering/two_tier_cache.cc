@@ -80,9 +80,7 @@ Status OpenStore(const CacheOptions& options, FlashStart* start) {
   store.block_cache_bytes = options.flash_block_cache_bytes;
   store.open_files_max = options.flash_open_files_max;
   store.direct_reads = options.flash_direct_reads;
-  store.check_directory = [path = options.flash_path, id = start->state.directory_id] {
-    return storage::CheckFlashDirectoryId(path, id);
-  };
+  store.check_directory = [directory = start->directory.get()] { return directory->Restore(); };
   Result<std::unique_ptr<storage::BatchStore>> opened = storage::OpenBatchStore(store);
   // What the system refuses for now says nothing about the files.
   const bool refused = !opened.ok() && opened.status().code() == StatusCode::kUnavailable;
@@ -359,20 +357,11 @@ void TwoTierCache::Tick() {
   RaiseStartCount();
   for (storage::SharedFile* const file : OutlivingFiles()) file->Beat(storage::TimeStamp::Now());
   if (directory_ == nullptr) return;
-  RestoreDirectory();
   constexpr uint64_t kCleanMinuteUs = 60'000'000;
   if (!opening_cleared_ && MonotonicUs() - started_us_ >= kCleanMinuteUs) {
     directory_->ClearOpening();
     opening_cleared_ = true;
   }
-}
-
-void TwoTierCache::RestoreDirectory() {
-  const Status status = directory_->Restore();
-  if (status.message() == directory_said_) return;
-  directory_said_ = std::string(status.message());
-  // That it is well again, the demoter says.
-  if (!status.ok()) Log::Write(LogLevel::kNotice, "flash tier: %s", directory_said_.c_str());
 }
 
 void TwoTierCache::RaiseStartCount() {

@@ -98,7 +98,6 @@ class TwoTierCache final : public Cache {
   void StopThreads();
   void RaiseEpoch();
   // Takes another block of CAS uniques and serials in STATE, long before one of them needs it.
-  void RestoreDirectory();
   void RaiseStartCount();
 
   Moment Now() const { return {tiers_->clock.NowS(), tiers_->flush.Current()}; }
@@ -169,8 +168,7 @@ class TwoTierCache final : public Cache {
   uint64_t start_count_;          // as in STATE; Tick()'s thread only
   std::string flash_start_text_;  // constant after LoadFlash()
   uint64_t started_us_ = 0;
-  bool opening_cleared_ = false;      // Tick()'s thread only
-  std::string directory_said_{"ok"};  // by Restore(), last time
+  bool opening_cleared_ = false;  // Tick()'s thread only
   std::unique_ptr<FlashReader> reader_;
   std::unique_ptr<PromotionPolicy> promotion_;
   std::unique_ptr<Demoter> demoter_;

@@ -88,7 +88,7 @@ struct BatchStoreOptions {
   uint64_t block_cache_bytes = 0;
   int open_files_max = 512;
   bool direct_reads = false;
-  // Asked before the database is opened again: whether the directory is still the one it was. Empty: it is.
+  // Asked before the database is opened again: whether the directory is the one it was. Empty: it is.
   std::function<Status()> check_directory = {};
 };
 

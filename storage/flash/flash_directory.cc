@@ -160,18 +160,6 @@ uint64_t StartCountFromClock(uint64_t unix_s) {
   return std::clamp<uint64_t>(minutes, 1, kStartCountFromClockMax);
 }
 
-Status CheckFlashDirectoryId(const std::string& path, uint64_t directory_id) {
-  const std::string context = "flash_path '" + path + "'";
-  TERRACED_ASSIGN_OR_RETURN(const FileDescriptor directory, OpenDirectory(path));
-  const Result<std::string> bytes = ReadSmallFile(directory.Get(), kStateName, kSmallFileBytesMax);
-  if (!bytes.ok()) return bytes.status().WithContext(context);
-  uint64_t clean = 0;
-  uint64_t last = 0;
-  const std::optional<FlashState> state = DecodeState(bytes.value(), &clean, &last);
-  if (state.has_value() && state->directory_id == directory_id) return Status();
-  return Status(StatusCode::kInvalidArgument, context + " is another directory than at the start");
-}
-
 Result<std::unique_ptr<FlashDirectory>> FlashDirectory::Open(const std::string& path) {
   std::unique_ptr<FlashDirectory> directory(new FlashDirectory(path));
   const std::string context = "flash_path '" + path + "'";
@@ -289,8 +277,16 @@ bool FlashDirectory::IsInPlace() const {
 
 Status FlashDirectory::CheckSameTier(const FlashDirectory& found) const {
   const std::string context = "flash_path '" + path_ + "'";
-  const Status same = CheckFlashDirectoryId(path_, state_.directory_id);
-  if (!IsAbsent(same)) return same;
+  const Result<std::string> bytes =
+      ReadSmallFile(found.directory_.Get(), kStateName, kSmallFileBytesMax);
+  if (bytes.ok()) {
+    Runs runs;
+    const std::optional<FlashState> state = DecodeState(bytes.value(), &runs.clean, &runs.last);
+    if (state.has_value() && state->directory_id == state_.directory_id) return Status();
+    return Status(StatusCode::kInvalidArgument,
+                  context + " is another directory than at the start");
+  }
+  if (!IsAbsent(bytes.status())) return bytes.status().WithContext(context);
   struct stat now = {};
   struct stat before = {};
   if (::fstat(found.directory_.Get(), &now) != 0 || ::fstat(directory_.Get(), &before) != 0) {
@@ -302,6 +298,7 @@ Status FlashDirectory::CheckSameTier(const FlashDirectory& found) const {
 }
 
 Status FlashDirectory::Restore() {
+  const MutexLock lock(writing_);
   if (IsInPlace()) return Status();
   struct stat info = {};
   if (::stat(path_.c_str(), &info) != 0) {
@@ -319,7 +316,7 @@ Status FlashDirectory::Restore() {
   TERRACED_RETURN_IF_ERROR(found.CheckFormat());
   directory_ = std::move(found.directory_);
   if (!locked) lock_ = std::move(found.lock_);
-  return Persist(state_, runs_);
+  return WriteStateFile(state_, runs_);
 }
 
 uint64_t FlashDirectory::MarkedRun(std::string* why_not) const {
@@ -381,9 +378,12 @@ Status FlashDirectory::RenewState() {
   return Persist(state, runs);
 }
 
+Status FlashDirectory::WriteStateFile(const FlashState& state, const Runs& runs) const {
+  return ReplaceFile(directory_.Get(), kStateName, EncodeState(state, runs.clean, runs.last));
+}
+
 Status FlashDirectory::Persist(const FlashState& state, const Runs& runs) {
-  TERRACED_RETURN_IF_ERROR(
-      ReplaceFile(directory_.Get(), kStateName, EncodeState(state, runs.clean, runs.last)));
+  TERRACED_RETURN_IF_ERROR(WriteStateFile(state, runs));
   state_ = state;
   runs_ = runs;
   return Status();
@@ -396,6 +396,7 @@ Status FlashDirectory::WriteState(const FlashState& state) {
   if (state.start_count > kStartCountMax) {
     return Status(StatusCode::kInvalidArgument, context + ": its start count is used up");
   }
+  const MutexLock lock(writing_);
   return Persist(state, runs_).WithContext(context);
 }
 
@@ -528,6 +529,7 @@ Status FlashDirectory::MarkOpened() {
 
 void FlashDirectory::ClearOpening() {
   if (!opening_marked_) return;
+  const MutexLock lock(writing_);
   opening_marked_ = false;
   CrashMark::SetFile(-1);
   crash_mark_.Reset();

@@ -8,7 +8,7 @@
 //            row that died opening it or by a fatal signal, the tier is moved aside instead of crashing every time
 //   db/ hashes/ staging/   RocksDB, hash lists, files being built
 // Other names: aside/ (the tier moved aside), <name>.new (a file being replaced). lost+found is let
-// be. Threads: start-up and stop; WriteState by one thread at a time. Ownership: the lock goes with
+// be. Threads: start-up and stop; meanwhile WriteState and ClearOpening by one thread, Restore by another. Ownership: the lock goes with
 // the object, or with the process however it ends. Errors: one Status that names the path and what
 // would be right.
 #pragma once
@@ -20,6 +20,7 @@
 
 #include "storage/base/file_io.h"
 #include "storage/base/hash.h"
+#include "storage/base/mutex.h"
 #include "storage/base/status.h"
 #include "storage/flash/flash_index.h"
 
@@ -60,9 +61,6 @@ struct FlashState {
   uint32_t stopped_s = 0;     // when the last clean stop was, Unix seconds
   HashKey hash_key;           // keys are hashed alike in every run of this directory
 };
-
-// Whether the path leads to the directory of that id. Any thread.
-Status CheckFlashDirectoryId(const std::string& path, uint64_t directory_id);
 
 class FlashDirectory {
  public:
@@ -131,6 +129,7 @@ class FlashDirectory {
     uint64_t clean = 0;
     uint64_t last = 0;
   };
+  Status WriteStateFile(const FlashState& state, const Runs& runs) const;
   Status Persist(const FlashState& state, const Runs& runs);
   Status RemoveTier();
 
@@ -140,7 +139,9 @@ class FlashDirectory {
   FileDescriptor lock_;
   bool is_new_ = false;
 
-  // By one thread at a time.
+  // Held while the directory is written, by two threads that both may wait for the disk.
+  Mutex writing_;
+  // By one thread at a time, but for Restore().
   FlashState state_;
   Runs runs_;
   std::string not_clean_;  // why runs_.clean is 0

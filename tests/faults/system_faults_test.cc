@@ -1,5 +1,6 @@
 // Threads and memory that the system refuses.
 #include <errno.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 
@@ -96,6 +97,33 @@ TEST_F(SystemFaultsTest, MemoryThatStaysRefusedEndsTheDaemonAsAKillWould) {
   faults_.Mend();
   ASSERT_NO_FATAL_FAILURE(StartUnderFaults("", memory));
   EXPECT_EQ(client_->Stats()[kStatFlashStart], "warm after an unclean stop");
+  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+}
+
+// No number is left for a file or a socket, in the whole process.
+TEST_F(SystemFaultsTest, WithoutDescriptorsRamServesOnAndAllComesBackWithThem) {
+  ASSERT_NO_FATAL_FAILURE(StartUnderFaults(",flash_open_files=16"));
+  ASSERT_NO_FATAL_FAILURE(FillFlash());
+  for (int i = 0; i < 20; ++i) ChangeSome();
+  struct rlimit before = {};
+  ASSERT_EQ(prlimit(daemon_->Pid(), RLIMIT_NOFILE, nullptr, &before), 0);
+  const struct rlimit none = {.rlim_cur = 5, .rlim_max = before.rlim_max};
+  ASSERT_EQ(prlimit(daemon_->Pid(), RLIMIT_NOFILE, &none, nullptr), 0);
+  ASSERT_TRUE(WorkUntilOffline()) << Log();
+  book_.Judge(*client_);
+  Result<std::unique_ptr<Client>> waits = Client::Connect(daemon_->Port());
+  ASSERT_TRUE(waits.ok());
+  ASSERT_TRUE(waits.value()->Send("version\r\n").ok());
+  EXPECT_TRUE(Await([this] { return LogLines("cannot accept connections for now") == 1; }))
+      << Log();
+  EXPECT_GT(client_->Stat("listen_disabled_num"), 0U);
+  EXPECT_LE(LogLines(), 8U) << Log();
+  ASSERT_EQ(prlimit(daemon_->Pid(), RLIMIT_NOFILE, &before, nullptr), 0);
+  Result<std::string> served = waits.value()->ReadReply(ReplyShape::kLine);
+  EXPECT_TRUE(served.ok() && served.value().starts_with("VERSION ")) << Log();
+  ASSERT_TRUE(AwaitOnline()) << Log();
+  ChangeSome();
+  EXPECT_EQ(LogLines("flash tier is back"), 1U) << Log();
   EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
 }
 
