@@ -108,16 +108,48 @@ bool TwoTierCache::WantsPromotion(const Evidence* evidence) const {
 void TwoTierCache::Promote(Shard& shard, const Key& key, const Moment& moment,
                            const Shard::FlashAnswer& answer, Draft* draft) {
   Item* const item = tiers_->arena->ItemAt(draft->position_);
+  item->Set(storage::kItemFetched);
+  item->last_access_s = moment.now_s;
+  LinkClean(shard, key, moment, answer, LruSegment::kWarm, draft);
+  ++shard.commands.flash_promotions;
+}
+
+void TwoTierCache::LinkClean(Shard& shard, const Key& key, const Moment& moment,
+                             const Shard::FlashAnswer& answer, LruSegment segment, Draft* draft) {
+  Item* const item = tiers_->arena->ItemAt(draft->position_);
   // The flash copy stays and the RAM item is clean (I1). It lives under the record's epoch: a flush
   // between the read and now must not be escaped by moving up.
   item->SetCleanSerial(static_cast<uint32_t>(answer.found->serial));
-  item->Set(storage::kItemClean | storage::kItemFetched);
-  item->last_access_s = moment.now_s;
+  item->Set(storage::kItemClean);
   const Moment stored{moment.now_s, answer.found->record.meta.epoch};
-  shard.Link(draft->Release(), nullptr, key, stored, LruSegment::kWarm);
+  shard.Link(draft->Release(), nullptr, key, stored, segment);
   --shard.commands.total_items;  // moved, not stored
   tiers_->batches.AddClean(answer.slot.number, 1);
-  ++shard.commands.flash_promotions;
+}
+
+HotListWarmer::Answer TwoTierCache::WarmOnce(const Key& key, LruSegment segment,
+                                             Evidence* evidence) {
+  using Answer = HotListWarmer::Answer;
+  const Fill::Try* tried = nullptr;
+  Draft draft;
+  bool room = false;
+  if (evidence->fill != nullptr) {
+    draft = DraftFromFill(key, evidence, false, &tried);
+    room = draft && demoter_->HasRoomToSpare(
+                        tiers_->allocator.ListClass(*tiers_->arena->ItemAt(draft.position_)));
+  }
+  Shard& shard = tiers_->ShardOf(key.hash);
+  MutexLock lock(shard.mutex);
+  const Moment moment = Now();
+  if (shard.FindLive(key, moment) != nullptr) return Answer::kInRam;
+  const Shard::FlashAnswer answer = shard.AskFlash(key, moment, evidence);
+  if (answer.kind == Kind::kNeedsFlash) return Answer::kNeedsFlash;
+  if (answer.kind != Kind::kFound || tried != answer.found) return Answer::kGone;
+  if (!room) return Answer::kNoRoom;
+  Item* const item = tiers_->arena->ItemAt(draft.position_);
+  LinkClean(shard, key, moment, answer, segment, &draft);
+  shard.ram.MoveToTail(item);
+  return Answer::kWarmed;
 }
 
 Outcome TwoTierCache::Get(const Key& key, Evidence* evidence, ValueSink& sink) {

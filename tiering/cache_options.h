@@ -57,7 +57,8 @@ struct CacheOptions {
   bool flash_direct_reads = false;
   // Of the flash index, a tmpfs; kNoIndexDirectory or empty: in private memory
   std::string flash_index_dir = "/dev/shm";
-  uint32_t max_downtime_s = 0;  // longer, and flash starts empty; 0 = for ever
+  uint32_t max_downtime_s = 0;                 // longer, and flash starts empty; 0 = for ever
+  uint32_t flash_warm_rate_bytes = 64U << 20;  // per second, back to RAM after a start; 0 = none
   uint32_t stop_timeout_s = 60;
 };
 

@@ -111,7 +111,11 @@ struct FlashStats {
   uint64_t index_bytes = 0;
   uint64_t index_slots = 0;
   uint64_t index_growths = 0;
-  uint64_t index_full = 0;  // additions that found no slot
+  uint64_t index_full = 0;       // additions that found no slot
+  uint64_t hot_list_keys = 0;    // of the last clean stop
+  uint64_t hot_list_seen = 0;    // of them, so many the warmer has come to
+  uint64_t hot_list_warmed = 0;  // of them, so many it moved to RAM
+  std::string hot_list;          // how far it is
   bool enabled = false;
   bool online = false;  // false: turned off after errors
   std::string state;    // "off", "online", "offline: <why>"

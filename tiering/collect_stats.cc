@@ -147,6 +147,11 @@ CacheStats TwoTierCache::Stats() const {
   flash.read_errors = reader.errors;
   flash.records_corrupt = reader.corrupt;
   flash.read_queue = reader.queued;
+  const HotListStats hot_list = warmer_->Stats();
+  flash.hot_list = HotListStateText(hot_list.state);
+  flash.hot_list_keys = hot_list.keys;
+  flash.hot_list_seen = hot_list.seen;
+  flash.hot_list_warmed = hot_list.warmed;
   flash.store = tiers_->store->Stats();
   flash.bytes_used = tiers_->batches.LivingBytes();
   return stats;

@@ -136,9 +136,12 @@ bool Demoter::IsPressed(SlabClass slab_class) const {
          outlook_.WorthALook(slab_class);
 }
 
+bool Demoter::HasRoomToSpare(SlabClass slab_class) const {
+  return 2 * tiers_.arena->FreeChunks(slab_class) >= 3 * ReserveChunks(slab_class);
+}
+
 bool Demoter::IsSoonPressed(SlabClass slab_class) const {
-  return 2 * tiers_.arena->FreeChunks(slab_class) < 3 * ReserveChunks(slab_class) &&
-         outlook_.WorthALook(slab_class);
+  return !HasRoomToSpare(slab_class) && outlook_.WorthALook(slab_class);
 }
 
 bool Demoter::Any(bool (Demoter::*is)(SlabClass) const) const {
@@ -380,16 +383,14 @@ Demoter::Turn Demoter::CollectClass(BatchBuilder* builder, SlabClass slab_class,
 }
 
 void Demoter::CollectAll(BatchBuilder* builder, const CollectRules& rules) {
-  constexpr std::array<LruSegment, storage::kLruSegments> kHottestFirst = {
-      LruSegment::kWarm, LruSegment::kHot, LruSegment::kTemp, LruSegment::kCold};
   // A drain that leaves clean items where they are must not look at the same ones for each batch.
   ListCursor from = rules.spares_clean ? drain_from_ : ListCursor{};
-  for (; from.segment < kHottestFirst.size(); ++from.segment, from.shard = 0) {
+  for (; from.segment < storage::kHottestFirst.size(); ++from.segment, from.shard = 0) {
     for (; from.shard < tiers_.shards.size(); ++from.shard, from.slab_class = 1) {
       for (; from.slab_class <= tiers_.arena->LargestClass(); ++from.slab_class) {
         drain_from_ = from;
-        builder->Collect(*tiers_.shards[from.shard], from.slab_class, kHottestFirst[from.segment],
-                         UINT32_MAX, rules);
+        builder->Collect(*tiers_.shards[from.shard], from.slab_class,
+                         storage::kHottestFirst[from.segment], UINT32_MAX, rules);
         if (builder->Full() || builder->Flushed()) return;
       }
     }

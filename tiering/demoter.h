@@ -43,6 +43,8 @@ class Demoter {
   // After an allocation: wakes the thread where the class is short of its reserve; true where it is behind so far that
   // who stores should slow down, and a batch may come; urgently where that has not been enough.
   bool NoteAllocation(storage::SlabClass slab_class);
+  // More is free than what makes the demoter, or soon would: who takes a chunk sets nothing in motion. Any thread.
+  bool HasRoomToSpare(storage::SlabClass slab_class) const;
   // False: it has come forward, for it is far behind or awaited. Any thread.
   bool StandsBack() const { return priority_.StandsBack(); }
   // Whether who is short of such a chunk may hope for a batch: not where what is there may not be

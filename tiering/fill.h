@@ -48,6 +48,7 @@ class Fill final : public Completion {
   ~Fill();
   void Run() override;  // on the worker: tells the queue
   const ReadTurn& Turn() const { return turn_; }
+  uint64_t NewestSerial() const { return tries_.empty() ? storage::kNoSerial : tries_[0].serial; }
   uint64_t ValueBytes() const { return charged_bytes_; }  // of all records that were found
 
   std::string_view KeyBytes() const { return key_; }

@@ -46,6 +46,8 @@ class FlashReader {
   Status Resize(uint32_t threads);
   uint32_t Threads() const;  // running; after a resize those that have not left yet, too
   void Submit(std::vector<std::shared_ptr<Fill>>* fills);
+  // On the caller's thread, past the queue; the budget is charged, and not waited for.
+  void ReadNow(Fill* fill) { ReadOne(fill); }
   uint64_t Now() const { return now_.load(std::memory_order_relaxed); }  // of the queue's turns
   void CountCoalesced() { coalesced_.fetch_add(1, std::memory_order_relaxed); }
   void GiveBack(uint64_t bytes);

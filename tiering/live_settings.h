@@ -44,6 +44,7 @@ struct alignas(64) LiveSettings {
   LiveSetting<uint32_t> flash_read_deadline_ms;
   LiveSetting<uint32_t> flash_wait_deadline_ms;
   LiveSetting<uint32_t> flash_read_threads;
+  LiveSetting<uint32_t> flash_warm_rate_bytes;
   LiveSetting<bool> flash_admit_unread;
 
  private:
@@ -60,6 +61,7 @@ struct alignas(64) LiveSettings {
     visit(&CacheOptions::flash_read_deadline_ms, &LiveSettings::flash_read_deadline_ms);
     visit(&CacheOptions::flash_wait_deadline_ms, &LiveSettings::flash_wait_deadline_ms);
     visit(&CacheOptions::flash_read_threads, &LiveSettings::flash_read_threads);
+    visit(&CacheOptions::flash_warm_rate_bytes, &LiveSettings::flash_warm_rate_bytes);
     visit(&CacheOptions::flash_admit_unread, &LiveSettings::flash_admit_unread);
   }
 };

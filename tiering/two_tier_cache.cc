@@ -15,6 +15,9 @@ using storage::kSerialCounterBits;
 
 namespace {
 
+// The hot list may take so much of stop_timeout.
+constexpr uint64_t kHotListShare = 4;
+
 // The least the quota must hold for batches to come and go.
 constexpr uint64_t kBatchesLeast = 8;
 
@@ -206,6 +209,10 @@ TwoTierCache::TwoTierCache(const CacheOptions& options, const Clock& clock,
   RestoreFlush();
   reader_ = std::make_unique<FlashReader>(*tiers_->store, options.flash_read_bytes_max);
   promotion_ = std::make_unique<PromotionPolicy>(tiers_->live);
+  warmer_ = std::make_unique<HotListWarmer>(
+      *tiers_, *reader_, [this](const Key& key, storage::LruSegment segment, Evidence* evidence) {
+        return WarmOnce(key, segment, evidence);
+      });
   demoter_ = std::make_unique<Demoter>(*tiers_, (count << kSerialCounterBits) + 1);
   adopter_ = std::make_unique<ArenaAdopter>(*tiers_);
   reclaimer_ = std::make_unique<Reclaimer>(*tiers_, *demoter_, adopter_.get());
@@ -309,6 +316,7 @@ Status TwoTierCache::LoadFlash() {
     cold_because.clear();
     ForgetUnslotted();
   }
+  if (origin_ == FlashOrigin::kClean && cold_because.empty()) OpenHotList();
   TERRACED_RETURN_IF_ERROR(BeginChanges());
   const char* const path = directory_->Path().c_str();
   if (origin_ == FlashOrigin::kEmpty && directory_->IsNew()) {
@@ -328,6 +336,32 @@ Status TwoTierCache::LoadFlash() {
   return {};
 }
 
+void TwoTierCache::OpenHotList() {
+  Result<std::unique_ptr<storage::HotListReader>> list = directory_->OpenHotList();
+  if (list.ok()) return warmer_->Begin(std::move(list).value());
+  if (list.status().code() == StatusCode::kNotFound) return;
+  Log::Write(LogLevel::kNotice, "hot list: %s; RAM begins empty",
+             std::string(list.status().message()).c_str());
+}
+
+std::unique_ptr<storage::HotListWriter> TwoTierCache::WriteHotList(
+    uint64_t deadline_us, const std::function<bool()>& hurry) {
+  if (directory_ == nullptr || !tiers_->FlashOnline()) return nullptr;
+  Result<std::unique_ptr<storage::HotListWriter>> created = directory_->CreateHotList();
+  Status status = created.status();
+  std::unique_ptr<storage::HotListWriter> list;
+  if (status.ok()) {
+    list = std::move(created).value();
+    const auto stop = [&] { return hurry() || MonotonicUs() >= deadline_us; };
+    status = tiering::WriteHotList(*tiers_, stop, list.get());
+    if (status.ok() && !stop()) status = warmer_->AppendRest(list.get());
+  }
+  if (status.ok()) return list;
+  Log::Write(LogLevel::kNotice, "hot list: %s; after the next start RAM begins empty",
+             std::string(status.message()).c_str());
+  return nullptr;
+}
+
 void TwoTierCache::ApplyDueFlush() {
   if (!tiers_->flush.TakeDue(tiers_->clock.NowS())) return;
   KillPoints::Pass(KillPoint::kFlushDueTaken);
@@ -338,6 +372,7 @@ void TwoTierCache::ApplyDueFlush() {
 Status TwoTierCache::StartThreads() {
   started_us_ = MonotonicUs();
   TERRACED_RETURN_IF_ERROR(adopter_->Start());
+  TERRACED_RETURN_IF_ERROR(warmer_->Start());
   TERRACED_RETURN_IF_ERROR(demoter_->Start());
   TERRACED_RETURN_IF_ERROR(maintainer_->Start());
   TERRACED_RETURN_IF_ERROR(crawler_->Start());
@@ -346,6 +381,7 @@ Status TwoTierCache::StartThreads() {
 
 void TwoTierCache::StopThreads() {
   adopter_->Join();
+  warmer_->Join();
   mover_->Join();
   crawler_->Join();
   maintainer_->Join();
@@ -399,6 +435,11 @@ Status TwoTierCache::Stop(const std::function<bool()>& hurry) {
   StopThreads();
   if (!tiers_->HasFlash()) return {};
   const uint64_t deadline_us = MonotonicUs() + uint64_t{tiers_->options.stop_timeout_s} * 1'000'000;
+  // What the drain leaves of RAM is in no order any more. A list that is cut short is the hotter part of it.
+  const uint64_t list_until_us =
+      MonotonicUs() + uint64_t{tiers_->options.stop_timeout_s} * 1'000'000 / kHotListShare;
+  const std::unique_ptr<storage::HotListWriter> hot_list = WriteHotList(list_until_us, hurry);
+  KillPoints::Pass(KillPoint::kStopHotListed);
   const uint64_t left = demoter_->Drain(deadline_us, hurry);
   KillPoints::Pass(KillPoint::kStopDrained);
   if (left > 0) {
@@ -414,6 +455,13 @@ Status TwoTierCache::Stop(const std::function<bool()>& hurry) {
   KillPoints::Pass(KillPoint::kStopClosed);
   if (!whole) return Status(StatusCode::kIoError, "the flash tier is offline: " + next);
   if (directory_ == nullptr) return {};
+  if (hot_list != nullptr) {
+    const Status finished = directory_->FinishHotList(hot_list.get());
+    if (!finished.ok()) {
+      Log::Write(LogLevel::kNotice, "hot list: %s; after the next start RAM begins empty",
+                 std::string(finished.message()).c_str());
+    }
+  }
   FlashState state = directory_->State();
   state.epoch = tiers_->flush.Current();
   state.flush_due_s = tiers_->flush.Due();

@@ -13,6 +13,7 @@
 #include "tiering/crawler.h"
 #include "tiering/demoter.h"
 #include "tiering/flash_reader.h"
+#include "tiering/hot_list_warmer.h"
 #include "tiering/lru_maintainer.h"
 #include "tiering/promotion_policy.h"
 #include "tiering/reclaimer.h"
@@ -96,6 +97,11 @@ class TwoTierCache final : public Cache {
   void RestoreFlush();
   void ApplyDueFlush();
   void StopThreads();
+  // Of the last clean stop, for the warmer. Before BeginChanges().
+  void OpenHotList();
+  // Null: there is none, which is said.
+  std::unique_ptr<storage::HotListWriter> WriteHotList(uint64_t deadline_us,
+                                                       const std::function<bool()>& hurry);
   void RaiseEpoch();
   // Takes another block of CAS uniques and serials in STATE, long before one of them needs it.
   void RaiseStartCount();
@@ -111,6 +117,11 @@ class TwoTierCache final : public Cache {
   void Inherit(const storage::RecordMeta& meta, Draft* draft) const;
   void Promote(Shard& shard, const Key& key, const Moment& moment, const Shard::FlashAnswer& answer,
                Draft* draft) TERRACED_REQUIRES(shard.mutex);
+  // Promote, and the warmer: the RAM item of a record that stays where it is.
+  void LinkClean(Shard& shard, const Key& key, const Moment& moment,
+                 const Shard::FlashAnswer& answer, storage::LruSegment segment, Draft* draft)
+      TERRACED_REQUIRES(shard.mutex);
+  HotListWarmer::Answer WarmOnce(const Key& key, storage::LruSegment segment, Evidence* evidence);
   bool WantsPromotion(const Evidence* evidence) const;
   // touch and, with a sink for the value, gat: kHit or kMiss.
   Outcome TouchOnce(const Key& key, uint32_t exptime_s, Evidence* evidence, ValueSink* sink);
@@ -171,6 +182,7 @@ class TwoTierCache final : public Cache {
   bool opening_cleared_ = false;  // Tick()'s thread only
   std::unique_ptr<FlashReader> reader_;
   std::unique_ptr<PromotionPolicy> promotion_;
+  std::unique_ptr<HotListWarmer> warmer_;
   std::unique_ptr<Demoter> demoter_;
   std::unique_ptr<ArenaAdopter> adopter_;
   std::unique_ptr<Reclaimer> reclaimer_;

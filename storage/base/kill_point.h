@@ -26,6 +26,7 @@ enum class KillPoint : uint8_t {
   kStartMarkRemoved,   // the clean mark is gone, INDEX may still be there
   kStartRunConfirmed,  // the shared index answers to this run only
   // A clean stop, in this order.
+  kStopHotListed,     // the hot list is there, its file has no name
   kStopDrained,       // what was in RAM has its slots
   kStopClosed,        // RocksDB is closed
   kStopIndexWritten,  // INDEX is there, nothing refers to it
@@ -64,14 +65,14 @@ constexpr KillPoint kFirstHotKillPoint = KillPoint::kSlotsRemoved;
 constexpr std::array<std::string_view, static_cast<size_t>(KillPoint::kCount)> kKillPointNames = {
     "start_state_renewed", "start_opening",       "start_emptied",       "start_store_open",
     "start_opened",        "start_index_cleared", "start_index_loaded",  "start_run_begun",
-    "start_state_written", "start_mark_removed",  "start_run_confirmed", "stop_drained",
-    "stop_closed",         "stop_index_written",  "stop_state_written",  "stop_marked",
-    "stop_removed",        "flush_written",       "flush_due_taken",     "batch_row",
-    "batch_open",          "batch_slot_some",     "rewrite_moving",      "drop_file_gone",
-    "sweep_step",          "grow_carried",        "grow_table_ready",    "grow_table_rules",
-    "grow_partition",      "page_leaving",        "page_item_moving",    "page_nobodys",
-    "slots_removed",       "replace_unlinked",    "overwrite_copied",    "value_half",
-    "hash_split"};
+    "start_state_written", "start_mark_removed",  "start_run_confirmed", "stop_hot_listed",
+    "stop_drained",        "stop_closed",         "stop_index_written",  "stop_state_written",
+    "stop_marked",         "stop_removed",        "flush_written",       "flush_due_taken",
+    "batch_row",           "batch_open",          "batch_slot_some",     "rewrite_moving",
+    "drop_file_gone",      "sweep_step",          "grow_carried",        "grow_table_ready",
+    "grow_table_rules",    "grow_partition",      "page_leaving",        "page_item_moving",
+    "page_nobodys",        "slots_removed",       "replace_unlinked",    "overwrite_copied",
+    "value_half",          "hash_split"};
 
 class KillPoints {
  public:

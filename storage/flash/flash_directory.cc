@@ -36,10 +36,12 @@ constexpr char kLockName[] = "LOCK";
 constexpr char kStateName[] = "STATE";
 constexpr char kCleanName[] = "CLEAN";
 constexpr char kIndexName[] = "INDEX";
+constexpr char kHotListName[] = "HOT";
 constexpr char kOpeningName[] = "OPENING";
 constexpr char kAsideName[] = "aside";
 // What makes up the tier, as against what outlives its emptying.
-constexpr std::array<const char*, 4> kTierNames = {kIndexName, "db", "hashes", "staging"};
+constexpr std::array<const char*, 5> kTierNames = {kIndexName, kHotListName, "db", "hashes",
+                                                   "staging"};
 
 constexpr std::string_view kFormatPrefix = "terraced flash tier, format ";
 constexpr std::string_view kCleanPrefix = "clean stop of run ";
@@ -423,6 +425,20 @@ Status FlashDirectory::LoadIndex(BatchTable* batches, FlashIndex* index) const {
   return ReadIndexFile(directory_.Get(), kIndexName, expected, batches, index);
 }
 
+Result<std::unique_ptr<HotListReader>> FlashDirectory::OpenHotList() const {
+  if (runs_.clean == 0) return Status(StatusCode::kNotFound, not_clean_);
+  return HotListReader::Open(directory_.Get(), kHotListName,
+                             {.directory_id = state_.directory_id, .run_id = runs_.clean});
+}
+
+Result<std::unique_ptr<HotListWriter>> FlashDirectory::CreateHotList() const {
+  return HotListWriter::Create(directory_.Get(), kHotListName);
+}
+
+Status FlashDirectory::FinishHotList(HotListWriter* list) const {
+  return list->Finish({.directory_id = state_.directory_id, .run_id = state_.run_id});
+}
+
 Status FlashDirectory::BeginChanges() {
   // STATE first: from then on the mark means nothing, even if it came back from a backup.
   not_clean_ = "the clean mark was removed";
@@ -437,8 +453,9 @@ Status FlashDirectory::BeginChanges() {
   TERRACED_RETURN_IF_ERROR(RemoveFile(directory_.Get(), kCleanName).WithContext(context));
   TERRACED_RETURN_IF_ERROR(SyncDirectory(directory_.Get(), path_));
   KillPoints::Pass(KillPoint::kStartMarkRemoved);
-  // Of no use without the mark, and a twentieth of the tier where values are small. Left behind it only takes room.
+  // Of no use without the mark, and a twentieth of the tier where values are small. Left behind they only take room.
   static_cast<void>(RemoveFile(directory_.Get(), kIndexName).ok());
+  static_cast<void>(RemoveFile(directory_.Get(), kHotListName).ok());
   return Status();
 }
 

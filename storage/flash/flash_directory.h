@@ -4,6 +4,7 @@
 //   STATE    start count, directory id, run ids, flush epoch, pending flush, hash key (replaced atomically, fsynced)
 //   CLEAN    the clean mark: there only after a clean stop, names the run id whose INDEX is whole
 //   INDEX    batch table and flash index of the clean stop, checksummed by partition
+//   HOT      the keys that were in RAM at that stop: a hint of what to bring back (hot_list.h)
 //   OPENING  mark set before RocksDB is opened, removed after the first clean minute: found after two starts in a
 //            row that died opening it or by a fatal signal, the tier is moved aside instead of crashing every time
 //   db/ hashes/ staging/   RocksDB, hash lists, files being built
@@ -23,6 +24,7 @@
 #include "storage/base/mutex.h"
 #include "storage/base/status.h"
 #include "storage/flash/flash_index.h"
+#include "storage/flash/hot_list.h"
 
 namespace terraced::storage {
 
@@ -89,8 +91,14 @@ class FlashDirectory {
   uint64_t LastRun() const { return runs_.clean != 0 ? runs_.clean : runs_.last; }
   // Reads INDEX into table and index. Any damage is kCorruption and leaves both to be cleared.
   Status LoadIndex(BatchTable* batches, FlashIndex* index) const;
+  // The keys that the last clean stop found in RAM. kNotFound: it left none. To be opened before BeginChanges(), which
+  // removes the name.
+  Result<std::unique_ptr<HotListReader>> OpenHotList() const;
+  // Clean stop, before SaveClean(): one that is to be filled, and then counts.
+  Result<std::unique_ptr<HotListWriter>> CreateHotList() const;
+  Status FinishHotList(HotListWriter* list) const;
   // Before anything on flash or in RAM changes: the clean mark means nothing from now on, and this run is the one that
-  // counts. Fsyncs, then removes mark and INDEX.
+  // counts. Fsyncs, then removes mark, INDEX and HOT.
   Status BeginChanges();
   // Clean stop: INDEX, then STATE, then the clean mark, each fsynced before the next.
   Status SaveClean(const FlashState& state, const BatchTable& batches, const FlashIndex& index);

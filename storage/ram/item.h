@@ -8,6 +8,7 @@
 // the first one's Position and the value's size stand behind the key.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -43,6 +44,8 @@ class LinkedPosition {
 
 enum class LruSegment : uint8_t { kHot = 0, kWarm = 1, kCold = 2, kTemp = 3 };
 constexpr int kLruSegments = 4;
+constexpr std::array<LruSegment, kLruSegments> kHottestFirst = {
+    LruSegment::kWarm, LruSegment::kHot, LruSegment::kTemp, LruSegment::kCold};
 
 // Item::pins: how many ItemRefs lend the item, and the mark that it was unlinked, so that whoever
 // takes the last pin away frees it. Both in one word: exactly one side sees "retired and not

@@ -283,6 +283,13 @@ Position RamTier::Before(SlabClass slab_class, LruSegment segment, Position posi
   return item->prev;
 }
 
+Position RamTier::Behind(SlabClass slab_class, LruSegment segment, Position position) const {
+  if (position == kNoPosition) return List(slab_class, segment).head;
+  const Item* const item = Arena().ItemAt(position);
+  TERRACED_DCHECK(allocator_.ListClass(*item) == slab_class && item->Segment() == segment);
+  return item->next;
+}
+
 // The item's state names the segment already.
 void RamTier::PushHead(Item* item, LruSegment segment) {
   TERRACED_DCHECK(item->Segment() == segment);
@@ -324,6 +331,12 @@ void RamTier::MoveTo(Item* item, LruSegment segment) {
   item->state.store((item->Bits() & ~kSegmentMask) | SegmentBits(segment),
                     std::memory_order_release);
   PushHead(item, segment);
+}
+
+void RamTier::MoveToTail(Item* item) {
+  TERRACED_DCHECK(item->Has(kItemLinked) && item->Shard() == shard_);
+  RemoveFromList(item);
+  PushTail(item);
 }
 
 }  // namespace terraced::storage

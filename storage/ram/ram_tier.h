@@ -61,7 +61,10 @@ class RamTier {
   const LruList& List(SlabClass slab_class, LruSegment segment) const;
   // Towards the head, from kNoPosition = the tail.
   Position Before(SlabClass slab_class, LruSegment segment, Position position) const;
+  // Towards the tail, from kNoPosition = the head.
+  Position Behind(SlabClass slab_class, LruSegment segment, Position position) const;
   void MoveTo(Item* item, LruSegment segment);  // to the head of that segment of its class
+  void MoveToTail(Item* item);                  // of the segment that it is in
 
   // --- What an earlier process left (SlabArena::Adopting) ---
 

@@ -170,6 +170,7 @@ class SlabArena {
   void UseFile();
   // Takes the pages over that the file names. Before: geometry.
   void TakeOverPages();
+  void TakeOverPage(uint32_t page, SlabClass slab_class);
   // Where the process before had not adopted all: whoever has an old mark gets the newer one of the two.
   void MarkAllAs(uint8_t generation);
   void SetPageUse(uint32_t page, uint8_t use) {

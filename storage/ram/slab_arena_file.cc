@@ -111,26 +111,37 @@ void SlabArena::DiscardPage(uint32_t page) {
   if (!discarded) std::memset(PageStart(page), 0, kSlabPageBytes);
 }
 
+void SlabArena::TakeOverPage(uint32_t page, SlabClass slab_class) {
+  unproven_pages_.push_back({page, slab_class});
+  pages_[page].unproven = true;
+  pages_[page].slab_class.store(slab_class, std::memory_order_relaxed);
+  taken_pages_.fetch_add(1, std::memory_order_relaxed);
+  Class& of = classes_[slab_class];
+  MutexLock lock(of.mutex);
+  of.pages.push_back(page);
+  of.page_count.fetch_add(1, std::memory_order_relaxed);
+}
+
 void SlabArena::TakeOverPages() {
-  MutexLock lock(mutex_);
+  // Class mutexes come before the arena's, and nothing else runs yet.
+  uint32_t page_end = 0;
+  {
+    MutexLock lock(mutex_);
+    page_end = page_end_;
+  }
   uint32_t highest = first_page_ - 1;
-  for (uint32_t page = first_page_; page < page_end_; ++page) {
+  uint32_t index_pages = 0;
+  for (uint32_t page = first_page_; page < page_end; ++page) {
     const uint8_t use = file_->PageUse(page).load(std::memory_order_relaxed);
     if (use != 0) highest = page;
-    if (use == kPageOfIndexes) ++index_pages_;
+    if (use == kPageOfIndexes) ++index_pages;
     // Reserved as it was, but for a hole in the file, which would be none of ours.
     if (use == 0 || !file_->File().Reserve(uint64_t{page} * kSlabPageBytes, kSlabPageBytes).ok())
       continue;
-    if (use > largest_class_) continue;
-    unproven_pages_.push_back({page, use});
-    pages_[page].unproven = true;
-    pages_[page].slab_class.store(use, std::memory_order_relaxed);
-    Class& of = classes_[use];
-    MutexLock class_lock(of.mutex);
-    of.pages.push_back(page);
-    of.page_count.fetch_add(1, std::memory_order_relaxed);
-    taken_pages_.fetch_add(1, std::memory_order_relaxed);
+    if (use <= largest_class_) TakeOverPage(page, use);
   }
+  MutexLock lock(mutex_);
+  index_pages_ = index_pages;
   next_fresh_page_ = highest + 1;
   for (uint32_t page = first_page_; page <= highest; ++page) {
     if (file_->PageUse(page).load(std::memory_order_relaxed) != 0) continue;

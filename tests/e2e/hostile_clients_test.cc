@@ -137,6 +137,10 @@ TEST_F(HostileClientsTest, FloodsOfWhatNeverEnds) {
 }
 
 TEST_F(HostileClientsTest, ADaemonWithoutDescriptorsWaitsForThemAndDoesNotSpin) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP()
+      << "UBSan opens a pipe to look at an object's type: without one it takes each for a bad one";
+#endif
   constexpr size_t kWaiting = 50;
   ASSERT_NO_FATAL_FAILURE(StartFullRam());
   struct rlimit usual;

@@ -35,6 +35,7 @@ constexpr Rotten kRotten[] = {
     {"State", "flash", "STATE", "", false, false},
     {"Clean", "flash", "CLEAN", "", false, false},
     {"Index", "flash", "INDEX", "", false, false},
+    {"HotList", "flash", "HOT", "", false, false},
     {"Format", "flash", "FORMAT", "", false, false},
     {"SstAfterKill", "flash/db", "", ".sst", true, false},
     {"ManifestAfterKill", "flash/db", "MANIFEST-", "", true, false},

@@ -34,15 +34,17 @@ struct StateFile {
   uint64_t epoch;
   uint64_t cas_next;
   uint32_t flush_due_s;
-  uint32_t reserved;
+  uint32_t stopped_s;
   std::array<uint64_t, 4> hash_key;
+  uint64_t last_run_id;  // version 1 ends before it
 };
-static_assert(sizeof(StateFile) == 112);
+static_assert(sizeof(StateFile) == 120);
+constexpr size_t kFirstVersionBytes = 112;
 constexpr char kFormat[] = "terraced flash tier, format 1\n";
 
-uint32_t CrcOf(StateFile state) {
+uint32_t CrcOf(StateFile state, size_t bytes) {
   state.crc = 0;
-  return Crc32c(0, {reinterpret_cast<const char*>(&state), sizeof(state)});
+  return Crc32c(0, {reinterpret_cast<const char*>(&state), bytes});
 }
 
 struct Files {
@@ -67,15 +69,17 @@ Files TakeFiles(FuzzInput* input) {
     *file = input->Take(input->Byte());
   }
   if ((control & 2U) != 0) files.format = kFormat;
-  if (files.state.size() == sizeof(StateFile)) {
-    std::memcpy(&files.parsed, files.state.data(), sizeof(StateFile));
+  const size_t bytes = files.state.size();
+  if (bytes == sizeof(StateFile) || bytes == kFirstVersionBytes) {
+    std::memcpy(&files.parsed, files.state.data(), bytes);
     if ((control & 1U) != 0) {
-      files.parsed.crc = CrcOf(files.parsed);
-      std::memcpy(files.state.data(), &files.parsed, sizeof(StateFile));
+      files.parsed.crc = CrcOf(files.parsed, bytes);
+      std::memcpy(files.state.data(), &files.parsed, bytes);
     }
     files.state_is_good = std::memcmp(files.parsed.magic.data(), "TERRACST", 8) == 0 &&
-                          files.parsed.version == 1 && files.parsed.features == 0 &&
-                          files.parsed.crc == CrcOf(files.parsed);
+                          files.parsed.version == (bytes == kFirstVersionBytes ? 1 : 2) &&
+                          files.parsed.features == 0 &&
+                          files.parsed.crc == CrcOf(files.parsed, bytes);
   }
   if ((control & 4U) != 0) files.clean = CleanMark(files.parsed.run_id);
   return files;
@@ -101,6 +105,7 @@ void CheckState(const Files& files, const FlashState& state) {
   FUZZ_CHECK(state.directory_id == files.parsed.directory_id);
   FUZZ_CHECK(state.epoch == files.parsed.epoch && state.cas_next == files.parsed.cas_next);
   FUZZ_CHECK(state.flush_due_s == files.parsed.flush_due_s);
+  FUZZ_CHECK(state.stopped_s == files.parsed.stopped_s);
   FUZZ_CHECK(state.hash_key.words == files.parsed.hash_key);
 }
 

@@ -24,7 +24,8 @@ file(GLOB fuzzed_sources CONFIGURE_DEPENDS
 list(FILTER fuzzed_sources EXCLUDE REGEX
   "/(main|server|process|stats|stats_table|stats_classes|option_docs|listener|worker|rocks_batch_store)\\.cc$")
 add_library(terraced_fuzzed STATIC ${fuzzed_sources} ${fuzz_support}
-  tiering/demoter_sizes.cc tiering/draft.cc tiering/fill.cc tiering/flash_reader.cc)
+  tiering/demoter_sizes.cc tiering/draft.cc tiering/fill.cc tiering/flash_reader.cc
+  tiering/read_queue.cc)
 target_link_libraries(terraced_fuzzed PUBLIC terraced_flags Threads::Threads PkgConfig::LZ4)
 
 add_executable(fuzz_dictionary ${fuzz_dir}/dictionary.cc ${fuzz_dir}/dictionary_main.cc)

@@ -19,6 +19,7 @@ CacheOptions Others() {
   options.flash_read_deadline_ms = 9;
   options.flash_wait_deadline_ms = 11;
   options.flash_read_threads = 12;
+  options.flash_warm_rate_bytes = 13;
   options.flash_admit_unread = false;
   return options;
 }
@@ -35,6 +36,7 @@ void ExpectOthers(const CacheOptions& options) {
   EXPECT_EQ(options.flash_read_deadline_ms, 9U);
   EXPECT_EQ(options.flash_wait_deadline_ms, 11U);
   EXPECT_EQ(options.flash_read_threads, 12U);
+  EXPECT_EQ(options.flash_warm_rate_bytes, 13U);
   EXPECT_FALSE(options.flash_admit_unread);
 }
 

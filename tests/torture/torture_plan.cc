@@ -61,6 +61,7 @@ constexpr std::array kPoints = {
     PointPlan{.name = "value_half", .nth_max = 10, .twin_only = true},
     PointPlan{.name = "hash_split", .load = kGrows, .nth_max = 100, .twin_only = true},
     // --- Clean stops
+    PointPlan{.name = "stop_hot_listed", .death = kStopPoint},
     PointPlan{.name = "stop_drained", .death = kStopPoint},
     PointPlan{.name = "stop_closed", .death = kStopPoint},
     PointPlan{.name = "stop_index_written", .death = kStopPoint},

@@ -202,27 +202,48 @@ def histogram_of(runs):
 
 
 def restart(bench):
-    """A clean stop and a start with the data set in place."""
+    """Stops of both kinds and starts with the data set in place, with item memory of its own and in a file (-e)."""
     count = bench.scaled(10_000_000)
-    with bench.contenders(lambda kind: flash_arguments(kind, 64, "8g"), only=("terraced",)) as servers:
-        bench.loader.fill(servers[0], count, 100)
-        print(f"\nrestart: {count:,} items of 100 bytes")
-        stop_and_start(bench, servers[0], count)
+    for memory_file in ([], ["-e", "@shm/memory"]):
+        with bench.contenders(lambda kind: flash_arguments(kind, 256, "8g") + memory_file,
+                              only=("terraced",)) as servers:
+            bench.loader.fill(servers[0], count, 100)
+            print(f"\nrestart: {count:,} items of 100 bytes, -m 256{' -e on tmpfs' if memory_file else ''}")
+            for kind in (signal.SIGKILL, signal.SIGTERM):
+                servers[0].settle()
+                stop_and_start(bench, servers[0], count, kind)
+                first_seconds(bench, servers[0], count)
 
 
-def stop_and_start(bench, server, count):
+def stop_and_start(bench, server, count, kind=signal.SIGTERM):
     """How long until a server answers again with `count` items of 100 bytes."""
-    items = int(server.stats()["curr_items"])
+    name = "SIGKILL" if kind == signal.SIGKILL else "clean stop"
+    stats = server.stats()
+    items = int(stats["curr_items"])
     begun = time.monotonic()
-    server.stop(signal.SIGTERM)
-    bench.table.fact("clean stop", time.monotonic() - begun, "s")
+    server.stop(kind)
+    bench.table.fact(name, time.monotonic() - begun, "s")
     begun = time.monotonic()
     server.start()
+    bench.table.fact(f"{name}: start until the first answer", time.monotonic() - begun, "s")
     done = bench.loader.run(server, {"work": "get", "connections": 1, "batch": 1, "operations": 1_000, "keys": count,
                                      "value_bytes": 100})
-    bench.table.fact("start until 1,000 random keys were answered", time.monotonic() - begun, "s", 1.0)
-    bench.table.fact("of them found", done["hits"])
-    bench.table.fact("items after it, of those before", 100 * int(server.stats()["curr_items"]) / items, "%")
+    bench.table.fact(f"{name}: start until 1,000 random keys were answered", time.monotonic() - begun, "s", 1.0)
+    bench.table.fact(f"{name}: of them found", done["hits"])
+    bench.table.fact(f"{name}: items after it, of those before", 100 * int(server.stats()["curr_items"]) / items, "%")
+
+
+def first_seconds(bench, server, count):
+    """What clients see right after a start, at a rate that leaves the server room."""
+    shape = {"work": "open", "connections": 8, "keys": count, "value_bytes": 100, "rate": 10_000,
+             "seconds": bench.scaled(10)}
+    first = bench.loader.run(server, shape)
+    stats = server.stats()
+    later = bench.loader.run(server, shape)
+    bench.table.fact("p99 of 10,000 gets/s in the first 10 s", first["p99_us"], "us")
+    bench.table.fact("p99 of the same ten seconds later", later["p99_us"], "us")
+    bench.table.fact("keys of the hot list that were looked at by then, of all",
+                     100 * int(stats["flash_hot_list_seen"]) / max(1, int(stats["flash_hot_list_keys"])), "%")
 
 
 class RamPerFlashItem(threading.Thread):

@@ -1,0 +1,249 @@
+#include "tiering/hot_list_warmer.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "storage/base/log.h"
+#include "storage/base/yield_point.h"
+#include "tiering/shard.h"
+
+namespace terraced::tiering {
+namespace {
+
+constexpr size_t kWindowKeys = 256;
+constexpr uint64_t kWindowBytes = 1U << 20;
+// A read from another file than the one before it costs the disk a block, however small the record is.
+constexpr uint64_t kBlockBytes = 4096;
+constexpr uint64_t kSecondUs = 1'000'000;
+constexpr std::chrono::milliseconds kRestForClients{5};
+// Reads that never stop queueing slow it down, they do not stop it.
+constexpr uint32_t kStoodBackMax = 20;
+constexpr std::chrono::milliseconds kRestOff{1'000};
+constexpr std::chrono::milliseconds kRestForGood{std::chrono::hours(1)};
+// A list is written in so many rounds over all lists of a segment, a slice of each at a time, so that what comes first
+// is the hottest of all classes.
+constexpr uint64_t kRounds = 64;
+
+}  // namespace
+
+std::string_view HotListStateText(HotListState state) {
+  switch (state) {
+    case HotListState::kNone:
+      return "none";
+    case HotListState::kWarming:
+      return "warming";
+    case HotListState::kDone:
+      return "done";
+    case HotListState::kRamFull:
+      return "RAM is full";
+    case HotListState::kDamaged:
+      return "damaged";
+  }
+  return "";
+}
+
+HotListWarmer::HotListWarmer(const Tiers& tiers, FlashReader& reader, WarmOne warm_one)
+    : tiers_(tiers), reader_(reader), warm_one_(std::move(warm_one)) {}
+
+void HotListWarmer::Begin(std::unique_ptr<storage::HotListReader> list) {
+  list_ = std::move(list);
+  keys_.store(list_->Keys(), std::memory_order_relaxed);
+  state_.store(HotListState::kWarming, std::memory_order_relaxed);
+}
+
+Status HotListWarmer::Start() {
+  if (list_ == nullptr) return {};
+  return thread_.Start("warmer", [this] { return Round(); });
+}
+
+std::chrono::milliseconds HotListWarmer::Round() {
+  while (!thread_.Stopping()) {
+    const uint64_t rate = tiers_.live.flash_warm_rate_bytes.Get();
+    if (rate == 0) return kRestOff;
+    if (ClientsWait()) return kRestForClients;
+    const uint64_t now_us = MonotonicUs();
+    if (paid_until_us_ > now_us + 1'000)
+      return std::chrono::milliseconds((paid_until_us_ - now_us) / 1'000);
+    if (!Step()) return kRestForGood;
+    YieldPoint::Pass();
+  }
+  return {};
+}
+
+bool HotListWarmer::ClientsWait() {
+  if (stood_back_ < kStoodBackMax && reader_.Stats().queued > 0) {
+    ++stood_back_;
+    return true;
+  }
+  stood_back_ = 0;
+  return false;
+}
+
+bool HotListWarmer::Step() {
+  if (state_.load(std::memory_order_relaxed) != HotListState::kWarming) return false;
+  if (window_.empty()) FillWindow();
+  if (window_.empty()) {
+    if (state_.load(std::memory_order_relaxed) == HotListState::kWarming) End(HotListState::kDone);
+    return false;
+  }
+  ReadSome();
+  WarmSome();
+  if (without_room_ < kWindowKeys) return true;
+  End(HotListState::kRamFull);
+  return false;
+}
+
+void HotListWarmer::FillWindow() {
+  storage::HotKey next;
+  while (window_.size() < kWindowKeys && NextKey(&next)) {
+    Candidate candidate{.segment = static_cast<storage::LruSegment>(next.segment),
+                        .bytes = std::string(next.key),
+                        .hash = tiers_.HashOf(next.key),
+                        .evidence = {},
+                        .fill = nullptr};
+    const Answer answer = warm_one_(candidate.AsKey(), candidate.segment, &candidate.evidence);
+    if (answer == Answer::kNeedsFlash) {
+      ++candidate.evidence.attempts;
+      candidate.fill =
+          std::make_shared<Fill>(nullptr, nullptr, candidate.AsKey(), candidate.evidence.need);
+      window_.push_back(std::move(candidate));
+    } else {
+      Note(answer);
+    }
+  }
+}
+
+bool HotListWarmer::NextKey(storage::HotKey* key) {
+  Result<bool> next = list_->Next(key);
+  if (next.ok() && !next.value()) return false;
+  if (next.ok() && key->segment < storage::kLruSegments) return true;
+  const std::string why =
+      next.ok() ? "it names a segment that there is not" : std::string(next.status().message());
+  Log::Write(LogLevel::kNotice, "hot list: %s; the rest of it is left", why.c_str());
+  End(HotListState::kDamaged);
+  return false;
+}
+
+void HotListWarmer::ReadSome() {
+  std::vector<Candidate*> order;
+  for (Candidate& candidate : window_) order.push_back(&candidate);
+  std::sort(order.begin(), order.end(), [](const Candidate* a, const Candidate* b) {
+    return std::tuple(a->fill->NewestSerial(), std::string_view(a->bytes)) <
+           std::tuple(b->fill->NewestSerial(), std::string_view(b->bytes));
+  });
+  uint64_t bytes = 0;
+  uint64_t serial_before = storage::kNoSerial;
+  for (Candidate* const candidate : order) {
+    if (bytes >= kWindowBytes) break;
+    reader_.ReadNow(candidate->fill.get());
+    candidate->evidence.fill = candidate->fill;
+    candidate->read = true;
+    const uint64_t read = candidate->bytes.size() + candidate->fill->ValueBytes();
+    const uint64_t serial = candidate->fill->NewestSerial();
+    bytes += serial == serial_before ? read : std::max(read, kBlockBytes);
+    serial_before = serial;
+  }
+  const uint64_t rate = std::max<uint64_t>(tiers_.live.flash_warm_rate_bytes.Get(), 1);
+  paid_until_us_ = std::max(paid_until_us_, MonotonicUs()) + bytes * kSecondUs / rate;
+}
+
+void HotListWarmer::WarmSome() {
+  for (Candidate& candidate : window_) {
+    if (!candidate.read) continue;
+    Note(warm_one_(candidate.AsKey(), candidate.segment, &candidate.evidence));
+    YieldPoint::Pass();
+  }
+  std::erase_if(window_, [](const Candidate& candidate) { return candidate.read; });
+}
+
+void HotListWarmer::Note(Answer answer) {
+  seen_.fetch_add(1, std::memory_order_relaxed);
+  without_room_ = answer == Answer::kNoRoom ? without_room_ + 1 : 0;
+  if (answer == Answer::kWarmed) warmed_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void HotListWarmer::End(HotListState state) {
+  state_.store(state, std::memory_order_relaxed);
+  const HotListStats stats = Stats();
+  Log::Write(LogLevel::kVerbose, "hot list: %s, %llu of %llu keys moved back to RAM",
+             std::string(HotListStateText(state)).c_str(),
+             static_cast<unsigned long long>(stats.warmed),
+             static_cast<unsigned long long>(stats.keys));
+  window_.clear();
+  list_.reset();
+}
+
+Status HotListWarmer::AppendRest(storage::HotListWriter* to) {
+  for (const Candidate& candidate : window_) {
+    TERRACED_RETURN_IF_ERROR(
+        to->Add({.segment = static_cast<uint8_t>(candidate.segment), .key = candidate.bytes}));
+  }
+  storage::HotKey key;
+  while (list_ != nullptr && NextKey(&key)) TERRACED_RETURN_IF_ERROR(to->Add(key));
+  return {};
+}
+
+HotListStats HotListWarmer::Stats() const {
+  return {.state = state_.load(std::memory_order_relaxed),
+          .keys = keys_.load(std::memory_order_relaxed),
+          .seen = seen_.load(std::memory_order_relaxed),
+          .warmed = warmed_.load(std::memory_order_relaxed)};
+}
+
+namespace {
+
+// One list of the LRU, and how far the rounds have come in it.
+struct ListWalk {
+  Shard* shard;
+  storage::SlabClass slab_class;
+  storage::LruSegment segment;
+  uint64_t slice;
+  storage::Position at = storage::kNoPosition;
+  bool done = false;
+};
+
+std::vector<ListWalk> ListsOf(const Tiers& tiers, storage::LruSegment segment) {
+  std::vector<ListWalk> walks;
+  for (const auto& shard : tiers.shards) {
+    MutexLock lock(shard->mutex);
+    for (storage::SlabClass slab_class = 1; slab_class <= tiers.arena->LargestClass();
+         ++slab_class) {
+      const uint64_t count = shard->ram.List(slab_class, segment).count;
+      if (count == 0) continue;
+      walks.push_back({shard.get(), slab_class, segment, (count + kRounds - 1) / kRounds});
+    }
+  }
+  return walks;
+}
+
+// The next slice of the list.
+Status WriteSlice(const Tiers& tiers, ListWalk* walk, storage::HotListWriter* list) {
+  MutexLock lock(walk->shard->mutex);
+  for (uint64_t i = 0; i < walk->slice; ++i) {
+    walk->at = walk->shard->ram.Behind(walk->slab_class, walk->segment, walk->at);
+    walk->done = walk->at == storage::kNoPosition;
+    if (walk->done) break;
+    TERRACED_RETURN_IF_ERROR(list->Add({.segment = static_cast<uint8_t>(walk->segment),
+                                        .key = tiers.arena->ItemAt(walk->at)->Key()}));
+  }
+  return {};
+}
+
+}  // namespace
+
+Status WriteHotList(const Tiers& tiers, const std::function<bool()>& stop,
+                    storage::HotListWriter* list) {
+  for (const storage::LruSegment segment : storage::kHottestFirst) {
+    std::vector<ListWalk> walks = ListsOf(tiers, segment);
+    while (!walks.empty()) {
+      for (ListWalk& walk : walks) {
+        if (stop()) return {};
+        TERRACED_RETURN_IF_ERROR(WriteSlice(tiers, &walk, list));
+      }
+      std::erase_if(walks, [](const ListWalk& walk) { return walk.done; });
+    }
+  }
+  return {};
+}
+
+}  // namespace terraced::tiering

@@ -1,0 +1,100 @@
+// HotListWarmer: brings the keys that the last clean stop found in RAM back there, hottest first, behind clients: one
+// thread that stands back, reads no more than `flash_warm_rate` bytes a second, rests while clients' reads queue, and
+// leaves the demoter its reserve of chunks. What it warms goes to the end of its list of the LRU: whatever a client has
+// used since the start is hotter.
+// WriteHotList: the other side of it, at a clean stop.
+// Threads: Begin, Start, Join and AppendRest by the owner; Stats by any; the work is on its own thread, or on the
+// caller's of Step() where none was started.
+// Ownership: borrows tiers and reader. Errors: a damaged list or an error of the disk ends it, with one line.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "storage/flash/hot_list.h"
+#include "tiering/background_thread.h"
+#include "tiering/flash_reader.h"
+#include "tiering/tiers.h"
+
+namespace terraced::tiering {
+
+enum class HotListState : uint8_t { kNone, kWarming, kDone, kRamFull, kDamaged };
+std::string_view HotListStateText(HotListState state);
+
+struct HotListStats {
+  HotListState state = HotListState::kNone;
+  uint64_t keys = 0;    // in the list
+  uint64_t seen = 0;    // of them so far
+  uint64_t warmed = 0;  // moved to RAM; the others were there, or are gone
+};
+
+class HotListWarmer {
+ public:
+  enum class Answer : uint8_t { kWarmed, kInRam, kNeedsFlash, kGone, kNoRoom };
+  // Tries to link the key's record in that segment; kNeedsFlash: the evidence names what is to be read.
+  using WarmOne = std::function<Answer(const Key&, storage::LruSegment, Evidence*)>;
+
+  HotListWarmer(const Tiers& tiers, FlashReader& reader, WarmOne warm_one);
+  ~HotListWarmer() { Join(); }
+
+  void Begin(std::unique_ptr<storage::HotListReader> list);
+  Status Start();
+  void Join() { thread_.Join(); }
+  // The next few keys; false: that was all.
+  bool Step();
+  // What it has not come to yet.
+  Status AppendRest(storage::HotListWriter* to);
+  HotListStats Stats() const;
+
+ private:
+  // A key of the window, on its way.
+  struct Candidate {
+    storage::LruSegment segment;
+    std::string bytes;
+    uint64_t hash = 0;
+    Evidence evidence;
+    std::shared_ptr<Fill> fill;  // null: nothing to be read
+    bool read = false;
+
+    Key AsKey() const { return {.bytes = bytes, .hash = hash}; }
+  };
+
+  std::chrono::milliseconds Round();
+  bool ClientsWait();
+  void FillWindow();
+  bool NextKey(storage::HotKey* key);
+  // Reads candidates in the order of the files, until they are many bytes.
+  void ReadSome();
+  // Of those that were read; they leave the window.
+  void WarmSome();
+  void Note(Answer answer);
+  void End(HotListState state);
+
+  const Tiers& tiers_;
+  FlashReader& reader_;
+  const WarmOne warm_one_;
+
+  // The thread's; Step()'s caller's where there is none.
+  std::unique_ptr<storage::HotListReader> list_;
+  std::vector<Candidate> window_;  // in the order of the list
+  uint64_t paid_until_us_ = 0;
+  uint32_t stood_back_ = 0;    // rounds in a row for clients
+  uint32_t without_room_ = 0;  // keys in a row
+
+  // Self-synchronised.
+  std::atomic<HotListState> state_{HotListState::kNone};
+  std::atomic<uint64_t> keys_{0};
+  std::atomic<uint64_t> seen_{0};
+  std::atomic<uint64_t> warmed_{0};
+
+  BackgroundThread thread_;
+};
+
+// The keys of RAM, hottest first, until `stop` answers true. No command may be running.
+Status WriteHotList(const Tiers& tiers, const std::function<bool()>& stop,
+                    storage::HotListWriter* list);
+
+}  // namespace terraced::tiering
