@@ -2,6 +2,7 @@
 // top-down. The order at start is the design's: everything that needs root first (port, limits,
 // directory, pid file), then the user is dropped, then threads and RocksDB. The port is bound
 // before anything on disk is touched, so that a second daemon fails without harm to the first.
+#include <event2/event.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@
 #include "storage/base/clock.h"
 #include "storage/base/kill_point.h"
 #include "storage/base/log.h"
+#include "storage/base/memory_reserve.h"
 #include "storage/base/sync_point.h"
 #include "tiering/cache.h"
 
@@ -181,6 +183,7 @@ void Daemon::ServeUntilSignal() {
     const int signal = TakeSignal(NanosecondsToNextSecond());
     clock_->Tick();
     cache_->Tick();
+    MemoryReserve::Refill();
     if (signal == SIGHUP) {
       Log::Write(LogLevel::kVerbose, "terraced: SIGHUP: there is nothing to read again");
     } else if (signal == SIGUSR1) {
@@ -222,6 +225,8 @@ ExitCode Main(std::span<const char* const> arguments) {
   OpenMissingStdio();
   BlockSignals();
   MarkCrashes();
+  MemoryReserve::Install();
+  event_set_mem_functions(&MemoryReserve::Allocate, &MemoryReserve::Reallocate, &std::free);
   // Whatever root's own is: -u must get through the flash tier's parents, monitoring reads the pid file.
   ::umask(022);
   Result<CommandLine> line = ParseCommandLine(arguments);

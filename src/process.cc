@@ -24,6 +24,7 @@
 
 #include "storage/base/crash_mark.h"
 #include "storage/base/log.h"
+#include "storage/base/start_thread.h"
 #include "storage/flash/flash_directory.h"
 
 namespace terraced::server {
@@ -453,11 +454,14 @@ int TakeSignal(int64_t wait_ns) {
 }
 
 HurrySignals::HurrySignals(int64_t same_request_ns)
-    : begun_ns_(MonotonicNs()),
-      same_request_ns_(same_request_ns),
-      thread_([this]() noexcept { Listen(); }) {}
+    : begun_ns_(MonotonicNs()), same_request_ns_(same_request_ns) {
+  Result<std::thread> thread = StartThread("signals", [this] { Listen(); });
+  // Without it the stop is as clean, but cannot be hurried.
+  if (thread.ok()) thread_ = std::move(thread).value();
+}
 
 HurrySignals::~HurrySignals() {
+  if (!thread_.joinable()) return;
   ended_.store(true);
   // Wakes Listen(), and means nothing else while the daemon stops.
   ::pthread_kill(thread_.native_handle(), SIGHUP);

@@ -70,12 +70,13 @@ Status TcpServer::Start(tiering::Cache& cache, Clock& clock) {
                               Worker::Create(context, connections_, replies_, on_leave));
     workers_.push_back(std::move(worker));
   }
-  for (const std::unique_ptr<Worker>& worker : workers_) worker->Start();
-  listener_->Start([this](int fd) {
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    TERRACED_RETURN_IF_ERROR(worker->Start());
+  }
+  return listener_->Start([this](int fd) {
     workers_[next_worker_]->Adopt(fd);
     next_worker_ = (next_worker_ + 1) % workers_.size();
   });
-  return Status();
 }
 
 void TcpServer::Stop() {

@@ -7,6 +7,7 @@
 
 #include "src/protocol/text_reply.h"
 #include "src/stats.h"
+#include "storage/base/memory_reserve.h"
 
 namespace terraced::server {
 namespace {
@@ -101,6 +102,9 @@ std::string Threads(const StatsInput& input) {
 }
 std::string ReservedDescriptors(const StatsInput& input) {
   return Text(DescriptorsNeeded(input.options) - input.options.server.connections_max);
+}
+std::string MallocFails(const StatsInput&) {
+  return Text(MemoryReserve::Shortages());
 }
 std::string FlashRam(const StatsInput& input) {
   const FlashStats& flash = input.cache.flash;
@@ -247,8 +251,8 @@ constexpr StatSpec kStats[] = {
      &Cached<&CacheStats::lru_crawler_starts>},
     {"lru_maintainer_juggles", kCount, kCounter, kGeneral, "rounds of the LRU maintainer",
      &Cached<&CacheStats::lru_maintainer_juggles>},
-    {"malloc_fails", kCount, kCounter, kGeneral, "always 0: the daemon ends where memory does",
-     &Zero},
+    {"malloc_fails", kCount, kCounter, kGeneral,
+     "allocations refused by the system that opened the reserve", &MallocFails},
     {"log_worker_dropped", kCount, kCounter, kGeneral, "always 0: there is no watch command",
      &Zero},
     {"log_worker_written", kCount, kCounter, kGeneral, "always 0: there is no watch command",
@@ -334,6 +338,8 @@ constexpr StatSpec kStats[] = {
     {"flash_batches_damaged", kCount, kCounter, kFlash,
      "of them, batches whose list of key hashes could not be read",
      &Flash<&FlashStats::batches_damaged>},
+    {"flash_turned_off", kCount, kCounter, kFlash,
+     "times the tier was turned off because the disk kept failing", &Flash<&FlashStats::outages>},
     {"flash_demoted_items", kCount, kCounter, kFlash, "items moved from RAM to flash",
      &Flash<&FlashStats::demoted_items>},
     {"flash_demoted_bytes", kBytes, kCounter, kFlash, "their keys and values before compression",

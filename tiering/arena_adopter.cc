@@ -23,9 +23,9 @@ ArenaAdopter::ArenaAdopter(Tiers& tiers) : tiers_(tiers) {
   }
 }
 
-void ArenaAdopter::Start() {
-  if (!tiers_.arena->Adopting()) return;
-  thread_.Start("arena_adopter", [this] {
+Status ArenaAdopter::Start() {
+  if (!tiers_.arena->Adopting()) return {};
+  return thread_.Start("arena_adopter", [this] {
     while (!thread_.Stopping() && AdoptNextPage()) {
     }
     // For ever: nothing is left to do.

@@ -21,7 +21,7 @@ class ArenaAdopter {
   explicit ArenaAdopter(Tiers& tiers);
   ~ArenaAdopter() { Join(); }
 
-  void Start();
+  Status Start();
   void Join() { thread_.Join(); }
   // By a worker that needs a chunk of the class: one page, now. False: none of that class is left.
   bool AdoptPageOf(storage::SlabClass slab_class);

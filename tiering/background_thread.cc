@@ -1,15 +1,15 @@
 #include "tiering/background_thread.h"
 
-#include <pthread.h>
-
+#include "storage/base/start_thread.h"
 #include "tiering/thread_priority.h"
 
 namespace terraced::tiering {
 
-void BackgroundThread::Start(const char* name, std::function<std::chrono::milliseconds()> round,
-                             bool stands_back) {
-  thread_ = std::thread([this, round = std::move(round), stands_back] { Run(round, stands_back); });
-  pthread_setname_np(thread_.native_handle(), name);
+Status BackgroundThread::Start(const char* name, std::function<std::chrono::milliseconds()> round,
+                               bool stands_back) {
+  TERRACED_ASSIGN_OR_RETURN(thread_, StartThread(name, [this, round = std::move(round),
+                                                        stands_back] { Run(round, stands_back); }));
+  return {};
 }
 
 void BackgroundThread::Run(const std::function<std::chrono::milliseconds()>& round,

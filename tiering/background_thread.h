@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "storage/base/mutex.h"
+#include "storage/base/status.h"
 
 namespace terraced::tiering {
 
@@ -18,8 +19,9 @@ class BackgroundThread {
 
   // `round` answers how long to rest before the next one.
   // `stands_back`: not where somebody may wait for a round.
-  void Start(const char* name, std::function<std::chrono::milliseconds()> round,
-             bool stands_back = true);
+  // Errors: the system has no more threads.
+  Status Start(const char* name, std::function<std::chrono::milliseconds()> round,
+               bool stands_back = true);
   void Join();
   void Wake();
   bool Stopping() const;

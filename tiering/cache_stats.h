@@ -89,6 +89,7 @@ struct FlashStats {
   uint64_t batches_failed = 0;
   uint64_t batches_dropped = 0;
   uint64_t batches_damaged = 0;  // of them: their list of key hashes could not be read
+  uint64_t outages = 0;          // times the tier was turned off
   uint64_t second_chances = 0;
   uint64_t records_evicted = 0;  // live records in dropped batches
   uint64_t reads = 0;

@@ -86,6 +86,7 @@ void AddCounters(const TierCounters& from, CacheStats* stats) {
   flash.batches_failed = Load(from.batches_failed);
   flash.batches_dropped = Load(from.batches_dropped);
   flash.batches_damaged = Load(from.batches_damaged);
+  flash.outages = Load(from.outages);
   flash.second_chances = Load(from.second_chances);
   flash.records_evicted = Load(from.records_evicted);
   flash.bytes_written = Load(from.bytes_written);

@@ -15,11 +15,11 @@ constexpr uint64_t kUnsweptMax = 64;
 
 }  // namespace
 
-void Crawler::Start() {
-  if (!tiers_.options.lru_crawler) return;
+Status Crawler::Start() {
+  if (!tiers_.options.lru_crawler) return {};
   last_walk_us_ = MonotonicUs();
   // A flush_all may wait for a walk (SweepNow), so this one does not stand back.
-  thread_.Start(
+  return thread_.Start(
       "crawler", [this] { return Round(); }, false);
 }
 

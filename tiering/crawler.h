@@ -14,7 +14,7 @@ namespace terraced::tiering {
 class Crawler {
  public:
   explicit Crawler(Tiers& tiers) : tiers_(tiers) {}
-  void Start();
+  Status Start();
   void Join() { thread_.Join(); }
   void Wake() { thread_.Wake(); }
   // Returns after a whole walk: one on the caller's thread, or the rest of the one that is under way (which began

@@ -1,13 +1,12 @@
 #include "tiering/demoter.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <bitset>
 
 #include "storage/base/clock.h"
 #include "storage/base/kill_point.h"
 #include "storage/base/log.h"
+#include "storage/base/start_thread.h"
 #include "storage/flash/flash_directory.h"
 
 namespace terraced::tiering {
@@ -25,7 +24,8 @@ constexpr uint64_t kBehindShare = 4;
 constexpr uint64_t kFarBehindShare = 8;
 constexpr uint64_t kBehindForUs = 100'000;
 constexpr uint32_t kFailuresUntilOffline = 3;
-constexpr uint64_t kRetryUs = 10'000'000;
+constexpr uint64_t kFirstRetryUs = 1'000'000;
+constexpr uint64_t kRetryUsMax = 10'000'000;
 constexpr std::chrono::milliseconds kIdleWait{50};
 
 }  // namespace
@@ -64,10 +64,10 @@ Demoter::~Demoter() {
   Join();
 }
 
-void Demoter::Start() {
-  if (!tiers_.HasFlash()) return;
-  thread_ = std::thread([this] { Run(); });
-  pthread_setname_np(thread_.native_handle(), "demoter");
+Status Demoter::Start() {
+  if (!tiers_.HasFlash()) return {};
+  TERRACED_ASSIGN_OR_RETURN(thread_, StartThread("demoter", [this] { Run(); }));
+  return {};
 }
 
 void Demoter::Join() {
@@ -269,7 +269,7 @@ Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims
   if (!file.ok()) {
     builder->Abandon();
     tiers_.counters.batches_failed.fetch_add(1, std::memory_order_relaxed);
-    Log::Write(LogLevel::kNotice, "flash batch failed: %s",
+    Log::Write(FailureLevel(), "flash batch failed: %s",
                std::string(file.status().message()).c_str());
     NoteFailure(file.status());
     return Wrote::kFailed;
@@ -451,31 +451,51 @@ bool Demoter::RemoveOrphans() {
 
 void Demoter::NoteFailure(const Status& status) {
   keeper_.LookForOrphans();  // its file may exist all the same
+  Status why = status;
   if (++failures_ < kFailuresUntilOffline) {
-    const Status reopened =
-        tiers_.store->Reopen();  // a background error refuses everything until then
-    if (!reopened.ok()) failures_ = kFailuresUntilOffline;
+    why = tiers_.store->Reopen();  // a background error refuses everything until then
+    if (why.ok()) return;
   }
-  if (failures_ < kFailuresUntilOffline || !tiers_.FlashOnline()) return;
+  if (tiers_.FlashOnline()) TurnOff(why);
+}
+
+void Demoter::TurnOff(const Status& status) {
   tiers_.flash_online.store(false, std::memory_order_relaxed);
   offline_since_us_ = MonotonicUs();
-  Log::Write(LogLevel::kNotice, "flash tier turned off after %u failures, serving from RAM: %s",
-             failures_, std::string(status.message()).c_str());
+  if (!outage_) {
+    tiers_.counters.outages.fetch_add(1, std::memory_order_relaxed);
+    outage_since_us_ = offline_since_us_;
+    retry_us_ = kFirstRetryUs;
+  }
+  Log::Write(FailureLevel(), "flash tier turned off, serving from RAM until it can be written: %s",
+             std::string(status.message()).c_str());
+  outage_ = true;
   MutexLock lock(mutex_);
   offline_why_ = std::string(status.message());
 }
 
 void Demoter::NoteSuccess() {
   failures_ = 0;
+  if (!outage_) return;
+  outage_ = false;
+  Log::Write(LogLevel::kNotice, "flash tier is back after %llu s",
+             static_cast<unsigned long long>((MonotonicUs() - outage_since_us_) / 1'000'000));
 }
 
 void Demoter::TryAgain() {
-  if (tiers_.FlashOnline() || MonotonicUs() - offline_since_us_ < kRetryUs) return;
+  if (tiers_.FlashOnline() || MonotonicUs() - offline_since_us_ < retry_us_) return;
   offline_since_us_ = MonotonicUs();
-  if (!tiers_.store->Reopen().ok()) return;
+  retry_us_ = std::min(2 * retry_us_, kRetryUsMax);
+  const Status reopened = tiers_.store->Reopen();
+  if (!reopened.ok()) {
+    Log::Write(LogLevel::kVerbose, "flash tier: %s", std::string(reopened.message()).c_str());
+    MutexLock lock(mutex_);
+    offline_why_ = std::string(reopened.message());
+    return;
+  }
   failures_ = kFailuresUntilOffline - 1;  // the first batch decides
   tiers_.flash_online.store(true, std::memory_order_relaxed);
-  Log::Write(LogLevel::kNotice, "flash tier tried again");
+  Log::Write(LogLevel::kVerbose, "flash tier tried again");
   MutexLock lock(mutex_);
   offline_why_.clear();
 }

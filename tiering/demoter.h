@@ -4,8 +4,8 @@
 // rest from any.
 // Ownership: owned by the cache; borrows Tiers.
 // Errors: a failed batch leaves its items where they are; three in a row turn the tier off for a
-// while: RAM goes on alone, mutations still remove slots (rule 8), and every ten seconds it is
-// tried again.
+// while: RAM goes on alone, mutations still remove slots (rule 8), and it is tried again after a
+// second, later every ten. An outage is said when it begins and when a batch was written again.
 #pragma once
 
 #include <atomic>
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "storage/base/executor.h"
+#include "storage/base/log.h"
 #include "storage/base/mutex.h"
 #include "tiering/admission_policy.h"
 #include "tiering/batch_builder.h"
@@ -31,7 +32,7 @@ class Demoter {
   Demoter(Tiers& tiers, uint64_t first_serial);
   ~Demoter();
 
-  void Start();
+  Status Start();
   void Join();  // stops the thread; waiting DemoteAll requests are answered
 
   void Wake();
@@ -133,7 +134,10 @@ class Demoter {
   void TakeSettings();
   void NoteFailure(const Status& status);
   void NoteSuccess();
+  void TurnOff(const Status& status);
   void TryAgain();
+  // Failures are said while there is no outage; it stands for those within it.
+  LogLevel FailureLevel() const { return outage_ ? LogLevel::kVerbose : LogLevel::kNotice; }
   void AnswerRequests();
   uint64_t DirtyItems();
 
@@ -146,6 +150,9 @@ class Demoter {
   const uint64_t item_bytes_allowed_;  // by the quota
   IndexGrower grower_;
   uint32_t failures_ = 0;
+  bool outage_ = false;  // from being turned off to the next batch that was written
+  uint64_t outage_since_us_ = 0;
+  uint64_t retry_us_ = 0;  // pause before the next try
   uint64_t offline_since_us_ = 0;
   std::array<uint32_t, storage::kSlabClassesMax> next_shard_{};
   ListCursor drain_from_;

@@ -205,8 +205,12 @@ void FlashKeeper::DropFile(uint64_t serial) {
   const Status status = tiers_.store->Drop(serial);
   if (status.ok()) return;
   files_left_ = true;
-  Log::Write(LogLevel::kNotice, "flash batch %016llx could not be removed: %s",
-             static_cast<unsigned long long>(serial), std::string(status.message()).c_str());
+  uint64_t unsaid = 0;
+  if (!drops_said_.Allows(&unsaid)) return;
+  Log::Write(LogLevel::kNotice,
+             "flash batch %016llx could not be removed: %s (%llu before it that were not logged)",
+             static_cast<unsigned long long>(serial), std::string(status.message()).c_str(),
+             static_cast<unsigned long long>(unsaid));
 }
 
 void FlashKeeper::DropFlushed() {

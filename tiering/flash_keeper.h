@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "storage/base/log.h"
 #include "tiering/batch_builder.h"
 #include "tiering/tiers.h"
 
@@ -83,6 +84,7 @@ class FlashKeeper {
   bool orphans_ = true;  // there may be some
   bool files_left_ = false;
   std::optional<uint32_t> orphans_tried_s_;  // in vain
+  LogLimit drops_said_;
 };
 
 }  // namespace terraced::tiering

@@ -19,10 +19,8 @@ constexpr uint64_t kTakeBytes = 128U << 10;
 
 }  // namespace
 
-FlashReader::FlashReader(storage::BatchStore& store, uint32_t threads, uint64_t bytes_max)
-    : store_(store), bytes_max_(bytes_max) {
-  TERRACED_CHECK(Resize(threads).ok());
-}
+FlashReader::FlashReader(storage::BatchStore& store, uint64_t bytes_max)
+    : store_(store), bytes_max_(bytes_max) {}
 
 FlashReader::~FlashReader() {
   {
@@ -43,8 +41,9 @@ Status FlashReader::Resize(uint32_t threads) {
   for (uint32_t place = 0; place < threads; ++place) {
     if (StartThread(place)) continue;
     Want(before);
-    return Status(StatusCode::kUnavailable,
-                  "flash reader " + std::to_string(place + 1) + " cannot be started");
+    return Status(StatusCode::kUnavailable, "thread 'flash_reader' " + std::to_string(place + 1) +
+                                                " of " + std::to_string(threads) +
+                                                " cannot be started");
   }
   return {};
 }
@@ -181,8 +180,7 @@ void FlashReader::Decode(const storage::BatchRead& read, Fill* fill, Fill::Try* 
   } else if (!read.status.ok()) {
     fill->failed_ = true;
     errors_.fetch_add(1, std::memory_order_relaxed);
-    Log::Write(LogLevel::kVerbose, "flash read failed: %s",
-               std::string(read.status.message()).c_str());
+    SayFailed(read.status);
     return;
   } else {
     Result<storage::DecodedRecord> decoded =
@@ -196,8 +194,22 @@ void FlashReader::Decode(const storage::BatchRead& read, Fill* fill, Fill::Try* 
     one->corrupt = true;
   }
   corrupt_.fetch_add(1, std::memory_order_relaxed);
-  Log::Write(LogLevel::kNotice, "flash record in batch %016llx fails its check",
-             static_cast<unsigned long long>(read.serial));
+  SayCorrupt(read.serial);
+}
+
+void FlashReader::SayFailed(const Status& status) {
+  uint64_t unsaid = 0;
+  if (!errors_said_.Allows(&unsaid)) return;
+  Log::Write(LogLevel::kNotice, "flash read failed: %s (%llu before it that were not logged)",
+             std::string(status.message()).c_str(), static_cast<unsigned long long>(unsaid));
+}
+
+void FlashReader::SayCorrupt(uint64_t serial) {
+  uint64_t unsaid = 0;
+  if (!corrupt_said_.Allows(&unsaid)) return;
+  Log::Write(LogLevel::kNotice,
+             "flash record in batch %016llx fails its check (%llu before it that were not logged)",
+             static_cast<unsigned long long>(serial), static_cast<unsigned long long>(unsaid));
 }
 
 void FlashReader::Post(std::vector<std::shared_ptr<Fill>> fills) {

@@ -17,6 +17,7 @@
 #include <memory>
 #include <vector>
 
+#include "storage/base/log.h"
 #include "storage/base/mutex.h"
 #include "storage/base/status.h"
 #include "storage/flash/batch_store.h"
@@ -37,7 +38,8 @@ class FlashReader {
  public:
   static constexpr uint32_t kThreadsMax = 64;
 
-  FlashReader(storage::BatchStore& store, uint32_t threads, uint64_t bytes_max);
+  // Without threads until the first Resize().
+  FlashReader(storage::BatchStore& store, uint64_t bytes_max);
   ~FlashReader();  // stops when everything queued was read and answered
 
   // From now on so many threads read; what is queued or under way is read all the same.
@@ -73,6 +75,8 @@ class FlashReader {
   // What is behind the first `count` goes back to its place in the queue.
   void PutBack(std::vector<std::shared_ptr<Fill>>* fills, size_t count);
   void Decode(const storage::BatchRead& read, Fill* fill, Fill::Try* one);
+  void SayFailed(const Status& status);
+  void SayCorrupt(uint64_t serial);
   static void Post(std::vector<std::shared_ptr<Fill>> fills);
 
   // Constant after construction.
@@ -85,6 +89,8 @@ class FlashReader {
   std::atomic<uint64_t> coalesced_{0};
   std::atomic<uint64_t> errors_{0};
   std::atomic<uint64_t> corrupt_{0};
+  LogLimit errors_said_;
+  LogLimit corrupt_said_;
   // Guarded.
   Mutex resize_mutex_;
   std::array<Seat, kThreadsMax> seats_ TERRACED_GUARDED_BY(resize_mutex_);

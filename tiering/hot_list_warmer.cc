@@ -53,9 +53,9 @@ void HotListWarmer::Begin(std::unique_ptr<storage::HotListReader> list) {
   state_.store(HotListState::kWarming, std::memory_order_relaxed);
 }
 
-void HotListWarmer::Start() {
-  if (list_ == nullptr) return;
-  thread_.Start("warmer", [this] { return Round(); });
+Status HotListWarmer::Start() {
+  if (list_ == nullptr) return {};
+  return thread_.Start("warmer", [this] { return Round(); });
 }
 
 std::chrono::milliseconds HotListWarmer::Round() {

@@ -41,7 +41,7 @@ class HotListWarmer {
   ~HotListWarmer() { Join(); }
 
   void Begin(std::unique_ptr<storage::HotListReader> list);
-  void Start();
+  Status Start();
   void Join() { thread_.Join(); }
   // The next few keys; false: that was all.
   bool Step();

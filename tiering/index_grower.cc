@@ -138,11 +138,11 @@ bool IndexGrower::CarryOverAll(Group* group, std::vector<storage::BatchNumber>* 
 }
 
 void IndexGrower::DropLost(const std::vector<storage::BatchNumber>& lost) {
-  for (const storage::BatchNumber number : lost) {
-    Log::Write(LogLevel::kNotice,
-               "flash batch %016llx dropped: its list of key hashes cannot be read",
-               static_cast<unsigned long long>(tiers_.batches.Info(number).serial));
-  }
+  if (lost.empty()) return;
+  Log::Write(LogLevel::kNotice,
+             "%zu flash batches dropped, from %016llx on: their lists of key hashes cannot be read",
+             lost.size(),
+             static_cast<unsigned long long>(tiers_.batches.Info(lost.front()).serial));
   tiers_.counters.batches_damaged.fetch_add(lost.size(), std::memory_order_relaxed);
   keeper_.Drop(lost);
 }

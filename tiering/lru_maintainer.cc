@@ -17,9 +17,10 @@ constexpr std::chrono::milliseconds kRestIdle{100};
 
 }  // namespace
 
-void LruMaintainer::Start() {
-  if (!tiers_.options.lru_maintainer || !tiers_.options.lru_segmented) return;
-  thread_.Start("lru_maintainer", [this] { return Pass() >= kBusy ? kRestBusy : kRestIdle; });
+Status LruMaintainer::Start() {
+  if (!tiers_.options.lru_maintainer || !tiers_.options.lru_segmented) return {};
+  return thread_.Start("lru_maintainer",
+                       [this] { return Pass() >= kBusy ? kRestBusy : kRestIdle; });
 }
 
 // One move in a shard and then the next shard: what the next visit will touch is prefetched, and has arrived by then.

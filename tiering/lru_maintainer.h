@@ -10,7 +10,7 @@ namespace terraced::tiering {
 class LruMaintainer {
  public:
   explicit LruMaintainer(Tiers& tiers) : tiers_(tiers) {}
-  void Start();
+  Status Start();
   void Join() { thread_.Join(); }
   // One pass over every list; returns how many items it moved.
   uint64_t Pass();

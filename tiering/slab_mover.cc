@@ -26,9 +26,9 @@ constexpr std::chrono::milliseconds kDemoterRest{5};
 
 }  // namespace
 
-void SlabMover::Start() {
-  if (!tiers_.options.slab_reassign || tiers_.options.slab_automove == 0) return;
-  thread_.Start("slab_mover", [this] { return Round() ? kRestAfterMove : kRest; });
+Status SlabMover::Start() {
+  if (!tiers_.options.slab_reassign || tiers_.options.slab_automove == 0) return {};
+  return thread_.Start("slab_mover", [this] { return Round() ? kRestAfterMove : kRest; });
 }
 
 std::array<SlabMover::Need, storage::kSlabClassesMax> SlabMover::Look() {

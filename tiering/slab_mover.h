@@ -18,7 +18,7 @@ class Demoter;
 class SlabMover {
  public:
   SlabMover(Tiers& tiers, Demoter& demoter) : tiers_(tiers), demoter_(demoter) {}
-  void Start();
+  Status Start();
   void Join() { thread_.Join(); }
   // One decision and, where there is one, one page. True if a page moved.
   bool Round();

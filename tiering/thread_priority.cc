@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "storage/base/start_thread.h"
 #include "storage/base/yield_point.h"
 
 namespace terraced::tiering {
@@ -28,10 +29,11 @@ void StandBack() {
 // Tried by a thread that ends here: one that could not return would be lost for its work.
 bool MayReturnFromStandingBack() {
   bool may = false;
-  std::thread([&may] {
+  Result<std::thread> trial = StartThread("nice", [&may] {
     const int nice = getpriority(PRIO_PROCESS, 0);
     may = SetNiceOf(0, kNiceBack) && SetNiceOf(0, nice);
-  }).join();
+  });
+  if (trial.ok()) trial.value().join();
   return may;
 }
 

@@ -17,7 +17,7 @@ void TierCounters::Reset() {
                         &bytes_written,   &demotion_waits,  &items_too_large, &items_not_admitted,
                         &reads_timed_out, &index_growths,   &index_full,      &collisions_verified,
                         &slabs_moved,     &slab_rescues,    &slab_busy_items, &lru_juggles,
-                        &crawler_starts,  &batches_damaged}) {
+                        &crawler_starts,  &batches_damaged, &outages}) {
     counter->store(0, std::memory_order_relaxed);
   }
 }

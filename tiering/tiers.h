@@ -36,6 +36,7 @@ struct TierCounters {
   std::atomic<uint64_t> batches_failed{0};
   std::atomic<uint64_t> batches_dropped{0};
   std::atomic<uint64_t> batches_damaged{0};
+  std::atomic<uint64_t> outages{0};
   std::atomic<uint64_t> second_chances{0};
   std::atomic<uint64_t> records_evicted{0};
   std::atomic<uint64_t> bytes_written{0};

@@ -85,8 +85,11 @@ Status OpenStore(const CacheOptions& options, FlashStart* start) {
   store.block_cache_bytes = options.flash_block_cache_bytes;
   store.open_files_max = options.flash_open_files_max;
   store.direct_reads = options.flash_direct_reads;
+  store.check_directory = [directory = start->directory.get()] { return directory->Restore(); };
   Result<std::unique_ptr<storage::BatchStore>> opened = storage::OpenBatchStore(store);
-  if (!opened.ok() && start->origin != FlashOrigin::kEmpty) {
+  // What the system refuses for now says nothing about the files.
+  const bool refused = !opened.ok() && opened.status().code() == StatusCode::kUnavailable;
+  if (!opened.ok() && !refused && start->origin != FlashOrigin::kEmpty) {
     start->origin = FlashOrigin::kEmpty;
     start->summary = std::string(opened.status().message());
     TERRACED_RETURN_IF_ERROR(start->directory->EmptyTier());
@@ -181,7 +184,7 @@ Result<std::unique_ptr<Cache>> Cache::Create(const CacheOptions& options, const 
   if (!options.memory_file.empty()) TERRACED_RETURN_IF_ERROR(OpenArenaFile(options, &start));
   TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<TwoTierCache> cache,
                             TwoTierCache::Make(options, clock, std::move(start)));
-  cache->StartThreads();
+  TERRACED_RETURN_IF_ERROR(cache->StartThreads());
   return std::unique_ptr<Cache>(std::move(cache));
 }
 
@@ -191,6 +194,9 @@ Result<std::unique_ptr<TwoTierCache>> TwoTierCache::Make(const CacheOptions& opt
                             storage::SlabArena::Create(options.slabs, std::move(flash.arena_file)));
   std::unique_ptr<TwoTierCache> cache(
       new TwoTierCache(options, clock, std::move(arena), std::move(flash)));
+  if (cache->tiers_->HasFlash()) {
+    TERRACED_RETURN_IF_ERROR(cache->reader_->Resize(options.flash_read_threads));
+  }
   TERRACED_RETURN_IF_ERROR(cache->LoadFlash());
   return cache;
 }
@@ -207,9 +213,7 @@ TwoTierCache::TwoTierCache(const CacheOptions& options, const Clock& clock,
   const uint64_t count = start_state_.start_count;
   tiers_->cas_next.store(std::max<uint64_t>((count << kCasCounterBits) + 1, start_state_.cas_next));
   RestoreFlush();
-  reader_ = std::make_unique<FlashReader>(*tiers_->store,
-                                          tiers_->HasFlash() ? options.flash_read_threads : 0,
-                                          options.flash_read_bytes_max);
+  reader_ = std::make_unique<FlashReader>(*tiers_->store, options.flash_read_bytes_max);
   promotion_ = std::make_unique<PromotionPolicy>(tiers_->live);
   warmer_ = std::make_unique<HotListWarmer>(
       *tiers_, *reader_, [this](const Key& key, storage::LruSegment segment, Evidence* evidence) {
@@ -374,14 +378,14 @@ void TwoTierCache::ApplyDueFlush() {
   tiers_->flush.TookDue();
 }
 
-void TwoTierCache::StartThreads() {
+Status TwoTierCache::StartThreads() {
   started_us_ = MonotonicUs();
-  adopter_->Start();
-  warmer_->Start();
-  demoter_->Start();
-  maintainer_->Start();
-  crawler_->Start();
-  mover_->Start();
+  TERRACED_RETURN_IF_ERROR(adopter_->Start());
+  TERRACED_RETURN_IF_ERROR(warmer_->Start());
+  TERRACED_RETURN_IF_ERROR(demoter_->Start());
+  TERRACED_RETURN_IF_ERROR(maintainer_->Start());
+  TERRACED_RETURN_IF_ERROR(crawler_->Start());
+  return mover_->Start();
 }
 
 void TwoTierCache::StopThreads() {

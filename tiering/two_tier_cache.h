@@ -76,7 +76,7 @@ class TwoTierCache final : public Cache {
   void DemoteAll(Executor& executor, Completion* done) override;
   Status Stop(const std::function<bool()>& hurry) override;
 
-  void StartThreads();
+  Status StartThreads();
   Tiers& TiersForTest() { return *tiers_; }
   Demoter& DemoterForTest() { return *demoter_; }
   Crawler& CrawlerForTest() { return *crawler_; }

@@ -14,6 +14,7 @@
 
 #include "storage/base/clock.h"
 #include "storage/base/log.h"
+#include "storage/base/start_thread.h"
 
 namespace terraced::server {
 namespace {
@@ -64,10 +65,12 @@ Listener::~Listener() {
   if (wake_fd_ >= 0) ::close(wake_fd_);
 }
 
-void Listener::Start(std::function<void(int)> adopt) {
+Status Listener::Start(std::function<void(int)> adopt) {
   adopt_ = std::move(adopt);
-  thread_ =
-      std::thread([this]() noexcept { event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY); });
+  TERRACED_ASSIGN_OR_RETURN(thread_, StartThread("listener", [this] {
+                              event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY);
+                            }));
+  return Status();
 }
 
 void Listener::Stop() {

@@ -25,7 +25,7 @@ class Listener {
   ~Listener();
 
   // `adopt` takes the sockets of accepted connections; it is called on the listener's thread.
-  void Start(std::function<void(int)> adopt);
+  Status Start(std::function<void(int)> adopt);
   // A connection has left: accept again if there were too many.
   void Wake();
   void Stop();  // ends accepting and joins

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "storage/base/log.h"
+#include "storage/base/start_thread.h"
 
 namespace terraced::server {
 namespace {
@@ -110,8 +111,9 @@ Worker::~Worker() {
   if (mailbox_fd_ >= 0) ::close(mailbox_fd_);
 }
 
-void Worker::Start() {
-  thread_ = std::thread([this]() noexcept { Loop(); });
+Status Worker::Start() {
+  TERRACED_ASSIGN_OR_RETURN(thread_, StartThread("worker", [this] { Loop(); }));
+  return Status();
 }
 
 void Worker::Loop() {

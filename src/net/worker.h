@@ -40,7 +40,7 @@ class Worker final : public Executor, private ConnectionHost {
                                                 std::function<void()> on_leave);
   ~Worker() override;
 
-  void Start();
+  Status Start();
   void Adopt(int fd);  // a non-blocking socket; counted in ConnectionCounters::current already
   void Post(Completion* first) override;
   // Ends every connection; the thread ends once nothing of it is with a reader or the demoter any more.

@@ -30,6 +30,15 @@ Result<FileDescriptor> OpenDirectory(const std::string& path) {
   return fd;
 }
 
+Status CheckIsAt(int fd, const std::string& path) {
+  struct stat at_path = {};
+  struct stat opened = {};
+  if (::stat(path.c_str(), &at_path) != 0) return Failed("find", path, errno);
+  if (::fstat(fd, &opened) != 0) return Failed("stat", path, errno);
+  if (at_path.st_ino == opened.st_ino && at_path.st_dev == opened.st_dev) return Status();
+  return Status(StatusCode::kUnavailable, "'" + path + "' is another one by now");
+}
+
 Result<FileDescriptor> OpenOwnFile(int directory_fd, const std::string& name, int flags) {
   // O_NONBLOCK: a named pipe put in the place of a file would otherwise hold the open() for ever.
   FileDescriptor fd(::openat(directory_fd, name.c_str(),

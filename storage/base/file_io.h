@@ -39,6 +39,8 @@ class FileDescriptor {
 };
 
 Result<FileDescriptor> OpenDirectory(const std::string& path);
+// Whether the path still leads to what was opened there. kNotFound: to nothing, kUnavailable: to something else.
+Status CheckIsAt(int fd, const std::string& path);
 // `flags` of open(2); O_NOFOLLOW and O_CLOEXEC are added, a created file gets 0600.
 Result<FileDescriptor> OpenOwnFile(int directory_fd, const std::string& name, int flags);
 

@@ -7,6 +7,8 @@
 #include <cstdarg>
 #include <cstdio>
 
+#include "storage/base/clock.h"
+
 namespace terraced {
 
 std::atomic<int> Log::verbosity_{0};
@@ -23,6 +25,22 @@ void Log::Write(LogLevel level, const char* format, ...) {
   line[length] = '\n';
   const ssize_t written = ::write(STDERR_FILENO, line.data(), length + 1);
   static_cast<void>(written);
+}
+
+bool LogLimit::Allows(uint64_t* unsaid) {
+  return AllowsAt(MonotonicUs(), unsaid);
+}
+
+bool LogLimit::AllowsAt(uint64_t now_us, uint64_t* unsaid) {
+  uint64_t next_us = next_us_.load(std::memory_order_relaxed);
+  // Of several at once, one writes.
+  if (now_us < next_us ||
+      !next_us_.compare_exchange_strong(next_us, now_us + kIntervalUs, std::memory_order_relaxed)) {
+    unsaid_.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+  *unsaid = unsaid_.exchange(0, std::memory_order_relaxed);
+  return true;
 }
 
 }  // namespace terraced

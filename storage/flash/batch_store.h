@@ -88,6 +88,8 @@ struct BatchStoreOptions {
   uint64_t block_cache_bytes = 0;
   int open_files_max = 512;
   bool direct_reads = false;
+  // Asked before the database is opened again: whether the directory is the one it was. Empty: it is.
+  std::function<Status()> check_directory = {};
 };
 
 Result<std::unique_ptr<BatchStore>> OpenBatchStore(const BatchStoreOptions& options);

@@ -268,6 +268,59 @@ Status FlashDirectory::CheckFormat() {
                                                   "; nothing was changed there");
 }
 
+bool FlashDirectory::IsInPlace() const {
+  if (!CheckIsAt(directory_.Get(), path_).ok()) return false;
+  struct stat file = {};
+  for (const char* const name : {kLockName, kFlashFormatName, kStateName}) {
+    if (::fstatat(directory_.Get(), name, &file, AT_SYMLINK_NOFOLLOW) != 0) return false;
+  }
+  return true;
+}
+
+Status FlashDirectory::CheckSameTier(const FlashDirectory& found) const {
+  const std::string context = "flash_path '" + path_ + "'";
+  const Result<std::string> bytes =
+      ReadSmallFile(found.directory_.Get(), kStateName, kSmallFileBytesMax);
+  if (bytes.ok()) {
+    Runs runs;
+    const std::optional<FlashState> state = DecodeState(bytes.value(), &runs.clean, &runs.last);
+    if (state.has_value() && state->directory_id == state_.directory_id) return Status();
+    return Status(StatusCode::kInvalidArgument,
+                  context + " is another directory than at the start");
+  }
+  if (!IsAbsent(bytes.status())) return bytes.status().WithContext(context);
+  struct stat now = {};
+  struct stat before = {};
+  if (::fstat(found.directory_.Get(), &now) != 0 || ::fstat(directory_.Get(), &before) != 0) {
+    return Status::FromErrno(context, errno);
+  }
+  if (now.st_dev == before.st_dev) return Status();
+  return Status(StatusCode::kInvalidArgument,
+                context + " is on another filesystem than at the start");
+}
+
+Status FlashDirectory::Restore() {
+  const MutexLock lock(writing_);
+  if (IsInPlace()) return Status();
+  struct stat info = {};
+  if (::stat(path_.c_str(), &info) != 0) {
+    return Status(StatusCode::kNotFound, "flash_path '" + path_ + "' is gone");
+  }
+  FlashDirectory found(path_);
+  TERRACED_RETURN_IF_ERROR(found.OpenPath());
+  TERRACED_RETURN_IF_ERROR(found.CheckForeign());
+  TERRACED_RETURN_IF_ERROR(CheckSameTier(found));
+  struct stat held = {};
+  const bool locked = ::fstat(lock_.Get(), &held) == 0 &&
+                      ::fstatat(found.directory_.Get(), kLockName, &info, 0) == 0 &&
+                      held.st_ino == info.st_ino && held.st_dev == info.st_dev;
+  if (!locked) TERRACED_RETURN_IF_ERROR(found.Lock());
+  TERRACED_RETURN_IF_ERROR(found.CheckFormat());
+  directory_ = std::move(found.directory_);
+  if (!locked) lock_ = std::move(found.lock_);
+  return WriteStateFile(state_, runs_);
+}
+
 uint64_t FlashDirectory::MarkedRun(std::string* why_not) const {
   const Result<std::string> text = ReadSmallFile(directory_.Get(), kCleanName, kSmallFileBytesMax);
   if (!text.ok()) {
@@ -327,9 +380,12 @@ Status FlashDirectory::RenewState() {
   return Persist(state, runs);
 }
 
+Status FlashDirectory::WriteStateFile(const FlashState& state, const Runs& runs) const {
+  return ReplaceFile(directory_.Get(), kStateName, EncodeState(state, runs.clean, runs.last));
+}
+
 Status FlashDirectory::Persist(const FlashState& state, const Runs& runs) {
-  TERRACED_RETURN_IF_ERROR(
-      ReplaceFile(directory_.Get(), kStateName, EncodeState(state, runs.clean, runs.last)));
+  TERRACED_RETURN_IF_ERROR(WriteStateFile(state, runs));
   state_ = state;
   runs_ = runs;
   return Status();
@@ -342,6 +398,7 @@ Status FlashDirectory::WriteState(const FlashState& state) {
   if (state.start_count > kStartCountMax) {
     return Status(StatusCode::kInvalidArgument, context + ": its start count is used up");
   }
+  const MutexLock lock(writing_);
   return Persist(state, runs_).WithContext(context);
 }
 
@@ -491,6 +548,7 @@ Status FlashDirectory::MarkOpened() {
 
 void FlashDirectory::ClearOpening() {
   if (!opening_marked_) return;
+  const MutexLock lock(writing_);
   opening_marked_ = false;
   CrashMark::SetFile(-1);
   crash_mark_.Reset();

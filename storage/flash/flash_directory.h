@@ -9,7 +9,7 @@
 //            row that died opening it or by a fatal signal, the tier is moved aside instead of crashing every time
 //   db/ hashes/ staging/   RocksDB, hash lists, files being built
 // Other names: aside/ (the tier moved aside), <name>.new (a file being replaced). lost+found is let
-// be. Threads: start-up and stop; WriteState by one thread at a time. Ownership: the lock goes with
+// be. Threads: start-up and stop; meanwhile WriteState and ClearOpening by one thread, Restore by another. Ownership: the lock goes with
 // the object, or with the process however it ends. Errors: one Status that names the path and what
 // would be right.
 #pragma once
@@ -21,6 +21,7 @@
 
 #include "storage/base/file_io.h"
 #include "storage/base/hash.h"
+#include "storage/base/mutex.h"
 #include "storage/base/status.h"
 #include "storage/flash/flash_index.h"
 #include "storage/flash/hot_list.h"
@@ -110,12 +111,21 @@ class FlashDirectory {
   Status MarkOpened();
   void ClearOpening();
 
+  // While the daemon runs: where the directory was emptied, or the path leads to another one by now, the files that make
+  // it ours are put there again, with the STATE of this run. That is for our own directory and for an empty one on the
+  // same filesystem: what stands below a disk that went away is not filled. Errors: there is none of these; nothing was
+  // changed.
+  Status Restore();
+
   Result<uint64_t> FreeBytes() const;  // of the filesystem
 
  private:
   explicit FlashDirectory(std::string path) : path_(std::move(path)) {}
   Status OpenPath();
   Status CheckForeign() const;
+  bool IsInPlace() const;
+  // Whether STATE there is of this directory, or might be made.
+  Status CheckSameTier(const FlashDirectory& found) const;
   Status Lock();
   Status CheckFormat();
   Status RenewState();
@@ -127,6 +137,7 @@ class FlashDirectory {
     uint64_t clean = 0;
     uint64_t last = 0;
   };
+  Status WriteStateFile(const FlashState& state, const Runs& runs) const;
   Status Persist(const FlashState& state, const Runs& runs);
   Status RemoveTier();
 
@@ -136,7 +147,9 @@ class FlashDirectory {
   FileDescriptor lock_;
   bool is_new_ = false;
 
-  // By one thread at a time.
+  // Held while the directory is written, by two threads that both may wait for the disk.
+  Mutex writing_;
+  // By one thread at a time, but for Restore().
   FlashState state_;
   Runs runs_;
   std::string not_clean_;  // why runs_.clean is 0

@@ -21,6 +21,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "storage/base/check.h"
@@ -31,6 +32,7 @@
 #include "storage/flash/batch_store.h"
 #include "storage/flash/hash_list.h"
 #include "storage/flash/record.h"
+#include "storage/flash/sst_check_env.h"
 
 namespace terraced::storage {
 namespace {
@@ -151,6 +153,8 @@ class RocksBatchStore final : public BatchStore {
   Status Exchange(bool open_again) TERRACED_EXCLUDES(mutex_);
   Result<std::unique_ptr<rocksdb::DB>> OpenDatabase() const;
   Status EmptyStaging() const;
+  Status MakePlaces();
+  // Before anything is changed.
   Status OpenAgainIfBroken();
 
   rocksdb::Options OptionsFor(bool small_records) const;
@@ -168,6 +172,7 @@ class RocksBatchStore final : public BatchStore {
   const BatchStoreOptions options_;
   const std::string db_path_;
   const std::string staging_path_;
+  const std::shared_ptr<rocksdb::Env> env_ = MakeSstCheckEnv();
   std::shared_ptr<rocksdb::Statistics>
       statistics_;                               // shared with RocksDB, which asks for it that way
   std::shared_ptr<rocksdb::Cache> block_cache_;  // likewise; nullptr: none
@@ -226,6 +231,7 @@ rocksdb::Options RocksBatchStore::OptionsFor(bool small_records) const {
   table.cache_index_and_filter_blocks = false;  // bounded by max_open_files instead
 
   rocksdb::Options options;
+  options.env = env_.get();
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.compression = small_records ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
   options.create_if_missing = true;
@@ -260,16 +266,21 @@ rocksdb::Options RocksBatchStore::OptionsFor(bool small_records) const {
 }
 
 Status RocksBatchStore::Open() {
-  TERRACED_ASSIGN_OR_RETURN(directory_, OpenDirectory(options_.directory));
-  for (const char* const name : {"db", "staging", "hashes"}) {
-    TERRACED_RETURN_IF_ERROR(MakeDirectory(directory_.Get(), name));
-  }
-  TERRACED_ASSIGN_OR_RETURN(hashes_, OpenDirectory(options_.directory + "/hashes"));
+  TERRACED_RETURN_IF_ERROR(MakePlaces());
   TERRACED_RETURN_IF_ERROR(SyncDirectory(directory_.Get(), options_.directory));
   TERRACED_RETURN_IF_ERROR(EmptyStaging());
   TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<rocksdb::DB> db, OpenDatabase());
   const MutexLock lock(mutex_);
   db_ = std::move(db);
+  return Status();
+}
+
+Status RocksBatchStore::MakePlaces() {
+  TERRACED_ASSIGN_OR_RETURN(directory_, OpenDirectory(options_.directory));
+  for (const char* const name : {"db", "staging", "hashes"}) {
+    TERRACED_RETURN_IF_ERROR(MakeDirectory(directory_.Get(), name));
+  }
+  TERRACED_ASSIGN_OR_RETURN(hashes_, OpenDirectory(options_.directory + "/hashes"));
   return Status();
 }
 
@@ -285,10 +296,17 @@ Status RocksBatchStore::EmptyStaging() const {
 }
 
 Result<std::unique_ptr<rocksdb::DB>> RocksBatchStore::OpenDatabase() const {
-  rocksdb::DB* db = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(large_options_, db_path_, &db);
-  if (!status.ok()) return Translate(status, "open '" + db_path_ + "'");
-  return std::unique_ptr<rocksdb::DB>(db);
+  // RocksDB's own threads come with the first database; where the system has none, they throw.
+  try {
+    rocksdb::DB* db = nullptr;
+    const rocksdb::Status status = rocksdb::DB::Open(large_options_, db_path_, &db);
+    if (!status.ok()) return Translate(status, "open '" + db_path_ + "'");
+    return std::unique_ptr<rocksdb::DB>(db);
+  } catch (const std::system_error& error) {
+    return Status(
+        StatusCode::kUnavailable,
+        "open '" + db_path_ + "': thread 'rocksdb' cannot be started: " + error.code().message());
+  }
 }
 
 rocksdb::DB* RocksBatchStore::Lend(Loan::Wait wait) const {
@@ -336,13 +354,19 @@ Status RocksBatchStore::Exchange(bool open_again) {
 }
 
 Status RocksBatchStore::Reopen() {
+  broken_ = true;
+  // It may have been emptied, or be another one by now: nothing is made in one that is not known to be ours.
+  if (options_.check_directory) TERRACED_RETURN_IF_ERROR(options_.check_directory());
+  TERRACED_RETURN_IF_ERROR(MakePlaces());
   Status status = Exchange(/*open_again=*/true);
   broken_ = !status.ok();
   return status.WithContext("reopen the flash store");
 }
 
 Status RocksBatchStore::OpenAgainIfBroken() {
-  return broken_ ? Reopen() : Status();
+  if (broken_) return Reopen();
+  // RocksDB goes by paths: it must not write to, or remove from, what has taken the directory's place.
+  return CheckIsAt(directory_.Get(), options_.directory);
 }
 
 Status RocksBatchStore::Close() {

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "storage/base/check.h"
+#include "storage/base/memory_reserve.h"
 #include "storage/flash/slot_table.h"
 
 namespace terraced::storage {
@@ -37,12 +37,14 @@ SlotBucket* PrivateSlotMemory::Allocate(uint32_t buckets) {
   const uint64_t bytes = BytesOf(buckets);
   void* at = nullptr;
   if (InWholePages(bytes)) {
-    at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, /*fd=*/-1,
-              /*offset=*/0);
-    TERRACED_CHECK(at != MAP_FAILED);
+    const auto map = [bytes] {
+      return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, /*fd=*/-1,
+                  /*offset=*/0);
+    };
+    for (at = map(); at == MAP_FAILED; at = map()) MemoryReserve::Spend();
   } else {
-    at = std::aligned_alloc(alignof(SlotBucket), bytes);
-    TERRACED_CHECK(at != nullptr);
+    const auto take = [bytes] { return std::aligned_alloc(alignof(SlotBucket), bytes); };
+    for (at = take(); at == nullptr; at = take()) MemoryReserve::Spend();
     std::memset(at, 0, bytes);
   }
   bytes_.fetch_add(bytes, std::memory_order_relaxed);

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include "storage/base/check.h"
+#include "storage/base/memory_reserve.h"
 
 namespace terraced::storage {
 namespace {
@@ -42,9 +43,12 @@ uint64_t HugePageMemory::MappedBytes() const {
 // Begins at a large page. Where the kernel has none to give, small ones do.
 char* HugePageMemory::Map(uint64_t bytes) {
   const uint64_t mapped_bytes = bytes + kHugePageBytes;
-  void* const at = mmap(nullptr, mapped_bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  TERRACED_CHECK(at != MAP_FAILED);
+  const auto map = [mapped_bytes] {
+    return mmap(nullptr, mapped_bytes, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  };
+  void* at = map();
+  for (; at == MAP_FAILED; at = map()) MemoryReserve::Spend();
   const uint64_t before =
       (kHugePageBytes - reinterpret_cast<uintptr_t>(at) % kHugePageBytes) % kHugePageBytes;
   char* const aligned = static_cast<char*>(at) + before;

@@ -103,7 +103,7 @@ TEST_F(WorkerTest, ALongPipelineDoesNotKeepOthersFromBeingHeard) {
   replies += "END\r\n";
   ASSERT_LT(pipeline.size(), BufferPool::kBlockBytes) << "is read at once";
   Send(pump, pipeline);
-  worker_->Start();
+  ASSERT_TRUE(worker_->Start().ok());
   EXPECT_EQ(Read(pump, replies.size()), replies);
   EXPECT_EQ(heard, "VERSION 1.6.18\r\n");
   ::close(pump);
@@ -120,7 +120,7 @@ TEST_F(WorkerTest, EveryStoreThatWaitsForRoomIsTriedAgainAndOneThatVanishesIsFor
   }
   ::close(clients.back());
   clients.pop_back();
-  worker_->Start();
+  ASSERT_TRUE(worker_->Start().ok());
   for (const int client : clients) {
     EXPECT_EQ(Read(client, 8), "STORED\r\n");
     ::close(client);
@@ -132,7 +132,7 @@ TEST_F(WorkerTest, AClientThatGoesWhileItIsNotReadIsNoticedAndOneThatHasSaidAllI
   const int goes = Connect();
   const int stays = Connect();
   for (const int client : {goes, stays}) Send(client, "version\r\nset k 0 0 1\r\nv\r\n");
-  worker_->Start();
+  ASSERT_TRUE(worker_->Start().ok());
   for (const int client : {goes, stays}) EXPECT_EQ(Read(client, 16), "VERSION 1.6.18\r\n");
   ASSERT_EQ(shutdown(stays, SHUT_WR), 0);
   ::close(goes);

@@ -15,7 +15,8 @@ FakeCache::FakeCache(const tiering::CacheOptions& options, const Clock& clock)
       live_(options),
       clock_(clock),
       store_(storage::MakeNullBatchStore()),
-      reader_(std::make_unique<tiering::FlashReader>(*store_, 1, 1U << 20)) {
+      reader_(std::make_unique<tiering::FlashReader>(*store_, 1U << 20)) {
+  TERRACED_CHECK(reader_->Resize(1).ok());
   Result<std::unique_ptr<storage::SlabArena>> arena = storage::SlabArena::Create(options_.slabs);
   TERRACED_CHECK(arena.ok());
   arena_ = std::move(arena).value();

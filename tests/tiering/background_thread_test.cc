@@ -37,7 +37,7 @@ class Rounds {
 TEST(BackgroundThreadTest, RunsRoundAfterRoundWithoutRest) {
   Rounds rounds;
   BackgroundThread thread;
-  thread.Start("test", [&] { return rounds.Next(milliseconds(0)); });
+  ASSERT_TRUE(thread.Start("test", [&] { return rounds.Next(milliseconds(0)); }).ok());
   rounds.WaitFor(100);
   thread.Join();
   EXPECT_GE(rounds.Count(), 100);
@@ -46,7 +46,7 @@ TEST(BackgroundThreadTest, RunsRoundAfterRoundWithoutRest) {
 TEST(BackgroundThreadTest, AWakeEndsItsRest) {
   Rounds rounds;
   BackgroundThread thread;
-  thread.Start("test", [&] { return rounds.Next(hours(1)); });
+  ASSERT_TRUE(thread.Start("test", [&] { return rounds.Next(hours(1)); }).ok());
   for (int i = 1; i < 20; ++i) {
     rounds.WaitFor(i);
     thread.Wake();
@@ -58,7 +58,7 @@ TEST(BackgroundThreadTest, AWakeEndsItsRest) {
 TEST(BackgroundThreadTest, JoinEndsItsRestAndIsHarmlessTwice) {
   Rounds rounds;
   BackgroundThread thread;
-  thread.Start("test", [&] { return rounds.Next(hours(1)); });
+  ASSERT_TRUE(thread.Start("test", [&] { return rounds.Next(hours(1)); }).ok());
   rounds.WaitFor(1);
   EXPECT_FALSE(thread.Stopping());
   thread.Join();

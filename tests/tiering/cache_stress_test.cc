@@ -111,7 +111,7 @@ class Stress {
 
 TEST(CacheStressTest, NoGetAnswersWhatWasGoneBeforeItBegan) {
   Stress stress;
-  stress.Rig().cache->StartThreads();
+  ASSERT_TRUE(stress.Rig().cache->StartThreads().ok());
   // How much of it meets flash hangs on when the demoter gets to run: rounds until it was enough.
   CacheStats stats;
   uint32_t round = 0;

@@ -65,7 +65,7 @@ TEST_F(CrawlerTest, AnExpiredCleanItemLeavesItsSlotToTheNextReader) {
 
 TEST_F(CrawlerTest, ItsThreadSweepsAfterAFlush) {
   for (int i = 0; i < 100; ++i) rig_->Set("k" + std::to_string(i), "v");
-  rig_.cache->CrawlerForTest().Start();
+  ASSERT_TRUE(rig_.cache->CrawlerForTest().Start().ok());
   rig_.cache->FlushAll(0);  // wakes it
   while (rig_.InTiers().flush.NeedsSweep()) std::this_thread::yield();
   rig_.cache->CrawlerForTest().Join();
@@ -90,7 +90,7 @@ TEST(CrawlerPaceTest, NobodyWaitsForItsPauses) {
   CacheRig rig(options);
   for (int i = 0; i < 80'000; ++i) rig->Set("k" + std::to_string(i), "v");
   const uint64_t steps = SyncPoints::Passed(SyncPoint::kCrawlStep);
-  rig.cache->CrawlerForTest().Start();
+  ASSERT_TRUE(rig.cache->CrawlerForTest().Start().ok());
   rig.cache->FlushAll(0);
   while (SyncPoints::Passed(SyncPoint::kCrawlStep) == steps) std::this_thread::yield();
   rig.cache->CrawlerForTest().SweepNow();  // the rest of the thread's walk

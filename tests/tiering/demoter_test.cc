@@ -478,7 +478,7 @@ TEST_F(DemoterTest, AStopWhileFlashIsOffSaysThatItWillStartEmpty) {
 TEST_F(DemoterTest, ItsThreadAnswersRequests) {
   CacheRig rig;
   rig->Set("k", "v");
-  rig.cache->StartThreads();
+  ASSERT_TRUE(rig.cache->StartThreads().ok());
   CrankedExecutor executor;
   Flag done;
   rig.cache->DemoteAll(executor, &done);
@@ -536,7 +536,7 @@ TEST_F(DemoterTest, ItsThreadComesForwardWhileItIsBehindAndNoLonger) {
     if (batch == 2) let_it_fall_behind(4);
   });
   store_until_half_is_left();
-  rig.cache->StartThreads();
+  ASSERT_TRUE(rig.cache->StartThreads().ok());
   const bool three =
       done.get_future().wait_for(std::chrono::minutes(1)) == std::future_status::ready;
   rig.InDemoter().Join();

@@ -55,7 +55,8 @@ class FlashReaderTest : public testing::Test {
 TEST_F(FlashReaderTest, TriesEverySlotAndTheNewestRecordCounts) {
   Write(5, {"k"}, 1);
   Write(9, {"k"}, 2);
-  FlashReader reader(store_, 2, 1U << 20);
+  FlashReader reader(store_, 1U << 20);
+  ASSERT_TRUE(reader.Resize(2).ok());
   const auto fill = Read(&reader, "k", Slots({5, 9}));
   EXPECT_EQ(fill->Newest(Slots({5, 9}))->record.value, "kk");
   EXPECT_EQ(fill->Newest(Slots({5}))->record.value, "k");
@@ -66,7 +67,8 @@ TEST_F(FlashReaderTest, TriesEverySlotAndTheNewestRecordCounts) {
 
 TEST_F(FlashReaderTest, AnAbsentRecordIsNoFailure) {
   Write(5, {"other"});
-  FlashReader reader(store_, 1, 1U << 20);
+  FlashReader reader(store_, 1U << 20);
+  ASSERT_TRUE(reader.Resize(1).ok());
   const auto fill = Read(&reader, "k", Slots({5, 6}));
   EXPECT_FALSE(fill->Failed());
   EXPECT_EQ(fill->Newest(Slots({5, 6})), nullptr);
@@ -76,7 +78,8 @@ TEST_F(FlashReaderTest, AnAbsentRecordIsNoFailure) {
 TEST_F(FlashReaderTest, AReadErrorFailsTheWholeFill) {
   Write(5, {"k"});
   store_.FailNth(BatchCall::kRead, 2, Status(StatusCode::kIoError, "EIO"));
-  FlashReader reader(store_, 1, 1U << 20);
+  FlashReader reader(store_, 1U << 20);
+  ASSERT_TRUE(reader.Resize(1).ok());
   EXPECT_TRUE(Read(&reader, "k", Slots({5, 6}))->Failed());
   EXPECT_EQ(reader.Stats().errors, 1U);
   EXPECT_EQ(reader.Stats().corrupt, 0U);
@@ -90,7 +93,8 @@ TEST_F(FlashReaderTest, CorruptionIsNamedWhoeverNoticesIt) {
   Write(6, {"k"});
   store_.FailNth(BatchCall::kRead, 1,
                  Status(StatusCode::kCorruption, "block checksum"));  // newest first: 6
-  FlashReader reader(store_, 1, 1U << 20);
+  FlashReader reader(store_, 1U << 20);
+  ASSERT_TRUE(reader.Resize(1).ok());
   const auto fill = Read(&reader, "k", Slots({5, 6}));
   EXPECT_FALSE(fill->Failed());
   ASSERT_NE(fill->Corrupt(Slots({5})), nullptr);
@@ -104,7 +108,8 @@ TEST_F(FlashReaderTest, ManyFillsOfManyExecutorsAllComeBack) {
   std::vector<std::string> keys;
   for (int i = 100; i < 400; ++i) keys.push_back("key" + std::to_string(i));
   Write(5, keys, 10);
-  FlashReader reader(store_, 3, 1U << 20);
+  FlashReader reader(store_, 1U << 20);
+  ASSERT_TRUE(reader.Resize(3).ok());
   CrankedExecutor first_executor;
   CrankedExecutor second_executor;
   FillQueue first(reader, first_executor);
@@ -133,7 +138,8 @@ TEST_F(FlashReaderTest, ReadersPauseAtTheByteBudgetAndGoOnWhenItIsGivenBack) {
   std::vector<std::string> keys;
   for (int i = 100; i < 150; ++i) keys.push_back("key" + std::to_string(i));
   Write(5, keys, 1'000);
-  FlashReader reader(store_, 1, 1);  // the first fill uses it up
+  FlashReader reader(store_, 1);  // the first fill uses it up
+  ASSERT_TRUE(reader.Resize(1).ok());
   CrankedExecutor executor;
   FillQueue queue(reader, executor);
   std::vector<Want> wants(keys.size());
@@ -164,6 +170,7 @@ class FlashReaderResizeTest : public FlashReaderTest {
   static constexpr int kKeys = 300;
 
   FlashReaderResizeTest() {
+    EXPECT_TRUE(reader_.Resize(2).ok());
     for (int i = 0; i < kKeys; ++i) keys_.push_back("key" + std::to_string(1'000 + i));
     Write(5, keys_, 10);
   }
@@ -188,7 +195,7 @@ class FlashReaderResizeTest : public FlashReaderTest {
 
   std::vector<std::string> keys_;
   std::vector<Want> wants_{kKeys};
-  FlashReader reader_{store_, 2, 1U << 20};
+  FlashReader reader_{store_, 1U << 20};
   CrankedExecutor executor_;
   FillQueue queue_{reader_, executor_};
 };

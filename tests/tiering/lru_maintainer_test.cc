@@ -42,7 +42,7 @@ TEST(LruMaintainerTest, ItemsReadAgainGoToWarmUpToItsShare) {
 TEST(LruMaintainerTest, ItsThreadWorksAndStops) {
   CacheRig rig;
   for (int i = 0; i < 5'000; ++i) rig->Set("k" + std::to_string(i), "v");
-  rig.cache->MaintainerForTest().Start();
+  ASSERT_TRUE(rig.cache->MaintainerForTest().Start().ok());
   while (rig.Stats().lru_maintainer_juggles == 0) std::this_thread::yield();
   rig.cache->MaintainerForTest().Join();
   EXPECT_LT(ItemsIn(rig, LruSegment::kHot), 5'000U);

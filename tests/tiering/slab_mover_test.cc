@@ -173,7 +173,7 @@ TEST_F(SlabMoverTest, WhatFlashMayStillTakeIsNotEvicted) {
   do {
     ASSERT_EQ(rig->Set(Name(stored++), std::string(1'000, 'a')), Outcome::kStored);
   } while (rig.InTiers().arena->FreeChunks(from) > 0);
-  rig.InDemoter().Start();
+  ASSERT_TRUE(rig.InDemoter().Start().ok());
   // The demoter stands back: on a busy machine it may be later than a move waits for it.
   bool moved = false;
   for (int i = 0; i < 100 && !moved; ++i) {

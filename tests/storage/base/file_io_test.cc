@@ -31,6 +31,19 @@ TEST_F(FileIoTest, ReplacesAFileWhole) {
   EXPECT_FALSE(std::filesystem::exists(directory_.Sub("F.new")));
 }
 
+TEST_F(FileIoTest, TellsWhetherAPathLeadsToWhatWasOpened) {
+  const std::string path = directory_.Path() + "/here";
+  ASSERT_TRUE(MakeDirectory(fd_.Get(), "here").ok());
+  const Result<FileDescriptor> opened = OpenDirectory(path);
+  ASSERT_TRUE(opened.ok());
+  EXPECT_TRUE(CheckIsAt(opened.value().Get(), path).ok());
+  std::filesystem::rename(path, directory_.Path() + "/there");
+  EXPECT_EQ(CheckIsAt(opened.value().Get(), path).code(), StatusCode::kNotFound);
+  ASSERT_TRUE(MakeDirectory(fd_.Get(), "here").ok());
+  EXPECT_EQ(CheckIsAt(opened.value().Get(), path).code(), StatusCode::kUnavailable);
+  EXPECT_TRUE(CheckIsAt(opened.value().Get(), directory_.Path() + "/there").ok());
+}
+
 TEST_F(FileIoTest, TellsAbsentFromTooLong) {
   EXPECT_EQ(ReadSmallFile(fd_.Get(), "F", 100).status().code(), StatusCode::kNotFound);
   ASSERT_TRUE(ReplaceFile(fd_.Get(), "F", "12345").ok());

@@ -42,5 +42,17 @@ TEST_F(LogTest, CutsALineThatIsTooLong) {
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
 }
 
+TEST_F(LogTest, ALimitLetsTheFirstThroughAndThenOneInAWhile) {
+  LogLimit limit;
+  uint64_t unsaid = 99;
+  ASSERT_TRUE(limit.AllowsAt(5, &unsaid));
+  EXPECT_EQ(unsaid, 0U);
+  for (uint64_t i = 0; i < 40; ++i) EXPECT_FALSE(limit.AllowsAt(6 + i, &unsaid));
+  EXPECT_FALSE(limit.AllowsAt(4 + LogLimit::kIntervalUs, &unsaid));
+  ASSERT_TRUE(limit.AllowsAt(5 + LogLimit::kIntervalUs, &unsaid));
+  EXPECT_EQ(unsaid, 41U);
+  EXPECT_FALSE(limit.AllowsAt(6 + LogLimit::kIntervalUs, &unsaid));
+}
+
 }  // namespace
 }  // namespace terraced

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -116,6 +117,19 @@ TEST_F(IndexFileTest, RefusesFlippedBytesAnywhere) {
     const size_t at = i % 2 == 0 ? random() % bytes.size() : random() % 6000;
     std::string damaged = bytes;
     damaged[at] = static_cast<char>(damaged[at] ^ (1 << (random() % 8)));
+    ASSERT_EQ(Load(damaged).code(), StatusCode::kCorruption) << at;
+  }
+}
+
+TEST_F(IndexFileTest, RefusesAnotherByteAnywhereInItsHeaderSection) {
+  const std::string bytes = Bytes();
+  constexpr size_t kSectionBytesAt = 12;
+  uint32_t section_bytes = 0;
+  std::memcpy(&section_bytes, bytes.data() + kSectionBytesAt, sizeof(section_bytes));
+  ASSERT_LE(section_bytes, bytes.size());
+  for (size_t at = 0; at < section_bytes; ++at) {
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ (at % 2 == 0 ? 0x80 : 1 << (at / 2 % 8)));
     ASSERT_EQ(Load(damaged).code(), StatusCode::kCorruption) << at;
   }
 }

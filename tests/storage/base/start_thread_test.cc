@@ -1,0 +1,27 @@
+#include "storage/base/start_thread.h"
+
+#include <gtest/gtest.h>
+#include <pthread.h>
+
+#include <array>
+#include <string>
+
+namespace terraced {
+namespace {
+
+TEST(StartThreadTest, RunsUnderItsName) {
+  std::array<char, 16> name{};
+  Result<std::thread> thread = StartThread("a_name", [] {});
+  ASSERT_TRUE(thread.ok());
+  EXPECT_EQ(pthread_getname_np(thread.value().native_handle(), name.data(), name.size()), 0);
+  EXPECT_STREQ(name.data(), "a_name");
+  thread.value().join();
+  bool ran = false;
+  Result<std::thread> other = StartThread("other", [&ran] { ran = true; });
+  ASSERT_TRUE(other.ok());
+  other.value().join();
+  EXPECT_TRUE(ran);
+}
+
+}  // namespace
+}  // namespace terraced
