@@ -148,6 +148,12 @@ void SlabArena::TakeOverPages() {
     DiscardPage(page);
     returned_pages_.push_back(page);
   }
+  const uint64_t taken_bytes =
+      uint64_t{taken_pages_.load(std::memory_order_relaxed)} * kSlabPageBytes;
+  if (taken_bytes > limit_bytes_.load(std::memory_order_relaxed)) {
+    Log::Write(LogLevel::kNotice, "-e: items that were left take %llu MB, more than -m",
+               static_cast<unsigned long long>(taken_bytes >> 20));
+  }
   populated_end_.store(next_fresh_page_, std::memory_order_relaxed);
   const uint64_t behind = uint64_t{next_fresh_page_} * kSlabPageBytes;
   const bool returned = file_->File().Return(behind, mapped_bytes_ - behind);

@@ -320,10 +320,13 @@ TEST_F(RestartTest, AKilledDaemonNeverReturnsWhatWasChangedOrDeleted) {
 
 TEST_F(RestartTest, WithAMemoryFileAKilledDaemonKeepsWhatWasInRamToo) {
   const std::string arena = directory_.Sub("arena");
-  const auto start = [&] {
-    DaemonSpec spec = Spec();
+  const auto with_arena = [&](const std::string& more = "") {
+    DaemonSpec spec = Spec(more);
     spec.arguments.insert(spec.arguments.end(), {"-e", arena});
-    Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(spec);
+    return spec;
+  };
+  const auto start = [&] {
+    Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(with_arena());
     ASSERT_TRUE(daemon.ok()) << daemon.status().message();
     daemon_ = std::move(daemon).value();
     client_ = daemon_->Connect();
@@ -343,6 +346,14 @@ TEST_F(RestartTest, WithAMemoryFileAKilledDaemonKeepsWhatWasInRamToo) {
     ASSERT_NO_FATAL_FAILURE(ExpectItems());
     EXPECT_EQ(client_->Get("item5000"), "<miss>");
   }
+  // A start that dies half way changes nothing of what the next one finds, uniques included.
+  Kill();
+  for (const std::string point :
+       {"start_run_begun", "start_state_written", "start_run_confirmed"}) {
+    ASSERT_EQ(StartRefused(with_arena(",kill_at=" + point + ":1")).exit_status, 128 + SIGKILL);
+  }
+  ASSERT_NO_FATAL_FAILURE(start());
+  ASSERT_NO_FATAL_FAILURE(ExpectItems());
   // A start without it disowns the file: what changes now, it does not know of.
   Kill();
   ASSERT_NO_FATAL_FAILURE(Start());

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "tests/support/process.h"
 #include "tests/tiering/cache_client.h"
 #include "tiering/two_tier_cache.h"
@@ -142,6 +144,87 @@ TEST_F(ArenaAdopterTest, CasUniquesNeverRepeatAndStayWhatTheyWere) {
     EXPECT_GT(client_->cas_unique, newest);
     newest = client_->cas_unique;
   }
+}
+
+TEST_F(ArenaAdopterTest, WhereManyRunsHaveItemsThoseOfTheOldestGetNewUniques) {
+  Start();
+  client_->Set("k", "v");
+  const uint64_t first = client_->cas_unique;
+  storage::CasRunTable& table = InTiers().arena->File()->CasTable();
+  for (uint32_t number = 10; number < 210; ++number) {
+    table.runs[number] = 0xf00000 + number;
+    table.in_use[number] = 1;
+  }
+  ASSERT_NO_FATAL_FAILURE(Again());
+  FinishAdoption();
+  const Got got = client_->Get("k");
+  EXPECT_EQ(got.value, "v");
+  EXPECT_GT(got.meta.cas_unique, first);
+  ASSERT_NO_FATAL_FAILURE(Again());
+  EXPECT_EQ(client_->Get("k").meta.cas_unique, got.meta.cas_unique);
+}
+
+TEST_F(ArenaAdopterTest, AFileOfTooManyRunsBeginsAnew) {
+  Start();
+  client_->Set("k", "v");
+  storage::CasRunTable& table = InTiers().arena->File()->CasTable();
+  for (uint32_t number = 0; number < storage::kCasRuns; ++number) {
+    if (table.runs[number] == 0) table.runs[number] = 0xf00000 + number;
+    table.in_use[number] = 1;
+  }
+  ASSERT_NO_FATAL_FAILURE(Again());
+  EXPECT_EQ(Items(), 0U);
+  EXPECT_EQ(client_->Set("k", "v"), Outcome::kStored);
+}
+
+// What is no item is gone from the index before its chunk can be another's, or a walk over the index would meet it.
+TEST_F(ArenaAdopterTest, WhatIsNotWholeIsDroppedFromIndexAndMemory) {
+  Start();
+  for (int i = 0; i < 1'000; ++i) client_->Set(Name(i), Value(i));
+  const auto item_of = [this](int i) {
+    const uint64_t hash = cache_->HashOf(Name(i));
+    Shard& shard = InTiers().ShardOf(hash);
+    const MutexLock lock(shard.mutex);
+    return shard.ram.Find(hash, Name(i));
+  };
+  item_of(1)->key_length = 0;
+  item_of(2)->value_high = 1;  // longer than its chunk
+  item_of(3)->state.fetch_xor(1U << storage::kItemShardShift);
+  item_of(4)->Clear(storage::kItemLinked);
+  item_of(5)->state.store(0);
+  item_of(6)->data[3] ^= 1;  // another key
+  ASSERT_NO_FATAL_FAILURE(Again());
+  FinishAdoption();
+  static_cast<TwoTierCache&>(*cache_).CrawlerForTest().SweepNow();
+  EXPECT_EQ(Items(), 994U);
+  uint64_t used = 0;
+  for (const storage::SlabClassStats& of : InTiers().arena->Stats()) used += of.used_chunks;
+  EXPECT_EQ(used, 994U);
+  for (int i = 0; i < 1'000; ++i) {
+    EXPECT_EQ(client_->Get(Name(i)).Hit(), i == 0 || i > 6) << i;
+    ASSERT_EQ(client_->Set(Name(i), "new"), Outcome::kStored);
+  }
+  EXPECT_EQ(Items(), 1'000U);
+}
+
+TEST_F(ArenaAdopterTest, IndexesThatShareMemoryAreRefused) {
+  Start();
+  client_->Set("k", "v");
+  storage::ArenaIndexRoot& root = InTiers().arena->File()->IndexRoot(42);
+  root.buckets[0] = InTiers().arena->File()->IndexRoot(41).buckets[0].load();
+  ASSERT_NO_FATAL_FAILURE(Again());
+  EXPECT_EQ(Items(), 0U);
+  EXPECT_EQ(client_->Set("k", "v"), Outcome::kStored);
+}
+
+TEST_F(ArenaAdopterTest, AFileOfSomebodyElseIsRefused) {
+  std::ofstream(options_.memory_file) << "notes";
+  const Result<std::unique_ptr<Cache>> made = Cache::Create(options_, clock_);
+  ASSERT_FALSE(made.ok());
+  EXPECT_NE(made.status().message().find("is no memory file"), std::string_view::npos);
+  std::string text;
+  std::ifstream(options_.memory_file) >> text;
+  EXPECT_EQ(text, "notes");
 }
 
 TEST_F(ArenaAdopterTest, AnotherLimitKeepsTheItemsOtherSizesDoNot) {

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <filesystem>
 #include <fstream>
 #include <thread>
 #include <vector>
@@ -164,6 +165,23 @@ TEST_F(HotListWarmerTest, NothingIsPushedOutForIt) {
   EXPECT_LT(Flash().hot_list_warmed, 20'000U);
   EXPECT_EQ(cache_->Stats().evictions, 0U);
   EXPECT_EQ(Flash().demoted_items, 0U);
+}
+
+// A stop soon after a start with a memory file: what nobody has looked at yet is drained and listed like the rest.
+TEST_F(HotListWarmerTest, AStopDuringTheAdoptionLeavesNothingOut) {
+  options_.slabs.limit_bytes = 64U << 20;
+  options_.memory_file = directory_.Sub("arena");
+  Start();
+  ASSERT_NO_FATAL_FAILURE(Fill(0, 50'000));
+  client_.reset();
+  cache_.reset();
+  Start();
+  Stop();
+  std::filesystem::remove(options_.memory_file);
+  Start();
+  AwaitEnd();
+  EXPECT_EQ(Flash().hot_list_keys, 50'000U);
+  EXPECT_GE(cache_->Stats().ram_items + 50, 50'000U);
 }
 
 TEST_F(HotListWarmerTest, ADamagedListIsLeft) {
