@@ -196,6 +196,7 @@ TEST_F(BadInputTest, SlowReadersOfFlashHoldNoMoreThanAValueOrTwoBesideTheBudget)
   constexpr size_t kSlow = 20;
   constexpr size_t kBytes = 900'000;
   // Many of them wait for their turn at the disk for long where the machine is busy.
+  ASSERT_EQ(Ask("extstore flash_wait_deadline 60000\r\n"), "OK\r\n");
   ASSERT_EQ(Ask("extstore flash_read_deadline 60000\r\n"), "OK\r\n");
   std::string request = "get";
   for (int i = 0; i < 20; ++i) {
