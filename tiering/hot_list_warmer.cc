@@ -17,7 +17,7 @@ constexpr uint64_t kBlockBytes = 4096;
 constexpr uint64_t kSecondUs = 1'000'000;
 constexpr std::chrono::milliseconds kRestForClients{5};
 // Reads that never stop queueing slow it down, they do not stop it.
-constexpr uint32_t kStoodBackMax = 20;
+constexpr uint32_t kStoodBackMax = 8;
 constexpr std::chrono::milliseconds kRestOff{1'000};
 constexpr std::chrono::milliseconds kRestForGood{std::chrono::hours(1)};
 // A list is written in so many rounds over all lists of a segment, a slice of each at a time, so that what comes first
@@ -62,9 +62,10 @@ std::chrono::milliseconds HotListWarmer::Round() {
   while (!thread_.Stopping()) {
     const uint64_t rate = tiers_.live.flash_warm_rate_bytes.Get();
     if (rate == 0) return kRestOff;
-    if (ClientsWait()) return kRestForClients;
     const std::chrono::milliseconds rest = RestDue(rate);
     if (rest.count() > 0) return rest;
+    if (window_.empty()) FillWindow();
+    if (!window_.empty() && ClientsWait()) return kRestForClients;
     if (!Step()) return kRestForGood;
     YieldPoint::Pass();
   }
@@ -98,6 +99,7 @@ bool HotListWarmer::Step() {
 }
 
 void HotListWarmer::FillWindow() {
+  if (list_ == nullptr) return;
   storage::HotKey next;
   for (size_t looks = 0; looks < kWindowKeys; ++looks) {
     if (!NextKey(&next)) {

@@ -209,7 +209,7 @@ def restart(bench):
                               only=("terraced",)) as servers:
             bench.loader.fill(servers[0], count, 100)
             print(f"\nrestart: {count:,} items of 100 bytes, -m 256{' -e on tmpfs' if memory_file else ''}")
-            for kind in (signal.SIGKILL, signal.SIGTERM):
+            for kind in (signal.SIGTERM, signal.SIGKILL):
                 servers[0].settle()
                 stop_and_start(bench, servers[0], count, kind)
                 first_seconds(bench, servers[0], count)
