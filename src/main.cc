@@ -210,11 +210,17 @@ ExitCode Daemon::Stop() {
   return stopped.ok() ? ExitCode::kClean : ExitCode::kFailure;
 }
 
+void LogIfFailed(const Status& status) {
+  if (!status.ok()) Log::Write(LogLevel::kNotice, "%s", std::string(status.message()).c_str());
+}
+
 ExitCode Daemon::Refuse(const Failure& failure) {
   const std::string line = "terraced: " + std::string(failure.status.message());
   Log::Write(LogLevel::kNotice, "%s", line.c_str());
   if (original_stderr_ >= 0) ::dprintf(original_stderr_, "%s\n", line.c_str());
   server_.reset();
+  // It may have begun to change what the last clean stop left.
+  if (cache_ != nullptr) LogIfFailed(cache_->Stop([] { return false; }));
   cache_.reset();
   pid_file_.TakeBack();
   background_.Failed(failure.code);

@@ -57,14 +57,22 @@ bool ArenaAdopter::AdoptNextPage() {
   for (SlabClass slab_class = 1; slab_class < storage::kSlabClassesMax; ++slab_class) {
     if (AdoptPageOf(slab_class)) return true;
   }
+  // Every page was looked at; now the indexes, one shard after the other.
+  uint32_t shard = 0;
   {
     MutexLock lock(mutex_);
     while (under_way_ > 0) changed_.Wait(mutex_);
-    if (done_) return false;
-    done_ = true;
+    if (next_shard_ == tiers_.shards.size()) return false;
+    shard = next_shard_++;
+    ++under_way_;
   }
-  Done();
-  return false;
+  EraseStrays(*tiers_.shards[shard]);
+  const bool last = shard + 1 == tiers_.shards.size();
+  if (last) Done();
+  MutexLock lock(mutex_);
+  --under_way_;
+  changed_.NotifyAll();
+  return !last;
 }
 
 void ArenaAdopter::Finish() {
@@ -133,7 +141,6 @@ void ArenaAdopter::EraseStrays(Shard& shard) {
 }
 
 void ArenaAdopter::Done() {
-  for (const auto& shard : tiers_.shards) EraseStrays(*shard);
   std::vector<Position> suspects;
   {
     MutexLock lock(mutex_);

@@ -27,7 +27,7 @@ class ArenaAdopter {
   bool AdoptPageOf(storage::SlabClass slab_class);
   // All that is left, now.
   void Finish();
-  // One page of it, now; false: nothing is left.
+  // One page or index of it, now; false: nothing is left.
   bool Step() { return tiers_.arena->Adopting() && AdoptNextPage(); }
 
  private:
@@ -47,7 +47,7 @@ class ArenaAdopter {
   CondVar changed_;
   std::array<std::vector<uint32_t>, storage::kSlabClassesMax> pages_ TERRACED_GUARDED_BY(mutex_);
   uint32_t under_way_ TERRACED_GUARDED_BY(mutex_) = 0;
-  bool done_ TERRACED_GUARDED_BY(mutex_) = false;
+  uint32_t next_shard_ TERRACED_GUARDED_BY(mutex_) = 0;  // whose index is looked through
   // Allocated by the dead process and no items: not linked, or not whole. An index slot may name one, so they are free
   // only once all slots have been looked at.
   std::vector<storage::Position> suspects_ TERRACED_GUARDED_BY(mutex_);

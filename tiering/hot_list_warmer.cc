@@ -94,7 +94,8 @@ bool HotListWarmer::Step() {
   if (window_.empty()) FillWindow();
   ReadSome();
   WarmSome();
-  if (without_room_ >= kWindowKeys) End(HotListState::kRamFull);
+  const bool full = without_room_ >= kWindowKeys;
+  if (full && list_ != nullptr) End(HotListState::kRamFull);
   return state_.load(std::memory_order_relaxed) == HotListState::kWarming;
 }
 
@@ -192,7 +193,7 @@ void HotListWarmer::End(HotListState state) {
 
 Status HotListWarmer::AppendRest(uint64_t keys_max, const std::function<bool()>& stop,
                                  storage::HotListWriter* to) {
-  while (state_.load(std::memory_order_relaxed) == HotListState::kWarming) {
+  while (!stop() && state_.load(std::memory_order_relaxed) == HotListState::kWarming) {
     if (window_.empty()) FillWindow();
     for (const Candidate& candidate : window_) {
       if (stop() || to->Keys() >= keys_max) return {};

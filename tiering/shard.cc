@@ -30,12 +30,6 @@ Shard::Shard(Tiers& tiers, uint8_t number)
 
 void Shard::NoteAdopted(Item* item, uint64_t hash) {
   const uint64_t epoch = tiers_.flush.Current();
-  storage::CasRuns& uniques = tiers_.allocator.Uniques();
-  if (uniques.IsRetiring(*item)) {
-    uniques.Set(item, tiers_.NextCas());
-  } else {
-    uniques.NoteUse(*item);
-  }
   if (item->Has(storage::kItemClean)) {
     const std::optional<Slot> clean = CleanSlot(*item, hash, epoch);
     if (clean) {
@@ -43,6 +37,17 @@ void Shard::NoteAdopted(Item* item, uint64_t hash) {
     } else {
       item->Clear(storage::kItemClean);
     }
+  }
+  storage::CasRuns& uniques = tiers_.allocator.Uniques();
+  if (uniques.IsRetiring(*item)) {
+    // The record has the old unique, and must not bring it back.
+    if (item->Has(storage::kItemClean)) {
+      RemoveSlots({.bytes = item->Key(), .hash = hash}, {tiers_.clock.NowS(), epoch}, item,
+                  storage::kNoSerial);
+    }
+    uniques.Set(item, tiers_.NextCas());
+  } else {
+    uniques.NoteUse(*item);
   }
   if (epoch > counted_epoch_) {
     counted_epoch_ = epoch;

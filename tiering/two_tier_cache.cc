@@ -151,6 +151,8 @@ Status OpenArenaFile(const CacheOptions& options, FlashStart* start) {
                     : file.CheckLeft(start->last_run, has_flash ? &start->state.hash_key : nullptr,
                                      now, options.max_downtime_s);
   if (left.ok()) left = storage::SlabArena::CheckFile(options.slabs, file);
+  if (left.code() == StatusCode::kInvalidArgument)
+    return left;  // not for want of trust in the file
   if (left.ok() && !storage::CasRuns::HasRoom(file.CasTable(), file.AllAdopted()))
     left = Status(StatusCode::kCorruption, "it has items of too many runs");
   if (left.ok() && !storage::HashIndex::RootsAgree(file))
@@ -184,8 +186,12 @@ Result<std::unique_ptr<Cache>> Cache::Create(const CacheOptions& options, const 
   if (!options.memory_file.empty()) TERRACED_RETURN_IF_ERROR(OpenArenaFile(options, &start));
   TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<TwoTierCache> cache,
                             TwoTierCache::Make(options, clock, std::move(start)));
-  TERRACED_RETURN_IF_ERROR(cache->StartThreads());
-  return std::unique_ptr<Cache>(std::move(cache));
+  const Status started = cache->StartThreads();
+  if (started.ok()) return std::unique_ptr<Cache>(std::move(cache));
+  // What the last clean stop left counts no more, so this one leaves the same.
+  const Status stopped = cache->Stop([] { return false; });
+  if (!stopped.ok()) Log::Write(LogLevel::kNotice, "%s", std::string(stopped.message()).c_str());
+  return started;
 }
 
 Result<std::unique_ptr<TwoTierCache>> TwoTierCache::Make(const CacheOptions& options,
@@ -300,7 +306,8 @@ Status TwoTierCache::BeginChanges() {
   KillPoints::Pass(KillPoint::kStartRunConfirmed);
   if (tiers_->arena->File() != nullptr) {
     tiers_->arena->File()->SetStartCount(start_count_);
-    tiers_->allocator.Uniques().TakeOver(tiers_->arena->BeginGeneration());
+    tiers_->allocator.Uniques().TakeOver(tiers_->arena->BeginGeneration(),
+                                         tiers_->cas_next.load(std::memory_order_relaxed));
   }
   return {};
 }

@@ -1,5 +1,6 @@
 #include "storage/base/memory_reserve.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,11 +15,27 @@ namespace {
 
 std::atomic<void*> g_reserve{nullptr};
 std::atomic<uint64_t> g_shortages{0};
+std::atomic_flag g_opening = ATOMIC_FLAG_INIT;
 
-// Not new: that would come here. It is not touched: what malloc refuses for is address space or what was promised of
-// memory, and pages that nobody touched count for both.
+// Of the system, not of malloc, which would keep it for itself when it is given back. It is not touched: what is refused
+// is address space or what was promised of memory, and pages that nobody touched count for both.
 void* TakeReserve() {
-  return std::malloc(MemoryReserve::kBytes);
+  void* const at = ::mmap(nullptr, MemoryReserve::kBytes, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return at == MAP_FAILED ? nullptr : at;
+}
+
+// Whether there was one. Whoever comes meanwhile waits, and finds it counted. Nothing is allocated here.
+bool OpenReserve() {
+  while (g_opening.test_and_set(std::memory_order_acquire)) {
+  }
+  void* const reserve = g_reserve.exchange(nullptr, std::memory_order_acq_rel);
+  if (reserve != nullptr) {
+    ::munmap(reserve, MemoryReserve::kBytes);
+    g_shortages.fetch_add(1, std::memory_order_relaxed);
+  }
+  g_opening.clear(std::memory_order_release);
+  return reserve != nullptr;
 }
 
 }  // namespace
@@ -36,11 +53,10 @@ void MemoryReserve::Refill() {
 void MemoryReserve::Spend() {
   // What another thread has opened since this one was here last may serve this one too.
   thread_local uint64_t seen = 0;
-  void* const reserve = g_reserve.exchange(nullptr, std::memory_order_acq_rel);
-  if (reserve != nullptr) {
-    const uint64_t shortages = g_shortages.fetch_add(1, std::memory_order_relaxed) + 1;
+  const bool opened = OpenReserve();
+  const uint64_t shortages = Shortages();
+  if (opened) {
     seen = shortages;
-    std::free(reserve);
     static LogLimit limit;
     uint64_t unsaid = 0;
     if (limit.Allows(&unsaid)) {
@@ -49,7 +65,6 @@ void MemoryReserve::Spend() {
     }
     return;
   }
-  const uint64_t shortages = g_shortages.load(std::memory_order_relaxed);
   if (shortages != seen) {
     seen = shortages;
     return;

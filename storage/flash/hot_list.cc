@@ -4,6 +4,7 @@
 
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <cstring>
 #include <span>
 #include <type_traits>
@@ -66,18 +67,24 @@ Status ReadWhole(int fd, uint64_t offset, const std::string& name, T* part) {
 
 }  // namespace
 
-HotListWriter::HotListWriter(int directory_fd, const std::string& name, FileDescriptor fd)
-    : directory_fd_(directory_fd), name_(name), fd_(std::move(fd)), offset_(sizeof(FileHeader)) {}
+HotListWriter::HotListWriter(FileDescriptor directory, const std::string& name, FileDescriptor fd)
+    : directory_(std::move(directory)),
+      name_(name),
+      fd_(std::move(fd)),
+      offset_(sizeof(FileHeader)) {}
 
 HotListWriter::~HotListWriter() {
-  if (!finished_) static_cast<void>(RemoveFile(directory_fd_, TemporaryName(name_)).ok());
+  if (!finished_) static_cast<void>(RemoveFile(directory_.Get(), TemporaryName(name_)).ok());
 }
 
 Result<std::unique_ptr<HotListWriter>> HotListWriter::Create(int directory_fd,
                                                              const std::string& name) {
   TERRACED_ASSIGN_OR_RETURN(FileDescriptor fd, OpenOwnFile(directory_fd, TemporaryName(name),
                                                            O_WRONLY | O_CREAT | O_TRUNC));
-  return std::unique_ptr<HotListWriter>(new HotListWriter(directory_fd, name, std::move(fd)));
+  FileDescriptor directory(::fcntl(directory_fd, F_DUPFD_CLOEXEC, 0));
+  if (directory.Get() < 0) return Status::FromErrno("hold the flash directory", errno);
+  return std::unique_ptr<HotListWriter>(
+      new HotListWriter(std::move(directory), name, std::move(fd)));
 }
 
 Status HotListWriter::Add(const HotKey& key) {
@@ -117,7 +124,7 @@ Status HotListWriter::Finish(const IndexIdentity& identity) {
   const std::string temporary = TemporaryName(name_);
   TERRACED_RETURN_IF_ERROR(WriteAt(fd_.Get(), 0, BytesOf(header), temporary));
   TERRACED_RETURN_IF_ERROR(SyncFile(fd_.Get(), temporary));
-  TERRACED_RETURN_IF_ERROR(RenameInto(directory_fd_, temporary, name_));
+  TERRACED_RETURN_IF_ERROR(RenameInto(directory_.Get(), temporary, name_));
   finished_ = true;
   return Status();
 }

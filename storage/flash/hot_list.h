@@ -37,10 +37,10 @@ class HotListWriter {
   uint64_t Keys() const { return keys_; }
 
  private:
-  HotListWriter(int directory_fd, const std::string& name, FileDescriptor fd);
+  HotListWriter(FileDescriptor directory, const std::string& name, FileDescriptor fd);
   Status WriteBlock();
 
-  const int directory_fd_;
+  const FileDescriptor directory_;  // its own: the tier may get another one while this is written
   const std::string name_;
   const FileDescriptor fd_;
   std::string block_;  // its first byte is the segment; empty: there is none

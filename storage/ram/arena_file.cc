@@ -10,7 +10,6 @@ namespace {
 constexpr uint64_t kMagic = 0x414e455241524554;  // "TERARENA"
 constexpr uint32_t kVersion = 1;
 constexpr size_t kClassesMax = 64;
-constexpr uint64_t kFilePageBytes = 4096;
 
 }  // namespace
 
@@ -34,9 +33,11 @@ Result<std::unique_ptr<ArenaFile>> ArenaFile::Open(const std::string& path, uint
   const SharedFileFormat format{"memory file", kMagic, kVersion, sizeof(Header)};
   TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<SharedFile> file,
                             SharedFile::Open(path, format, owner_id, bytes_max));
-  // Somebody else's, named by mistake, would be emptied. Ours is whole pages, however damaged.
+  // Somebody else's, named by mistake, would be emptied. A magic of 0 is a start's that was killed before it had one.
   TERRACED_ASSIGN_OR_RETURN(const uint64_t bytes, file->Bytes());
-  if (bytes % kFilePageBytes != 0) {
+  const bool has_magic = bytes >= sizeof(kMagic);
+  const uint64_t magic = has_magic ? file->Header().magic : 0;
+  if (bytes != 0 && (!has_magic || (magic != kMagic && magic != 0))) {
     return Status(StatusCode::kInvalidArgument,
                   "'" + path + "' is no memory file; name one that does not exist");
   }

@@ -20,13 +20,14 @@ CasRuns::CasRuns(CasRunTable* table)
     : own_table_(table == nullptr ? std::make_unique<CasRunTable>() : nullptr),
       table_(table == nullptr ? *own_table_ : *table) {}
 
-void CasRuns::TakeOver(bool all_seen) {
+void CasRuns::TakeOver(bool all_seen, uint64_t next_unique) {
   std::vector<std::pair<uint32_t, size_t>> used;  // oldest run first
   for (size_t number = 0; number < kRuns; ++number) {
     if (all_seen && table_.in_use[number].exchange(0) == 0) table_.runs[number].store(0);
     const uint32_t run = table_.runs[number].load(std::memory_order_relaxed);
     if (run != 0) used.emplace_back(run, number);
   }
+  TERRACED_CHECK(NumberOf(static_cast<uint32_t>(next_unique >> kCounterBits), kRuns) < kRuns);
   if (used.size() <= kCrowded) return;
   std::sort(used.begin(), used.end());
   for (size_t i = 0; i + kKept < used.size(); ++i) retiring_[used[i].second] = true;

@@ -23,7 +23,8 @@ class CasRuns {
   // Of a table that was left, once it is written down that not every item has been looked at. `all_seen`: they were by
   // the process before, so that numbers without use are free again. Where many are in use, the items of the oldest runs
   // shall have new uniques (IsRetiring). Before any item is looked at.
-  void TakeOver(bool all_seen);
+  // A number is taken for the run of `next_unique`.
+  void TakeOver(bool all_seen, uint64_t next_unique);
   // Whether that leaves a number for a new run and one more.
   static bool HasRoom(const CasRunTable& table, bool all_seen);
   // An item that was left has its number.
