@@ -453,7 +453,7 @@ void Demoter::NoteFailure(const Status& status) {
   keeper_.LookForOrphans();  // its file may exist all the same
   Status why = status;
   if (++failures_ < kFailuresUntilOffline) {
-    why = tiers_.store->Reopen();  // a background error refuses everything until then
+    why = tiers_.store->Recover(0);  // a background error refuses everything until then
     if (why.ok()) return;
   }
   if (tiers_.FlashOnline()) TurnOff(why);
@@ -486,7 +486,7 @@ void Demoter::TryAgain() {
   if (tiers_.FlashOnline() || MonotonicUs() - offline_since_us_ < retry_us_) return;
   offline_since_us_ = MonotonicUs();
   retry_us_ = std::min(2 * retry_us_, kRetryUsMax);
-  const Status reopened = tiers_.store->Reopen();
+  const Status reopened = tiers_.store->Recover(0);
   if (!reopened.ok()) {
     Log::Write(LogLevel::kVerbose, "flash tier: %s", std::string(reopened.message()).c_str());
     MutexLock lock(mutex_);

@@ -409,7 +409,7 @@ TEST_F(DemoterTest, I6ADatabaseThatCannotBeReopenedTurnsFlashOffAtOnce) {
   CacheRig rig;
   rig->Set("k", "value");
   FailWrites(&rig, 1);
-  rig.store->FailNth(BatchCall::kReopen, 1, Status(StatusCode::kIoError, "EIO"));
+  rig.store->FailNth(BatchCall::kRecover, 1, Status(StatusCode::kIoError, "EIO"));
   rig.Demote();
   EXPECT_FALSE(rig.Stats().flash.online);
   EXPECT_EQ(rig->Get("k"), "value");
