@@ -465,14 +465,6 @@ TEST_F(DemoterTest, I6NothingIsWrittenBeyondFilesThatCannotBeRemoved) {
   EXPECT_EQ(rig.memory->Serials().size(), 1U);
 }
 
-TEST_F(DemoterTest, AStopWhileFlashIsOffSaysThatItWillStartEmpty) {
-  CacheRig rig;
-  rig.InTiers().flash_online.store(false);
-  const Status status = rig.cache->Stop([] { return false; });
-  EXPECT_FALSE(status.ok());
-  EXPECT_NE(status.message().find("offline"), std::string_view::npos);
-}
-
 // --- Its thread ---------------------------------------------------------------------------------------------------
 
 TEST_F(DemoterTest, ItsThreadAnswersRequests) {
