@@ -24,8 +24,7 @@ constexpr uint64_t kBehindShare = 4;
 constexpr uint64_t kFarBehindShare = 8;
 constexpr uint64_t kBehindForUs = 100'000;
 constexpr uint32_t kFailuresUntilOffline = 3;
-constexpr uint64_t kFirstRetryUs = 1'000'000;
-constexpr uint64_t kRetryUsMax = 10'000'000;
+constexpr char kFilesLeft[] = "dropped batches cannot be removed";
 constexpr std::chrono::milliseconds kIdleWait{50};
 
 }  // namespace
@@ -184,8 +183,8 @@ void Demoter::Step() {
   TryAgain();
   if (tiers_.FlashOnline()) RemoveOrphans();
   keeper_.DropFlushed();
-  keeper_.DropOverQuota();
   if (tiers_.FlashOnline()) {
+    keeper_.DropOverQuota();  // what cannot be replaced for now is read as long as it lasts
     CollectRules rules;
     rules.item_bytes_max = ItemBytesMax();
     rules.flash_full = keeper_.Full();
@@ -269,8 +268,12 @@ Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims
   if (!file.ok()) {
     builder->Abandon();
     tiers_.counters.batches_failed.fetch_add(1, std::memory_order_relaxed);
-    Log::Write(FailureLevel(), "flash batch failed: %s",
-               std::string(file.status().message()).c_str());
+    uint64_t unsaid = 0;
+    if (failures_said_.Allows(&unsaid)) {
+      Log::Write(LogLevel::kNotice, "flash batch failed: %s (%llu before it that were not logged)",
+                 std::string(file.status().message()).c_str(),
+                 static_cast<unsigned long long>(unsaid));
+    }
     NoteFailure(file.status());
     return Wrote::kFailed;
   }
@@ -445,59 +448,68 @@ uint64_t Demoter::DirtyItems() {
 bool Demoter::RemoveOrphans() {
   const Status status = keeper_.RemoveOrphans();
   if (!keeper_.FilesLeft()) return true;
-  NoteFailure(status.WithContext("dropped batches cannot be removed"));
+  NoteFailure(status.WithContext(kFilesLeft));
   return false;
 }
 
 void Demoter::NoteFailure(const Status& status) {
   keeper_.LookForOrphans();  // its file may exist all the same
+  pause_.NoteFailure(MonotonicUs());
   Status why = status;
   if (++failures_ < kFailuresUntilOffline) {
-    why = tiers_.store->Reopen();  // a background error refuses everything until then
+    why = tiers_.store->Recover(batch_bytes_);
     if (why.ok()) return;
   }
   if (tiers_.FlashOnline()) TurnOff(why);
 }
 
+void Demoter::NoteSuccess() {
+  failures_ = 0;
+}
+
 void Demoter::TurnOff(const Status& status) {
   tiers_.flash_online.store(false, std::memory_order_relaxed);
+  tiers_.counters.outages.fetch_add(1, std::memory_order_relaxed);
   offline_since_us_ = MonotonicUs();
-  if (!outage_) {
-    tiers_.counters.outages.fetch_add(1, std::memory_order_relaxed);
-    outage_since_us_ = offline_since_us_;
-    retry_us_ = kFirstRetryUs;
-  }
-  Log::Write(FailureLevel(), "flash tier turned off, serving from RAM until it can be written: %s",
+  pause_.Begin(offline_since_us_);
+  Log::Write(LogLevel::kNotice,
+             "flash tier turned off, serving from RAM until it can be written: %s",
              std::string(status.message()).c_str());
-  outage_ = true;
   MutexLock lock(mutex_);
   offline_why_ = std::string(status.message());
 }
 
-void Demoter::NoteSuccess() {
-  failures_ = 0;
-  if (!outage_) return;
-  outage_ = false;
+void Demoter::TurnOn() {
+  failures_ = kFailuresUntilOffline - 1;  // the first batch decides whether it stays
+  tiers_.flash_online.store(true, std::memory_order_relaxed);
   Log::Write(LogLevel::kNotice, "flash tier is back after %llu s",
-             static_cast<unsigned long long>((MonotonicUs() - outage_since_us_) / 1'000'000));
+             static_cast<unsigned long long>((MonotonicUs() - offline_since_us_) / 1'000'000));
+  MutexLock lock(mutex_);
+  offline_why_.clear();
 }
 
 void Demoter::TryAgain() {
-  if (tiers_.FlashOnline() || MonotonicUs() - offline_since_us_ < retry_us_) return;
-  offline_since_us_ = MonotonicUs();
-  retry_us_ = std::min(2 * retry_us_, kRetryUsMax);
-  const Status reopened = tiers_.store->Reopen();
-  if (!reopened.ok()) {
-    Log::Write(LogLevel::kVerbose, "flash tier: %s", std::string(reopened.message()).c_str());
-    MutexLock lock(mutex_);
-    offline_why_ = std::string(reopened.message());
-    return;
-  }
-  failures_ = kFailuresUntilOffline - 1;  // the first batch decides
-  tiers_.flash_online.store(true, std::memory_order_relaxed);
-  Log::Write(LogLevel::kVerbose, "flash tier tried again");
+  if (!tiers_.FlashOnline() && pause_.IsOver(MonotonicUs())) TryAtOnce();
+}
+
+void Demoter::TryAtOnce() {
+  if (!tiers_.HasFlash() || tiers_.FlashOnline()) return;
+  const Status status = Probe();
+  const uint64_t now_us = MonotonicUs();
+  pause_.NoteTry(now_us);
+  if (status.ok()) return TurnOn();
+  pause_.NoteFailure(now_us);
+  Log::Write(LogLevel::kVerbose, "flash tier: %s", std::string(status.message()).c_str());
   MutexLock lock(mutex_);
-  offline_why_.clear();
+  offline_why_ = std::string(status.message());
+}
+
+Status Demoter::Probe() {
+  // First, for they may be what the disk is full of. Whether that worked is asked below.
+  if (keeper_.FilesLeft()) static_cast<void>(keeper_.RemoveOrphans().ok());
+  TERRACED_RETURN_IF_ERROR(tiers_.store->Recover(batch_bytes_));
+  if (!keeper_.FilesLeft()) return {};
+  return keeper_.RemoveOrphans().WithContext(kFilesLeft);
 }
 
 std::string Demoter::StateText() const {

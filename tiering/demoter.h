@@ -3,9 +3,9 @@
 // Threads: Step() and Drain() on one thread at a time (its own; the main thread after Join()); the
 // rest from any.
 // Ownership: owned by the cache; borrows Tiers.
-// Errors: a failed batch leaves its items where they are; three in a row turn the tier off for a
-// while: RAM goes on alone, mutations still remove slots (rule 8), and it is tried again after a
-// second, later every ten. An outage is said when it begins and when a batch was written again.
+// Errors: a failed batch leaves its items where they are; three in a row, or a disk that refuses a small file as well,
+// turn the tier off for a while: RAM goes on alone, flash is read, mutations still remove slots (rule 8), and it is
+// tried again after a second, later every ten. An outage is said when it begins and when the disk takes files again.
 #pragma once
 
 #include <atomic>
@@ -22,6 +22,7 @@
 #include "tiering/demotion_outlook.h"
 #include "tiering/flash_keeper.h"
 #include "tiering/index_grower.h"
+#include "tiering/retry_pause.h"
 #include "tiering/thread_priority.h"
 #include "tiering/tiers.h"
 
@@ -58,6 +59,8 @@ class Demoter {
 
   // One round of everything there is to do; the thread's loop body, and a test's crank.
   void Step();
+  // Before the drain of a stop: there is no later try, so a tier that is off is tried whatever the pause.
+  void TryAtOnce();
   // Clean stop: every dirty RAM item, hottest first, until done, the deadline, or `hurry`. Returns
   // how many items stayed behind.
   uint64_t Drain(uint64_t deadline_us, const std::function<bool()>& hurry);
@@ -135,9 +138,10 @@ class Demoter {
   void NoteFailure(const Status& status);
   void NoteSuccess();
   void TurnOff(const Status& status);
+  void TurnOn();
   void TryAgain();
-  // Failures are said while there is no outage; it stands for those within it.
-  LogLevel FailureLevel() const { return outage_ ? LogLevel::kVerbose : LogLevel::kNotice; }
+  // Whether the disk takes files again, and lets go of those that are to go.
+  Status Probe();
   void AnswerRequests();
   uint64_t DirtyItems();
 
@@ -150,10 +154,9 @@ class Demoter {
   const uint64_t item_bytes_allowed_;  // by the quota
   IndexGrower grower_;
   uint32_t failures_ = 0;
-  bool outage_ = false;  // from being turned off to the next batch that was written
-  uint64_t outage_since_us_ = 0;
-  uint64_t retry_us_ = 0;  // pause before the next try
-  uint64_t offline_since_us_ = 0;
+  uint64_t offline_since_us_ = 0;  // while it is
+  RetryPause pause_;
+  LogLimit failures_said_;
   std::array<uint32_t, storage::kSlabClassesMax> next_shard_{};
   ListCursor drain_from_;
   // Self-synchronised.

@@ -196,7 +196,11 @@ void FlashKeeper::DropOne(BatchNumber number) {
                                               std::memory_order_relaxed);
   }
   SyncPoints::Pass(SyncPoint::kDropDead);
-  DropFile(serial);
+  if (tiers_.FlashOnline()) {
+    DropFile(serial);
+  } else {
+    files_left_ = true;
+  }
   KillPoints::Pass(KillPoint::kDropFileGone);
   tiers_.counters.batches_dropped.fetch_add(1, std::memory_order_relaxed);
 }

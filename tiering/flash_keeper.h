@@ -42,7 +42,8 @@ class FlashKeeper {
   void MakeHeadroom(uint64_t bytes, Victims* victims);
   // Their hit records come along in the new batch (up to second_chance_pct of each).
   void GatherRewrites(const Victims& victims, BatchBuilder* builder);
-  // Those that are living still.
+  // Those that are living still. While the tier is offline they are dead, and their files are left for RemoveOrphans():
+  // a disk in trouble is left alone between two tries, however many batches a flush_all kills.
   void Drop(const std::vector<storage::BatchNumber>& numbers);
   void DropFlushed();    // batches of older epochs
   void DropOverQuota();  // a start with a smaller flash_size than before: the oldest go

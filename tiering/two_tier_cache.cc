@@ -454,6 +454,7 @@ Status TwoTierCache::Stop(const std::function<bool()>& hurry) {
   // What was not looked at since the last start is in no list yet.
   while (!hurry() && MonotonicUs() < deadline_us && adopter_->Step()) {
   }
+  if (!hurry()) demoter_->TryAtOnce();
   // What the drain leaves of RAM is in no order any more. A list that is cut short is the hotter part of it.
   const uint64_t list_until_us =
       MonotonicUs() + uint64_t{tiers_->options.stop_timeout_s} * 1'000'000 / kHotListShare;
@@ -469,13 +470,18 @@ Status TwoTierCache::Stop(const std::function<bool()>& hurry) {
   const bool shared = tiers_->shared_index != nullptr && !tiers_->shared_index->File().GivenUp();
   const std::string next = shared ? "flash will start as after a kill" : "flash will start empty";
   if (hurry()) return Status(StatusCode::kUnavailable, "stopped at once: " + next);
-  const bool whole = tiers_->FlashOnline();
+  const Status saved = SaveFlash(hot_list.get());
+  if (saved.ok() || tiers_->FlashOnline()) return saved;
+  return Status(saved.code(),
+                "the flash tier is offline: " + std::string(saved.message()) + ": " + next);
+}
+
+Status TwoTierCache::SaveFlash(storage::HotListWriter* hot_list) {
   TERRACED_RETURN_IF_ERROR(tiers_->store->Close());
   KillPoints::Pass(KillPoint::kStopClosed);
-  if (!whole) return Status(StatusCode::kIoError, "the flash tier is offline: " + next);
   if (directory_ == nullptr) return {};
   if (hot_list != nullptr) {
-    const Status finished = directory_->FinishHotList(hot_list.get());
+    const Status finished = directory_->FinishHotList(hot_list);
     if (!finished.ok()) {
       Log::Write(LogLevel::kNotice, "hot list: %s; after the next start RAM begins empty",
                  std::string(finished.message()).c_str());

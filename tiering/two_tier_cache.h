@@ -102,6 +102,9 @@ class TwoTierCache final : public Cache {
   // Null: there is none, for nobody wants it, flash is offline, or an error, which is said.
   std::unique_ptr<storage::HotListWriter> WriteHotList(uint64_t deadline_us,
                                                        const std::function<bool()>& hurry);
+  // Closes the store and marks flash as whole. Its batches and the index are, also where a disk in trouble has kept the
+  // drain from adding to them; whether it takes the mark it says itself.
+  Status SaveFlash(storage::HotListWriter* hot_list);
   void RaiseEpoch();
   // Takes another block of CAS uniques and serials in STATE, long before one of them needs it.
   void RaiseStartCount();

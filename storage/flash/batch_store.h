@@ -59,7 +59,8 @@ class BatchStore {
   virtual Result<BatchFile> Write(uint64_t serial, std::span<const BatchRecord> records,
                                   const std::function<void()>& before_ingest) = 0;
   virtual void ReadMany(std::span<BatchRead> reads) = 0;
-  // The file and its hash list are gone from the directory; values a reader has pinned stay whole.
+  // The file and its hash list are gone from the directory; values a reader has pinned stay whole. Like Retain() it
+  // opens nothing again: where RocksDB refuses changes, the file stays.
   virtual Status Drop(uint64_t serial) = 0;
   // The sorted key hashes of the batch within [first, last], in slices; visit returns false to
   // stop.
@@ -74,9 +75,10 @@ class BatchStore {
   // Drops files (and hash lists) of serials for which `keep` is false: orphans of failed ingests,
   // flushes.
   virtual Status Retain(const std::function<bool(uint64_t serial)>& keep) = 0;
-  // After a background error RocksDB refuses writes until it is opened again. Readers may be
-  // active.
-  virtual Status Reopen() = 0;
+  // After a failure: whether batches may be written, on a disk with so much room. A small file is written to find out;
+  // only then, and only where RocksDB refuses changes or its files are gone, is the database opened again. Readers may
+  // be active, and whatever the outcome, what can be read is answered.
+  virtual Status Recover(uint64_t room_bytes) = 0;
   virtual BatchStoreStats Stats() const = 0;
   virtual Status Close() = 0;  // flushes what must be flushed; nothing may follow
 };

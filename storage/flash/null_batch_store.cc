@@ -28,7 +28,7 @@ class NullBatchStore final : public BatchStore {
     return Off();
   }
   Status Retain(const std::function<bool(uint64_t)>&) override { return Status(); }
-  Status Reopen() override { return Status(); }
+  Status Recover(uint64_t) override { return Status(); }
   BatchStoreStats Stats() const override { return BatchStoreStats(); }
   Status Close() override { return Status(); }
 

@@ -2,79 +2,38 @@
 // no memtable, no WAL and no compaction. What RocksDB gives us is the file format, the manifest of
 // live files, and files that stay readable while somebody reads them and are unlinked when nobody
 // does.
-// Threads: as BatchStore says. The database pointer is lent to users who are counted, so that
-// Reopen() can wait for them without a lock being held across RocksDB.
+// Threads: as BatchStore says.
 #include <fcntl.h>
-#include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
-#include <rocksdb/env.h>
 #include <rocksdb/metadata.h>
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/statistics.h>
-#include <rocksdb/table.h>
 
-#include <array>
 #include <atomic>
-#include <cstdarg>
-#include <cstdio>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <system_error>
 #include <utility>
 
-#include "storage/base/check.h"
 #include "storage/base/file_io.h"
-#include "storage/base/log.h"
-#include "storage/base/mutex.h"
 #include "storage/base/yield_point.h"
 #include "storage/flash/batch_store.h"
 #include "storage/flash/hash_list.h"
 #include "storage/flash/record.h"
-#include "storage/flash/sst_check_env.h"
+#include "storage/flash/rocks_database.h"
 
 namespace terraced::storage {
 namespace {
 
-// One block is what a read fetches and checks; larger ones cost more per read than they save
-// (README.md).
-constexpr size_t kBlockBytes = 4096;
 // Large records are LZ4'd one by one. Small ones do not compress alone: where the average of a
 // batch is below this, its blocks are compressed instead.
 constexpr size_t kSmallRecordBytes = kRecordLz4BytesMin + kRecordHeaderBytes;
-// Consecutive index entries share the serial and much of the key: delta coding in groups of eight
-// makes an index block a quarter as large in RAM, at no cost that a read shows (README.md).
-constexpr int kIndexRestartInterval = 8;
-constexpr uint64_t kManifestBytesMax = 8ULL << 20;
-// The file is handed to the disk while it is built, so that its fsync does not stall the readers: all but the last
-// megabyte, which RocksDB keeps.
-constexpr uint64_t kBytesPerSync = 256ULL << 10;
-// What one write to it copies (a larger record is one write): about a turn of the core (storage/base/yield_point.h).
-constexpr size_t kFileBufferBytes = 64U << 10;
+constexpr char kProbeName[] = "staging/probe";
+constexpr size_t kProbeBytes = 4096;
 constexpr size_t kScanReadaheadBytes = 1ULL << 20;
-constexpr int kTableCacheShardBits = 4;
-
-// The one place where RocksDB's words become ours.
-Status Translate(const rocksdb::Status& status, std::string_view what) {
-  if (status.ok()) return Status();
-  StatusCode code = StatusCode::kIoError;
-  if (status.IsPathNotFound()) {  // a file of the database is missing: not the same as an absent
-                                  // record
-    code = StatusCode::kIoError;
-  } else if (status.IsNotFound()) {
-    code = StatusCode::kNotFound;
-  } else if (status.IsNoSpace() || status.subcode() == rocksdb::Status::SubCode::kSpaceLimit) {
-    code = StatusCode::kNoSpace;
-  } else if (status.IsCorruption()) {
-    code = StatusCode::kCorruption;
-  } else if (status.IsInvalidArgument() || status.IsTryAgain()) {
-    code = StatusCode::kInvalidArgument;
-  } else if (status.IsShutdownInProgress()) {
-    code = StatusCode::kUnavailable;
-  }
-  return Status(code, std::string(what) + ": " + status.ToString());
-}
 
 Status RefusedSerial(uint64_t serial) {
   return Status(StatusCode::kInvalidArgument,
@@ -88,24 +47,6 @@ bool IsSerial(uint64_t serial) {
 std::string BatchName(uint64_t serial) {
   return "batch " + std::to_string(serial);
 }
-
-// RocksDB's warnings in our own log. Its own log file is not used: once a write to that has failed
-// (a full disk), the next line aborts the process on an assertion.
-class InfoLog final : public rocksdb::Logger {
- public:
-  using rocksdb::Logger::Logv;
-  // The dump of every option at each open is nothing an operator reads.
-  void LogHeader(const char*, va_list) noexcept override {}
-  rocksdb::InfoLogLevel GetInfoLogLevel() const noexcept override {
-    return rocksdb::InfoLogLevel::WARN_LEVEL;
-  }
-  void Logv(const char* format, va_list arguments) noexcept override {
-    if (!Log::On(LogLevel::kVerbose)) return;
-    std::array<char, 512> line;
-    std::vsnprintf(line.data(), line.size(), format, arguments);
-    Log::Write(LogLevel::kVerbose, "rocksdb: %s", line.data());
-  }
-};
 
 class RocksBatchStore final : public BatchStore {
  public:
@@ -124,155 +65,51 @@ class RocksBatchStore final : public BatchStore {
       uint64_t serial,
       const std::function<bool(std::string_view key, std::string_view record)>& visit) override;
   Status Retain(const std::function<bool(uint64_t serial)>& keep) override;
-  Status Reopen() override;
+  Status Recover(uint64_t room_bytes) override;
   BatchStoreStats Stats() const override;
   Status Close() override;
 
  private:
-  // The database, lent for the life of this object; Reopen() and Close() wait until nobody has it.
-  class Loan {
-   public:
-    enum class Wait { kYes, kNo };
-    explicit Loan(const RocksBatchStore& store, Wait wait = Wait::kYes)
-        : store_(store), db_(store.Lend(wait)) {}
-    ~Loan() {
-      if (db_ != nullptr) store_.GiveBack();
-    }
-    Loan(const Loan&) = delete;
-    Loan& operator=(const Loan&) = delete;
-    rocksdb::DB* Db() const { return db_; }  // nullptr: closed, or could not be opened again
+  using Loan = RocksDatabase::Loan;
 
-   private:
-    const RocksBatchStore& store_;
-    rocksdb::DB* const db_;
-  };
-
-  rocksdb::DB* Lend(Loan::Wait wait) const TERRACED_EXCLUDES(mutex_);
-  void GiveBack() const TERRACED_EXCLUDES(mutex_);
-  // Takes the database away from everyone, closes it and, if asked, opens it again.
-  Status Exchange(bool open_again) TERRACED_EXCLUDES(mutex_);
-  Result<std::unique_ptr<rocksdb::DB>> OpenDatabase() const;
   Status EmptyStaging() const;
   Status MakePlaces();
-  // Before anything is changed.
-  Status OpenAgainIfBroken();
+  // Writes and syncs a small file, makes sure of so much room beside it, and removes it.
+  Status Probe(uint64_t room_bytes) const;
+  // Before anything is removed.
+  Status CheckMayChange() const;
 
-  rocksdb::Options OptionsFor(bool small_records) const;
   Result<uint64_t> Build(uint64_t serial, std::span<const BatchRecord> records,
                          const std::string& path) const;
   Result<uint64_t> WriteHashes(uint64_t serial, std::span<const BatchRecord> records) const;
   Status Ingest(const std::string& path);
   Status DropRange(rocksdb::DB* db, uint64_t serial);
   Status RetainHashLists(const std::function<bool(uint64_t serial)>& keep);
-  static Status ClosedStatus() {
-    return Status(StatusCode::kUnavailable, "the flash store is not open");
-  }
 
-  // Constant after construction and Open().
+  // Constant after construction and Open(), or the writer's thread only.
   const BatchStoreOptions options_;
-  const std::string db_path_;
   const std::string staging_path_;
-  const std::shared_ptr<rocksdb::Env> env_ = MakeSstCheckEnv();
-  std::shared_ptr<rocksdb::Statistics>
-      statistics_;                               // shared with RocksDB, which asks for it that way
-  std::shared_ptr<rocksdb::Cache> block_cache_;  // likewise; nullptr: none
-  const std::shared_ptr<rocksdb::Logger> info_log_;  // likewise
-  rocksdb::Options small_options_;
-  rocksdb::Options large_options_;
   FileDescriptor directory_;
   FileDescriptor hashes_;
+  RocksDatabase database_;
 
   // Self-synchronised.
   std::atomic<uint64_t> reads_{0};
   std::atomic<uint64_t> bytes_written_{0};
-
-  // The writer's thread only: RocksDB reported an error after which it refuses, or must not do,
-  // more.
-  bool broken_ = false;
-
-  mutable Mutex mutex_;
-  mutable CondVar changed_;
-  std::unique_ptr<rocksdb::DB> db_ TERRACED_GUARDED_BY(mutex_);
-  mutable uint64_t users_ TERRACED_GUARDED_BY(mutex_) = 0;
-  bool exchanging_ TERRACED_GUARDED_BY(mutex_) = false;
-  bool closed_ TERRACED_GUARDED_BY(mutex_) = false;
 };
 
 RocksBatchStore::RocksBatchStore(const BatchStoreOptions& options)
-    : options_(options),
-      db_path_(options.directory + "/db"),
-      staging_path_(options.directory + "/staging"),
-      statistics_(rocksdb::CreateDBStatistics()),
-      info_log_(std::make_shared<InfoLog>()) {
-  // Tickers only: histograms and timers cost a clock reading per call.
-  statistics_->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
-  if (options.block_cache_bytes > 0) {
-    // Not strict: a strict cache fails the read that finds it full. What goes beyond the limit is
-    // pinned by reads in progress, one block each.
-    block_cache_ = rocksdb::NewLRUCache(options.block_cache_bytes, /*num_shard_bits=*/2,
-                                        /*strict_capacity_limit=*/false);
-  }
-  small_options_ = OptionsFor(/*small_records=*/true);
-  large_options_ = OptionsFor(/*small_records=*/false);
-}
+    : options_(options), staging_path_(options.directory + "/staging"), database_(options) {}
 
 RocksBatchStore::~RocksBatchStore() {
   static_cast<void>(Close().ok());
-}
-
-rocksdb::Options RocksBatchStore::OptionsFor(bool small_records) const {
-  rocksdb::BlockBasedTableOptions table;
-  table.format_version = 5;
-  table.block_size = kBlockBytes;
-  table.index_block_restart_interval = kIndexRestartInterval;
-  table.checksum = rocksdb::kXXH3;
-  table.block_cache = block_cache_;
-  table.no_block_cache = block_cache_ == nullptr;
-  table.cache_index_and_filter_blocks = false;  // bounded by max_open_files instead
-
-  rocksdb::Options options;
-  options.env = env_.get();
-  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-  options.compression = small_records ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
-  options.create_if_missing = true;
-  // Leveled, because universal with automatic compaction off can return older data of an ingested
-  // key.
-  options.compaction_style = rocksdb::kCompactionStyleLevel;
-  options.disable_auto_compactions = true;
-  options.write_buffer_size = 64U << 10;  // nothing is ever written through the memtable
-  options.max_background_jobs = 1;
-  options.max_open_files = options_.open_files_max;
-  options.max_file_opening_threads = 1;
-  options.table_cache_numshardbits = kTableCacheShardBits;
-  // Opening must not walk the files, and one damaged file must not keep the others from being
-  // opened: we reopen after every error ourselves, and every record carries its own check.
-  options.paranoid_checks = false;
-  options.skip_stats_update_on_db_open = true;
-  options.skip_checking_sst_file_sizes_on_db_open = true;
-  options.max_bgerror_resume_count = 0;
-  // A reader that drops the last reference of a file leaves its unlinking to a background thread.
-  options.avoid_unnecessary_blocking_io = true;
-  options.use_direct_reads = options_.direct_reads;
-  options.bytes_per_sync = kBytesPerSync;
-  options.writable_file_max_buffer_size = kFileBufferBytes;
-  options.max_manifest_file_size = kManifestBytesMax;
-  options.manifest_preallocation_size = 64U << 10;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  options.info_log = info_log_;
-  options.statistics = statistics_;
-  options.stats_dump_period_sec = 0;
-  options.stats_persist_period_sec = 0;
-  return options;
 }
 
 Status RocksBatchStore::Open() {
   TERRACED_RETURN_IF_ERROR(MakePlaces());
   TERRACED_RETURN_IF_ERROR(SyncDirectory(directory_.Get(), options_.directory));
   TERRACED_RETURN_IF_ERROR(EmptyStaging());
-  TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<rocksdb::DB> db, OpenDatabase());
-  const MutexLock lock(mutex_);
-  db_ = std::move(db);
-  return Status();
+  return database_.Open();
 }
 
 Status RocksBatchStore::MakePlaces() {
@@ -295,82 +132,43 @@ Status RocksBatchStore::EmptyStaging() const {
   return Status();
 }
 
-Result<std::unique_ptr<rocksdb::DB>> RocksBatchStore::OpenDatabase() const {
-  // RocksDB's own threads come with the first database; where the system has none, they throw.
-  try {
-    rocksdb::DB* db = nullptr;
-    const rocksdb::Status status = rocksdb::DB::Open(large_options_, db_path_, &db);
-    if (!status.ok()) return Translate(status, "open '" + db_path_ + "'");
-    return std::unique_ptr<rocksdb::DB>(db);
-  } catch (const std::system_error& error) {
-    return Status(
-        StatusCode::kUnavailable,
-        "open '" + db_path_ + "': thread 'rocksdb' cannot be started: " + error.code().message());
+Status RocksBatchStore::Probe(uint64_t room_bytes) const {
+  Result<FileDescriptor> file =
+      OpenOwnFile(directory_.Get(), kProbeName, O_RDWR | O_CREAT | O_TRUNC);
+  if (!file.ok()) return file.status();
+  const int fd = file.value().Get();
+  Status status = WriteAt(fd, 0, std::string(kProbeBytes, 'p'), kProbeName);
+  // Asked for, not written: a disk that has a few pages left is as good as full. Not every filesystem can say.
+  if (status.ok() && room_bytes > 0 && ::fallocate(fd, 0, 0, static_cast<off_t>(room_bytes)) != 0 &&
+      errno != EOPNOTSUPP && errno != ENOSYS) {
+    status = Status::FromErrno(std::string("reserve room in '") + kProbeName + "'", errno);
   }
+  if (status.ok()) status = SyncFile(fd, kProbeName);
+  const Status removed = RemoveFile(directory_.Get(), kProbeName);
+  return status.ok() ? removed : status;
 }
 
-rocksdb::DB* RocksBatchStore::Lend(Loan::Wait wait) const {
-  const MutexLock lock(mutex_);
-  while (exchanging_ && wait == Loan::Wait::kYes) changed_.Wait(mutex_);
-  if (exchanging_ || db_ == nullptr) return nullptr;
-  ++users_;
-  return db_.get();
-}
-
-void RocksBatchStore::GiveBack() const {
-  const MutexLock lock(mutex_);
-  TERRACED_DCHECK(users_ > 0);
-  --users_;
-  if (users_ == 0 && exchanging_) changed_.NotifyAll();
-}
-
-Status RocksBatchStore::Exchange(bool open_again) {
-  std::unique_ptr<rocksdb::DB> old;
-  {
-    const MutexLock lock(mutex_);
-    if (closed_) return open_again ? ClosedStatus() : Status();
-    TERRACED_CHECK(!exchanging_);  // one writer's thread
-    exchanging_ = true;
-    while (users_ > 0) changed_.Wait(mutex_);
-    old = std::move(db_);
-  }
-  // Outside the mutex: both take as long as the disk does. New users wait for changed_ meanwhile.
-  Status status;
-  if (old != nullptr) status = Translate(old->Close(), "close '" + db_path_ + "'");
-  old.reset();
-  std::unique_ptr<rocksdb::DB> fresh;
-  if (open_again) {
-    // What Close() had to say is about the state that is being left behind.
-    Result<std::unique_ptr<rocksdb::DB>> opened = OpenDatabase();
-    status = opened.status();
-    if (opened.ok()) fresh = std::move(opened).value();
-  }
-  const MutexLock lock(mutex_);
-  db_ = std::move(fresh);
-  exchanging_ = false;
-  closed_ = !open_again;
-  changed_.NotifyAll();
-  return status;
-}
-
-Status RocksBatchStore::Reopen() {
-  broken_ = true;
+Status RocksBatchStore::Recover(uint64_t room_bytes) {
+  if (database_.IsClosed()) return RocksDatabase::ClosedStatus();
   // It may have been emptied, or be another one by now: nothing is made in one that is not known to be ours.
   if (options_.check_directory) TERRACED_RETURN_IF_ERROR(options_.check_directory());
   TERRACED_RETURN_IF_ERROR(MakePlaces());
-  Status status = Exchange(/*open_again=*/true);
-  broken_ = !status.ok();
-  return status.WithContext("reopen the flash store");
+  // Before the database is touched: opening it writes, and as it is it can at least be read.
+  TERRACED_RETURN_IF_ERROR(Probe(room_bytes));
+  if (!database_.IsBroken() && database_.IsInPlace()) return Status();
+  return database_.OpenAgain().WithContext("reopen the flash store");
 }
 
-Status RocksBatchStore::OpenAgainIfBroken() {
-  if (broken_) return Reopen();
+Status RocksBatchStore::CheckMayChange() const {
+  if (database_.IsBroken()) {
+    return Status(StatusCode::kUnavailable, "the flash store has to be opened again");
+  }
   // RocksDB goes by paths: it must not write to, or remove from, what has taken the directory's place.
   return CheckIsAt(directory_.Get(), options_.directory);
 }
 
 Status RocksBatchStore::Close() {
-  Status status = Exchange(/*open_again=*/false);
+  Status status = database_.Close();
   // Hash lists and SSTs are synced as they are written; their names are what may still be in
   // memory.
   if (status.ok() && hashes_.Get() >= 0) status = SyncDirectory(hashes_.Get(), "hashes");
@@ -381,8 +179,8 @@ Result<uint64_t> RocksBatchStore::Build(uint64_t serial, std::span<const BatchRe
                                         const std::string& path) const {
   size_t record_bytes = 0;
   for (const BatchRecord& record : records) record_bytes += record.record.size();
-  const bool small = record_bytes / records.size() < kSmallRecordBytes;
-  const rocksdb::Options& options = small ? small_options_ : large_options_;
+  const rocksdb::Options& options =
+      database_.OptionsFor(record_bytes / records.size() < kSmallRecordBytes);
   // Without `invalidate_page_cache` = false the first read of every new record would go to the
   // disk.
   rocksdb::SstFileWriter writer(rocksdb::EnvOptions(options), options, /*column_family=*/nullptr,
@@ -399,7 +197,7 @@ Result<uint64_t> RocksBatchStore::Build(uint64_t serial, std::span<const BatchRe
   YieldPoint::Pass();
   if (status.ok()) status = writer.Finish(&info);
   YieldPoint::Pass();
-  if (!status.ok()) return Translate(status, "build " + BatchName(serial));
+  if (!status.ok()) return TranslateRocksStatus(status, "build " + BatchName(serial));
   return info.file_size;
 }
 
@@ -422,20 +220,21 @@ Status RocksBatchStore::Ingest(const std::string& path) {
   options.write_global_seqno = false;
   options.allow_blocking_flush = false;         // there is nothing to flush
   options.fail_if_not_bottommost_level = true;  // DeleteFilesInRange does not see level 0
-  const Loan loan(*this);
-  if (loan.Db() == nullptr) return ClosedStatus();
+  const Loan loan(database_);
+  if (loan.Db() == nullptr) return RocksDatabase::ClosedStatus();
   const rocksdb::Status status = loan.Db()->IngestExternalFile({path}, options);
   // RocksDB may have stopped accepting work, and must not be asked to ingest after that: this build
   // of it would abort on an assertion. A refused file (its serial is taken) has changed nothing.
-  if (!status.ok() && !status.IsInvalidArgument() && !status.IsTryAgain()) broken_ = true;
-  return Translate(status, "ingest '" + path + "'");
+  if (!status.ok() && !status.IsInvalidArgument() && !status.IsTryAgain()) database_.NoteBroken();
+  return TranslateRocksStatus(status, "ingest '" + path + "'");
 }
 
 Result<BatchFile> RocksBatchStore::Write(uint64_t serial, std::span<const BatchRecord> records,
                                          const std::function<void()>& before_ingest) {
   if (!IsSerial(serial)) return RefusedSerial(serial);
   if (records.empty()) return Status(StatusCode::kInvalidArgument, BatchName(serial) + " is empty");
-  TERRACED_RETURN_IF_ERROR(OpenAgainIfBroken());
+  if (database_.IsBroken()) TERRACED_RETURN_IF_ERROR(Recover(0));
+  TERRACED_RETURN_IF_ERROR(CheckMayChange());
 
   // The hash list first: a file without its list could not be grown over. Its name is also what
   // refuses a serial that was used before.
@@ -460,7 +259,7 @@ Result<BatchFile> RocksBatchStore::Write(uint64_t serial, std::span<const BatchR
 
 void RocksBatchStore::ReadMany(std::span<BatchRead> reads) {
   reads_.fetch_add(reads.size(), std::memory_order_relaxed);
-  const Loan loan(*this);
+  const Loan loan(database_);
   rocksdb::ReadOptions options;
   options.verify_checksums = true;  // RocksDB parses blocks trustingly: no damaged one may reach it
   std::string stored_key;
@@ -468,13 +267,14 @@ void RocksBatchStore::ReadMany(std::span<BatchRead> reads) {
   for (BatchRead& read : reads) {
     read.record.clear();
     if (loan.Db() == nullptr) {
-      read.status = ClosedStatus();
+      read.status = RocksDatabase::ClosedStatus();
       continue;
     }
     AssignStoredKey(read.serial, read.key, &stored_key);
     const rocksdb::Status status =
         loan.Db()->Get(options, loan.Db()->DefaultColumnFamily(), stored_key, &value);
-    read.status = status.ok() ? Status() : Translate(status, "read from " + BatchName(read.serial));
+    read.status = status.ok() ? Status()
+                              : TranslateRocksStatus(status, "read from " + BatchName(read.serial));
     if (status.ok()) read.record.assign(value.data(), value.size());
     value.Reset();
   }
@@ -487,15 +287,15 @@ Status RocksBatchStore::DropRange(rocksdb::DB* db, uint64_t serial) {
   const rocksdb::Slice end_slice(end);
   const rocksdb::Status status = rocksdb::DeleteFilesInRange(
       db, db->DefaultColumnFamily(), &begin_slice, &end_slice, /*include_end=*/false);
-  if (!status.ok()) broken_ = true;
-  return Translate(status, "drop " + BatchName(serial));
+  if (!status.ok()) database_.NoteBroken();
+  return TranslateRocksStatus(status, "drop " + BatchName(serial));
 }
 
 Status RocksBatchStore::Drop(uint64_t serial) {
   if (!IsSerial(serial)) return RefusedSerial(serial);
-  TERRACED_RETURN_IF_ERROR(OpenAgainIfBroken());
-  const Loan loan(*this);
-  if (loan.Db() == nullptr) return ClosedStatus();
+  TERRACED_RETURN_IF_ERROR(CheckMayChange());
+  const Loan loan(database_);
+  if (loan.Db() == nullptr) return RocksDatabase::ClosedStatus();
   TERRACED_RETURN_IF_ERROR(DropRange(loan.Db(), serial));
   return RemoveFile(hashes_.Get(), HashListName(serial));
 }
@@ -512,8 +312,8 @@ Result<uint64_t> RocksBatchStore::CountMissing(uint64_t serial, std::span<const 
 Status RocksBatchStore::Records(
     uint64_t serial, const std::function<bool(std::string_view, std::string_view)>& visit) {
   if (!IsSerial(serial)) return RefusedSerial(serial);
-  const Loan loan(*this);
-  if (loan.Db() == nullptr) return ClosedStatus();
+  const Loan loan(database_);
+  if (loan.Db() == nullptr) return RocksDatabase::ClosedStatus();
   const std::string begin = StoredKey(serial, "");
   const std::string end = StoredKey(serial + 1, "");
   const rocksdb::Slice end_slice(end);
@@ -529,18 +329,18 @@ Status RocksBatchStore::Records(
     const std::string_view record(at->value().data(), at->value().size());
     if (!visit(stored_key.substr(kStoredKeyPrefixBytes), record)) return Status();
   }
-  return Translate(at->status(), "read through " + BatchName(serial));
+  return TranslateRocksStatus(at->status(), "read through " + BatchName(serial));
 }
 
 Status RocksBatchStore::Retain(const std::function<bool(uint64_t serial)>& keep) {
-  TERRACED_RETURN_IF_ERROR(OpenAgainIfBroken());
-  const Loan loan(*this);
-  if (loan.Db() == nullptr) return ClosedStatus();
+  TERRACED_RETURN_IF_ERROR(CheckMayChange());
+  const Loan loan(database_);
+  if (loan.Db() == nullptr) return RocksDatabase::ClosedStatus();
   std::vector<rocksdb::LiveFileMetaData> files;
   loan.Db()->GetLiveFilesMetaData(&files);
   for (const rocksdb::LiveFileMetaData& file : files) {
     if (file.smallestkey.size() < kStoredKeyPrefixBytes) {
-      return Status(StatusCode::kCorruption, "'" + db_path_ + file.name + "' is no batch");
+      return Status(StatusCode::kCorruption, "'" + database_.Path() + file.name + "' is no batch");
     }
     const uint64_t serial = SerialOfStoredKey(file.smallestkey);
     if (!keep(serial)) TERRACED_RETURN_IF_ERROR(DropRange(loan.Db(), serial));
@@ -567,13 +367,14 @@ BatchStoreStats RocksBatchStore::Stats() const {
   BatchStoreStats stats;
   stats.reads = reads_.load(std::memory_order_relaxed);
   stats.bytes_written = bytes_written_.load(std::memory_order_relaxed);
-  stats.rocksdb_get_calls = statistics_->getTickerCount(rocksdb::NUMBER_KEYS_READ) +
-                            statistics_->getTickerCount(rocksdb::NUMBER_MULTIGET_KEYS_READ);
+  const rocksdb::Statistics& statistics = database_.Statistics();
+  stats.rocksdb_get_calls = statistics.getTickerCount(rocksdb::NUMBER_KEYS_READ) +
+                            statistics.getTickerCount(rocksdb::NUMBER_MULTIGET_KEYS_READ);
   stats.block_cache_limit_bytes = options_.block_cache_bytes;
-  if (block_cache_ != nullptr) stats.block_cache_bytes = block_cache_->GetUsage();
+  stats.block_cache_bytes = database_.BlockCacheBytes();
   // Whoever asks (a worker) must not wait for a disk: while the database is being opened, it counts
   // nothing.
-  const Loan loan(*this, Loan::Wait::kNo);
+  const Loan loan(database_, Loan::Wait::kNo);
   if (loan.Db() == nullptr) return stats;
   loan.Db()->GetIntProperty(rocksdb::DB::Properties::kLiveSstFilesSize, &stats.live_sst_bytes);
   loan.Db()->GetIntProperty(rocksdb::DB::Properties::kEstimateTableReadersMem,

@@ -51,9 +51,19 @@ TEST_F(PlaceFaultsTest, AFullDiskCostsDemotionsUntilThereIsRoom) {
   EXPECT_EQ(client_->Stat("flash_turned_off"), 1U);
   EXPECT_EQ(LogLines("No space left on device"), LogLines() - 1) << Log();
   EXPECT_LE(LogLines(), 5U) << Log();
-  book_.Judge(*client_);
+  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  EXPECT_NE(Ask("touch key500 0\r\n"), "SERVER_ERROR flash read failed\r\n");
+  EXPECT_EQ(client_->Stat(kStatReadErrors), 0U);
   ASSERT_NO_FATAL_FAILURE(disk_->Release());
   ASSERT_TRUE(AwaitOnline()) << Log();
+  // Full again before a batch was written: an outage of its own.
+  ASSERT_NO_FATAL_FAILURE(disk_->FillUp());
+  ASSERT_TRUE(WorkUntilOffline()) << Log();
+  EXPECT_EQ(client_->Stat("flash_turned_off"), 2U);
+  EXPECT_EQ(LogLines("flash tier turned off"), 2U) << Log();
+  ASSERT_NO_FATAL_FAILURE(disk_->Release());
+  ASSERT_TRUE(AwaitOnline()) << Log();
+  EXPECT_EQ(LogLines("flash tier is back"), 2U) << Log();
   const uint64_t written = client_->Stat("flash_batches_written");
   ChangeSome();
   EXPECT_GT(client_->Stat("flash_batches_written"), written) << Log();
@@ -65,6 +75,23 @@ TEST_F(PlaceFaultsTest, AFullDiskCostsDemotionsUntilThereIsRoom) {
   ASSERT_NO_FATAL_FAILURE(disk_->Release());
   ASSERT_NO_FATAL_FAILURE(StartOn(flash, directory_.Path()));
   EXPECT_EQ(client_->Stats()[kStatFlashStart], "warm after an unclean stop");
+  EXPECT_GT(book_.Judge(*client_).hits, kKeys / 5) << Log();
+}
+
+// Batches find no room, the index of those that are there does.
+TEST_F(PlaceFaultsTest, AStopOnADiskThatIsFullForBatchesKeepsWhatIsOnFlash) {
+  if (!Mount("disk", "80m")) GTEST_SKIP() << "this user may not mount a tmpfs";
+  const std::string flash = directory_.Sub("disk") + "/flash";
+  ASSERT_NO_FATAL_FAILURE(StartOn(flash, "none"));
+  ASSERT_NO_FATAL_FAILURE(FillFlash());
+  ASSERT_NO_FATAL_FAILURE(disk_->FillUp(90U << 10));
+  ASSERT_TRUE(WorkUntilOffline()) << Log();
+  client_.reset();
+  EXPECT_EQ(daemon_->Stop(SIGTERM), 0) << Log();
+  EXPECT_EQ(LogLines("items in RAM did not reach flash"), 1U) << Log();
+  ASSERT_NO_FATAL_FAILURE(disk_->Release());
+  ASSERT_NO_FATAL_FAILURE(StartOn(flash, "none"));
+  EXPECT_EQ(client_->Stats()[kStatFlashStart], "warm");
   EXPECT_GT(book_.Judge(*client_).hits, kKeys / 5) << Log();
 }
 
@@ -189,7 +216,7 @@ TEST_F(PlaceFaultsTest, ADirectoryThatIsMovedAwayAndBackIsAFaultLikeAnother) {
   ASSERT_NO_FATAL_FAILURE(FillFlash());
   std::filesystem::rename(flash, directory_.Sub("elsewhere"));
   ASSERT_TRUE(WorkUntilOffline()) << Log();
-  book_.Judge(*client_);
+  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();  // the files are open
   EXPECT_EQ(LogLines("flash tier turned off"), 1U) << Log();
   std::filesystem::rename(directory_.Sub("elsewhere"), flash);
   ASSERT_TRUE(AwaitOnline()) << Log();
@@ -211,7 +238,7 @@ TEST_F(PlaceFaultsTest, ADirectoryThatIsRemovedIsUsedAgainOnceItIsThere) {
   EXPECT_EQ(LogLines("is gone"), 1U) << Log();
   EXPECT_LE(LogLines(), 6U) << Log();
   EXPECT_FALSE(std::filesystem::exists(flash));
-  book_.Judge(*client_);
+  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();  // until they are closed
   ASSERT_TRUE(std::filesystem::create_directory(flash));
   ASSERT_TRUE(AwaitOnline()) << Log();
   ASSERT_NO_FATAL_FAILURE(FillFlash());
@@ -266,7 +293,7 @@ TEST_F(PlaceFaultsTest, AnotherDirectoryInItsPlaceIsLeftAlone) {
   EXPECT_EQ(LogLines("is another directory than at the start"), 1U) << Log();
   EXPECT_EQ(ReadTextFile(flash + "/STATE"), state);
   for (int i = 0; i < 4; ++i) ChangeSome();
-  book_.Judge(*client_);
+  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
   EXPECT_EQ(client_->Stat("flash_online"), 0U);
   EXPECT_EQ(ReadTextFile(flash + "/STATE"), state);
   EXPECT_EQ(files(flash), files_before);

@@ -237,8 +237,8 @@ Status FaultyBatchStore::Retain(const std::function<bool(uint64_t serial)>& keep
   return Run(BatchCall::kRetain, [&] { return inner_->Retain(keep); });
 }
 
-Status FaultyBatchStore::Reopen() {
-  return Run(BatchCall::kReopen, [&] { return inner_->Reopen(); });
+Status FaultyBatchStore::Recover(uint64_t room_bytes) {
+  return Run(BatchCall::kRecover, [&] { return inner_->Recover(room_bytes); });
 }
 
 Status FaultyBatchStore::Close() {

@@ -39,7 +39,7 @@ class MemoryBatchStore final : public BatchStore {
       uint64_t serial,
       const std::function<bool(std::string_view key, std::string_view record)>& visit) override;
   Status Retain(const std::function<bool(uint64_t serial)>& keep) override;
-  Status Reopen() override { return Status(); }
+  Status Recover(uint64_t) override { return Status(); }
   BatchStoreStats Stats() const override;
   Status Close() override { return Status(); }
 
@@ -71,7 +71,7 @@ enum class BatchCall : uint8_t {
   kHashes,
   kRecords,
   kRetain,
-  kReopen,
+  kRecover,
   kClose,
   kCount
 };
@@ -101,7 +101,7 @@ class FaultyBatchStore final : public BatchStore {
       uint64_t serial,
       const std::function<bool(std::string_view key, std::string_view record)>& visit) override;
   Status Retain(const std::function<bool(uint64_t serial)>& keep) override;
-  Status Reopen() override;
+  Status Recover(uint64_t room_bytes) override;
   BatchStoreStats Stats() const override { return inner_->Stats(); }
   Status Close() override;
 

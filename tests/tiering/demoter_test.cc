@@ -409,7 +409,7 @@ TEST_F(DemoterTest, I6ADatabaseThatCannotBeReopenedTurnsFlashOffAtOnce) {
   CacheRig rig;
   rig->Set("k", "value");
   FailWrites(&rig, 1);
-  rig.store->FailNth(BatchCall::kReopen, 1, Status(StatusCode::kIoError, "EIO"));
+  rig.store->FailNth(BatchCall::kRecover, 1, Status(StatusCode::kIoError, "EIO"));
   rig.Demote();
   EXPECT_FALSE(rig.Stats().flash.online);
   EXPECT_EQ(rig->Get("k"), "value");
@@ -463,14 +463,6 @@ TEST_F(DemoterTest, I6NothingIsWrittenBeyondFilesThatCannotBeRemoved) {
   rig.Demote();
   EXPECT_TRUE(rig.OnFlash("new"));
   EXPECT_EQ(rig.memory->Serials().size(), 1U);
-}
-
-TEST_F(DemoterTest, AStopWhileFlashIsOffSaysThatItWillStartEmpty) {
-  CacheRig rig;
-  rig.InTiers().flash_online.store(false);
-  const Status status = rig.cache->Stop([] { return false; });
-  EXPECT_FALSE(status.ok());
-  EXPECT_NE(status.message().find("offline"), std::string_view::npos);
 }
 
 // --- Its thread ---------------------------------------------------------------------------------------------------

@@ -421,6 +421,29 @@ TEST_F(TwoTierCacheTest, ASmallerQuotaDropsTheOldest) {
   EXPECT_FALSE(client_->Get(Name(0)).Hit());
 }
 
+TEST_F(TwoTierCacheTest, ASmallerQuotaWaitsForTheEndOfAnOutage) {
+  Start();
+  for (int i = 0; i < 30'000; ++i) {
+    client_->Set(Name(i), RandomText(150));
+    if (i % 1'000 == 999) Demote();
+  }
+  Stop();
+  options_.flash_size_bytes = 3ULL << 20;
+  Start();
+  auto& cache = static_cast<TwoTierCache&>(*cache_);
+  const std::string away = options_.flash_path + "-away";
+  std::filesystem::rename(options_.flash_path, away);
+  cache.TiersForTest().flash_online.store(false);
+  const uint64_t used = cache_->Stats().flash.bytes_used;
+  ASSERT_GT(used, options_.flash_size_bytes);
+  cache.DemoterForTest().Step();
+  EXPECT_EQ(cache_->Stats().flash.bytes_used, used);
+  std::filesystem::rename(away, options_.flash_path);
+  cache.DemoterForTest().TryAtOnce();
+  cache.DemoterForTest().Step();
+  EXPECT_LE(cache_->Stats().flash.bytes_used, options_.flash_size_bytes);
+}
+
 TEST_F(TwoTierCacheTest, ASecondCacheOnTheSameDirectoryIsRefused) {
   Start();
   const Clock clock(kStartS);

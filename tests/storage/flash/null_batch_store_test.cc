@@ -18,7 +18,7 @@ TEST(NullBatchStoreTest, HoldsNothingAndRefusesWrites) {
   EXPECT_TRUE(read.record.empty());
   EXPECT_TRUE(store->Drop(1).ok());
   EXPECT_TRUE(store->Retain([](uint64_t) { return false; }).ok());
-  EXPECT_TRUE(store->Reopen().ok());
+  EXPECT_TRUE(store->Recover(0).ok());
   EXPECT_EQ(store->Stats().files, 0U);
   EXPECT_TRUE(store->Close().ok());
 }

@@ -12,97 +12,14 @@
 #include "storage/base/hash.h"
 #include "storage/flash/batch_store.h"
 #include "storage/flash/record.h"
+#include "tests/storage/flash/rocks_store_fixture.h"
 #include "tests/support/file_size_limit.h"
 #include "tests/support/process.h"
 
 namespace terraced::storage {
 namespace {
 
-using Values = std::map<std::string, std::string>;
-
-uint64_t HashOf(std::string_view key) {
-  return HashBytes(key, HashKey{.words = {1, 2, 3, 4}});
-}
-
-Values SomeValues(size_t count, size_t value_bytes, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  Values values;
-  while (values.size() < count) {
-    std::string value(value_bytes, 'v');
-    for (size_t i = 0; i < value_bytes / 2; ++i) value[i] = static_cast<char>(random());
-    values["key-" + std::to_string(random() % 1'000'000'000)] = value;
-  }
-  return values;
-}
-
-class RocksBatchStoreTest : public testing::Test {
- protected:
-  void SetUp() override { OpenStore(); }
-  void OpenStore() {
-    options_.directory = directory_.Path();
-    Result<std::unique_ptr<BatchStore>> opened = OpenBatchStore(options_);
-    ASSERT_TRUE(opened.ok()) << opened.status().message();
-    store_ = std::move(opened).value();
-  }
-  void CloseStore() {
-    EXPECT_TRUE(store_->Close().ok());
-    store_.reset();
-  }
-  Result<BatchFile> Write(uint64_t serial, const Values& values,
-                          const std::function<void()>& before_ingest = {}) {
-    std::vector<std::string> records;
-    records.reserve(values.size());
-    std::vector<BatchRecord> batch;
-    for (const auto& [key, value] : values) {
-      EncodeRecord(serial, key, RecordMeta(), value, &records.emplace_back());
-      batch.push_back({.key = key, .record = records.back(), .hash = HashOf(key)});
-    }
-    return store_->Write(serial, batch, before_ingest);
-  }
-  // The value; or why not.
-  Result<std::string> Read(uint64_t serial, std::string_view key) {
-    BatchRead read;
-    read.serial = serial;
-    read.key = key;
-    store_->ReadMany(std::span<BatchRead>(&read, 1));
-    if (!read.status.ok()) return read.status;
-    Result<DecodedRecord> decoded = DecodeRecord(serial, key, read.record);
-    if (!decoded.ok()) return decoded.status();
-    return std::move(decoded).value().value;
-  }
-  StatusCode ReadCode(uint64_t serial, std::string_view key) {
-    return Read(serial, key).status().code();
-  }
-  void ExpectHolds(uint64_t serial, const Values& values) {
-    for (const auto& [key, value] : values) {
-      const Result<std::string> read = Read(serial, key);
-      ASSERT_TRUE(read.ok()) << serial << " " << key << ": " << read.status().message();
-      ASSERT_EQ(read.value(), value);
-    }
-  }
-  std::set<std::string> FilesIn(const std::string& folder, const std::string& extension) const {
-    std::set<std::string> names;
-    for (const auto& entry :
-         std::filesystem::directory_iterator(directory_.Path() + "/" + folder)) {
-      if (entry.path().extension() == extension) names.insert(entry.path().string());
-    }
-    return names;
-  }
-  std::vector<uint64_t> HashesOf(uint64_t serial) {
-    std::vector<uint64_t> hashes;
-    const Status status =
-        store_->Hashes(serial, 0, UINT64_MAX, [&](std::span<const uint64_t> slice) {
-          hashes.insert(hashes.end(), slice.begin(), slice.end());
-          return true;
-        });
-    EXPECT_TRUE(status.ok()) << status.message();
-    return hashes;
-  }
-
-  support::TempDirectory directory_;
-  BatchStoreOptions options_;
-  std::unique_ptr<BatchStore> store_;
-};
+using RocksBatchStoreTest = RocksStoreFixture;
 
 TEST_F(RocksBatchStoreTest, ReadsWhatWasWritten) {
   for (const size_t value_bytes : {10U, 100U, 1000U, 20'000U}) {
@@ -308,34 +225,8 @@ TEST_F(RocksBatchStoreTest, AClosedStoreAnswersUnavailable) {
   EXPECT_EQ(ReadCode(1, "k"), StatusCode::kUnavailable);
   EXPECT_EQ(Write(2, {{"k", "v"}}).status().code(), StatusCode::kUnavailable);
   EXPECT_EQ(store_->Drop(1).code(), StatusCode::kUnavailable);
-  EXPECT_EQ(store_->Reopen().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(store_->Recover(0).code(), StatusCode::kUnavailable);
   EXPECT_EQ(store_->Stats().files, 0U);
-}
-
-TEST_F(RocksBatchStoreTest, ReopenKeepsReadersGoing) {
-  const Values values = SomeValues(200, 200, 1);
-  ASSERT_TRUE(Write(1, values).ok());
-  std::atomic<bool> stop{false};
-  std::atomic<uint64_t> failures{0};
-  std::vector<std::thread> readers;
-  for (int i = 0; i < 3; ++i) {
-    readers.emplace_back([&] {
-      while (!stop.load()) {
-        for (const auto& [key, value] : values) {
-          const Result<std::string> read = Read(1, key);
-          if (!read.ok() || read.value() != value) failures.fetch_add(1);
-        }
-      }
-    });
-  }
-  for (int i = 0; i < 20; ++i) {
-    EXPECT_TRUE(store_->Reopen().ok());
-    EXPECT_TRUE(Write(100 + static_cast<uint64_t>(i), values).ok());
-    static_cast<void>(store_->Stats());
-  }
-  stop.store(true);
-  for (std::thread& reader : readers) reader.join();
-  EXPECT_EQ(failures.load(), 0U);
 }
 
 TEST_F(RocksBatchStoreTest, ReadersNeverSeeAnythingWrongWhileBatchesComeAndGo) {
@@ -437,33 +328,6 @@ TEST_F(RocksBatchStoreTest, AFullDiskIsAnErrorAndTheStoreGoesOn) {
   EXPECT_EQ(FilesIn("hashes", ".h").size(), 1U);
   EXPECT_TRUE(Write(3, values).ok());
   ExpectHolds(3, values);
-}
-
-TEST_F(RocksBatchStoreTest, AManifestThatCannotBeWrittenIsAnErrorAndTheStoreOpensItselfAgain) {
-  for (uint64_t serial = 1; serial <= 150; ++serial)
-    ASSERT_TRUE(Write(serial, {{"k", std::to_string(serial)}}).ok());
-  uint64_t manifest_bytes = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(directory_.Path() + "/db")) {
-    if (entry.path().filename().string().starts_with("MANIFEST"))
-      manifest_bytes = entry.file_size();
-  }
-  ASSERT_GT(manifest_bytes, 8192U) << "hash list and SST must fit under the limit";
-  {
-    const support::FileSizeLimit limit(manifest_bytes);
-    EXPECT_FALSE(Write(200, {{"k", "200"}}).ok());
-    EXPECT_EQ(Read(1, "k").value(), "1") << "readers go on";
-    static_cast<void>(Write(201, {{"k", "201"}}).ok());
-    static_cast<void>(store_->Drop(2).ok());
-  }
-  ASSERT_TRUE(store_->Reopen().ok());
-  EXPECT_TRUE(Write(202, {{"k", "202"}}).ok());
-  EXPECT_TRUE(store_->Drop(3).ok());
-  EXPECT_EQ(Read(202, "k").value(), "202");
-  EXPECT_EQ(ReadCode(3, "k"), StatusCode::kNotFound);
-  for (uint64_t serial = 4; serial <= 150; ++serial)
-    ASSERT_EQ(Read(serial, "k").value(), std::to_string(serial));
-  ASSERT_TRUE(store_->Retain([](uint64_t serial) { return serial == 202; }).ok());
-  EXPECT_EQ(store_->Stats().files, 1U);
 }
 
 // Flips bytes of the SST while nobody has it open; every record must be right, absent or refused.
