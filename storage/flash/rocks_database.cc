@@ -36,6 +36,13 @@ constexpr uint64_t kBytesPerSync = 256ULL << 10;
 constexpr size_t kFileBufferBytes = 64U << 10;
 constexpr int kTableCacheShardBits = 4;
 
+// For the life of the process: where a thread is missing in the middle of opening, RocksDB leaves those behind that it
+// has started, and they go on using it.
+rocksdb::Env* SharedEnv() {
+  static const auto* const env = new std::shared_ptr<rocksdb::Env>(MakeSstCheckEnv());
+  return env->get();
+}
+
 // RocksDB's warnings in our own log. Its own log file is not used: once a write to that has failed
 // (a full disk), the next line aborts the process on an assertion.
 class InfoLog final : public rocksdb::Logger {
@@ -112,7 +119,7 @@ rocksdb::Options RocksDatabase::MakeOptions(bool small_records) const {
   table.cache_index_and_filter_blocks = false;  // bounded by max_open_files instead
 
   rocksdb::Options options;
-  options.env = env_.get();
+  options.env = SharedEnv();
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.compression = small_records ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
   options.create_if_missing = true;

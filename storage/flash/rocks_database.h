@@ -14,7 +14,6 @@
 #include "storage/base/mutex.h"
 #include "storage/base/status.h"
 #include "storage/flash/batch_store.h"
-#include "storage/flash/sst_check_env.h"
 
 namespace rocksdb {
 class Cache;
@@ -87,7 +86,6 @@ class RocksDatabase {
   // Constant after construction.
   const BatchStoreOptions options_;
   const std::string path_;
-  const std::shared_ptr<rocksdb::Env> env_ = MakeSstCheckEnv();
   std::shared_ptr<rocksdb::Statistics>
       statistics_;                               // shared with RocksDB, which asks for it that way
   std::shared_ptr<rocksdb::Cache> block_cache_;  // likewise; nullptr: none
