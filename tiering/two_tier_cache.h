@@ -81,6 +81,7 @@ class TwoTierCache final : public Cache {
   Demoter& DemoterForTest() { return *demoter_; }
   Crawler& CrawlerForTest() { return *crawler_; }
   LruMaintainer& MaintainerForTest() { return *maintainer_; }
+  HotListWarmer& WarmerForTest() { return *warmer_; }
   SlabMover& MoverForTest() { return *mover_; }
 
  private:

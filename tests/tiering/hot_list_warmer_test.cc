@@ -21,6 +21,8 @@ std::string Name(int i) {
   return "key" + std::to_string(i);
 }
 
+constexpr uint32_t kRate = 64U << 20;
+
 class HotListWarmerTest : public testing::Test {
  protected:
   HotListWarmerTest() {
@@ -34,26 +36,33 @@ class HotListWarmerTest : public testing::Test {
   }
   ~HotListWarmerTest() override { client_.reset(); }
 
+  // The warmer's thread rests as long as its rate is 0: a test warms by hand.
   void Start() {
+    options_.flash_warm_rate_bytes = 0;
     clock_ = std::make_unique<Clock>(now_s_);
     Result<std::unique_ptr<Cache>> made = Cache::Create(options_, *clock_);
     ASSERT_TRUE(made.ok()) << made.status().message();
     cache_ = std::move(made).value();
     client_ = std::make_unique<CacheClient>(*cache_);
   }
-  void Stop() {
+  // A list is written where there is a rate.
+  void Stop(uint32_t rate = kRate) {
     client_.reset();
+    options_.flash_warm_rate_bytes = rate;
+    ASSERT_TRUE(cache_->ChangeSettings(options_).ok());
     const Status status = cache_->Stop([] { return false; });
     EXPECT_TRUE(status.ok()) << status.message();
     cache_.reset();
   }
   void Restart() {
-    Stop();
-    Start();
+    ASSERT_NO_FATAL_FAILURE(Stop());
+    ASSERT_NO_FATAL_FAILURE(Start());
   }
   FlashStats Flash() const { return cache_->Stats().flash; }
-  void AwaitEnd() const {
-    while (Flash().hot_list == "warming") std::this_thread::yield();
+  TwoTierCache& InCache() const { return static_cast<TwoTierCache&>(*cache_); }
+  void WarmAll() const {
+    while (InCache().WarmerForTest().Step()) {
+    }
   }
   void Fill(int from, int to) {
     for (int i = from; i < to; ++i) {
@@ -62,7 +71,7 @@ class HotListWarmerTest : public testing::Test {
   }
   // From the hottest on, of one segment in all shards.
   std::vector<std::string> KeysOf(LruSegment segment, uint32_t shard_number) {
-    Tiers& tiers = static_cast<TwoTierCache&>(*cache_).TiersForTest();
+    Tiers& tiers = InCache().TiersForTest();
     Shard& shard = *tiers.shards[shard_number];
     const MutexLock lock(shard.mutex);
     std::vector<std::string> keys;
@@ -90,7 +99,7 @@ TEST_F(HotListWarmerTest, EveryListIsWhatItWas) {
   std::vector<std::vector<std::string>> before;
   for (uint32_t shard = 0; shard < 256; ++shard) before.push_back(KeysOf(LruSegment::kHot, shard));
   ASSERT_NO_FATAL_FAILURE(Restart());
-  AwaitEnd();
+  WarmAll();
   const FlashStats flash = Flash();
   EXPECT_EQ(flash.hot_list, "done");
   EXPECT_EQ(flash.hot_list_keys, 5'000U);
@@ -109,19 +118,13 @@ TEST_F(HotListWarmerTest, EveryListIsWhatItWas) {
 TEST_F(HotListWarmerTest, WhatWasOnFlashOnlyStaysThere) {
   Start();
   ASSERT_NO_FATAL_FAILURE(Fill(0, 200));
-  Stop();
-  options_.flash_warm_rate_bytes = 0;
-  Start();
+  ASSERT_NO_FATAL_FAILURE(Restart());
   ASSERT_NO_FATAL_FAILURE(Fill(200, 300));
   EXPECT_EQ(Flash().hot_list, "off");
   EXPECT_EQ(Flash().hot_list_seen, 0U);
   EXPECT_EQ(cache_->Stats().ram_items, 100U);
-  options_.flash_warm_rate_bytes = 1;  // its thread rests for a second yet
-  ASSERT_TRUE(cache_->ChangeSettings(options_).ok());
-  Stop();
-  options_.flash_warm_rate_bytes = 64U << 20;
-  Start();
-  AwaitEnd();
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  WarmAll();
   // What it had not come to is in the next list, behind what was in RAM.
   EXPECT_EQ(Flash().hot_list_keys, 300U);
   EXPECT_EQ(cache_->Stats().ram_items, Flash().hot_list_warmed);
@@ -132,23 +135,17 @@ TEST_F(HotListWarmerTest, AFlushOrAnExpiryInBetweenIsNotUndone) {
   ASSERT_EQ(client_->Set("short", "v", 0, now_s_ + 5), Outcome::kStored);
   ASSERT_NO_FATAL_FAILURE(Fill(0, 100));
   now_s_ += 10;
-  options_.flash_warm_rate_bytes = 0;
   ASSERT_NO_FATAL_FAILURE(Restart());
   EXPECT_EQ(client_->Delete(Name(1)), Outcome::kDeleted);
-  options_.flash_warm_rate_bytes = 64U << 20;
-  ASSERT_TRUE(cache_->ChangeSettings(options_).ok());
-  AwaitEnd();
+  WarmAll();
   EXPECT_FALSE(client_->Get("short").Hit());
   EXPECT_FALSE(client_->Get(Name(1)).Hit());
   EXPECT_LE(Flash().hot_list_warmed, 99U);
   EXPECT_GE(Flash().hot_list_warmed, 97U);
 
-  options_.flash_warm_rate_bytes = 0;
   ASSERT_NO_FATAL_FAILURE(Restart());
   cache_->FlushAll(0);
-  options_.flash_warm_rate_bytes = 64U << 20;
-  ASSERT_TRUE(cache_->ChangeSettings(options_).ok());
-  AwaitEnd();
+  WarmAll();
   EXPECT_EQ(Flash().hot_list_warmed, 0U);
   EXPECT_EQ(cache_->Stats().curr_items, 0U);
 }
@@ -159,7 +156,7 @@ TEST_F(HotListWarmerTest, NothingIsPushedOutForIt) {
   Stop();
   options_.slabs.limit_bytes = 4U << 20;
   Start();
-  AwaitEnd();
+  WarmAll();
   EXPECT_EQ(Flash().hot_list, "RAM is full");
   EXPECT_GT(Flash().hot_list_warmed, 5'000U);
   EXPECT_LT(Flash().hot_list_warmed, 20'000U);
@@ -175,11 +172,11 @@ TEST_F(HotListWarmerTest, AStopDuringTheAdoptionLeavesNothingOut) {
   ASSERT_NO_FATAL_FAILURE(Fill(0, 50'000));
   client_.reset();
   cache_.reset();
-  Start();
-  Stop();
+  ASSERT_NO_FATAL_FAILURE(Start());
+  ASSERT_NO_FATAL_FAILURE(Stop());
   std::filesystem::remove(options_.memory_file);
   Start();
-  AwaitEnd();
+  WarmAll();
   EXPECT_EQ(Flash().hot_list_keys, 50'000U);
   EXPECT_GE(cache_->Stats().ram_items + 50, 50'000U);
 }
@@ -195,9 +192,28 @@ TEST_F(HotListWarmerTest, ADamagedListIsLeft) {
     file.put('\xff');
   }
   Start();
-  AwaitEnd();
+  WarmAll();
   EXPECT_EQ(Flash().hot_list, "failed");
   EXPECT_TRUE(client_->Get(Name(1)).Hit());
+}
+
+TEST_F(HotListWarmerTest, WhereNobodyWantsItNoListIsWritten) {
+  Start();
+  ASSERT_NO_FATAL_FAILURE(Fill(0, 10));
+  ASSERT_NO_FATAL_FAILURE(Stop(0));
+  Start();
+  EXPECT_EQ(Flash().hot_list, "none");
+}
+
+// The thread itself, once it has a rate.
+TEST_F(HotListWarmerTest, ItsThreadWarmsAtARate) {
+  Start();
+  ASSERT_NO_FATAL_FAILURE(Fill(0, 100));
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  options_.flash_warm_rate_bytes = kRate;
+  ASSERT_TRUE(cache_->ChangeSettings(options_).ok());
+  while (Flash().hot_list == "warming") std::this_thread::yield();
+  EXPECT_EQ(Flash().hot_list, "done");
 }
 
 TEST_F(HotListWarmerTest, AFirstStartHasNone) {
