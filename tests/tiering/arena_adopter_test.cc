@@ -1,7 +1,12 @@
 #include "tiering/arena_adopter.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <array>
+#include <filesystem>
 #include <fstream>
 
 #include "tests/support/process.h"
@@ -10,6 +15,25 @@
 
 namespace terraced::tiering {
 namespace {
+
+// A file's bytes, to be changed while no cache has them.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::string& path) : bytes_(std::filesystem::file_size(path)) {
+    const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    at_ = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    ::close(fd);
+  }
+  ~MappedFile() { ::munmap(at_, bytes_); }
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  char* Bytes() const { return static_cast<char*>(at_); }
+
+ private:
+  const size_t bytes_;
+  void* at_ = nullptr;
+};
 
 constexpr uint32_t kStartS = 1'700'000'000;
 
@@ -181,19 +205,28 @@ TEST_F(ArenaAdopterTest, AFileOfTooManyRunsBeginsAnew) {
 TEST_F(ArenaAdopterTest, WhatIsNotWholeIsDroppedFromIndexAndMemory) {
   Start();
   for (int i = 0; i < 1'000; ++i) client_->Set(Name(i), Value(i));
-  const auto item_of = [this](int i) {
+  std::array<int64_t, 7> offsets{};  // in the file
+  for (int i = 1; i <= 6; ++i) {
     const uint64_t hash = cache_->HashOf(Name(i));
     Shard& shard = InTiers().ShardOf(hash);
     const MutexLock lock(shard.mutex);
-    return shard.ram.Find(hash, Name(i));
-  };
-  item_of(1)->key_length = 0;
-  item_of(2)->value_high = 1;  // longer than its chunk
-  item_of(3)->state.fetch_xor(1U << storage::kItemShardShift);
-  item_of(4)->Clear(storage::kItemLinked);
-  item_of(5)->state.store(0);
-  item_of(6)->data[3] ^= 1;  // another key
-  ASSERT_NO_FATAL_FAILURE(Again());
+    offsets[static_cast<size_t>(i)] = reinterpret_cast<const char*>(shard.ram.Find(hash, Name(i))) -
+                                      InTiers().arena->File()->Memory();
+  }
+  Kill();
+  {
+    const MappedFile file(options_.memory_file);
+    const auto item = [&](size_t i) {
+      return reinterpret_cast<storage::Item*>(file.Bytes() + offsets[i]);
+    };
+    item(1)->key_length = 0;
+    item(2)->value_high = 1;  // longer than its chunk
+    item(3)->state.fetch_xor(1U << storage::kItemShardShift);
+    item(4)->Clear(storage::kItemLinked);
+    item(5)->state.store(0);
+    item(6)->data[3] ^= 1;  // another key
+  }
+  ASSERT_NO_FATAL_FAILURE(Start());
   FinishAdoption();
   static_cast<TwoTierCache&>(*cache_).CrawlerForTest().SweepNow();
   EXPECT_EQ(Items(), 994U);
