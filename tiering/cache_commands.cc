@@ -147,8 +147,8 @@ HotListWarmer::Answer TwoTierCache::WarmOnce(const Key& key, LruSegment segment,
   if (answer.kind == Kind::kFailed) return Answer::kReadFailed;
   if (answer.kind != Kind::kFound || tried != answer.found) return Answer::kGone;
   if (!room) {
-    const storage::DecodedRecord& record =
-        tried->record;  // under a larger -I it has no place at all
+    // One that was written under a larger -I has no place at all.
+    const storage::DecodedRecord& record = tried->record;
     return tiers_->allocator.Fits(key.bytes.size(), record.meta.client_flags, record.value.size())
                ? Answer::kNoRoom
                : Answer::kGone;

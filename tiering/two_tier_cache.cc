@@ -34,6 +34,11 @@ Status CheckQuota(const CacheOptions& options) {
   return {};
 }
 
+void SayNoHotList(const Status& why) {
+  Log::Write(LogLevel::kNotice, "hot list: %s; after the next start RAM begins empty",
+             std::string(why.message()).c_str());
+}
+
 void SayColdAfterCrash(const Status& why) {
   Log::Write(LogLevel::kNotice, "flash_index_dir: %s; after a crash flash will start empty",
              std::string(why.message()).c_str());
@@ -373,8 +378,7 @@ std::unique_ptr<storage::HotListWriter> TwoTierCache::WriteHotList(
     if (status.ok()) status = warmer_->AppendRest(keys_max, stop, list.get());
   }
   if (status.ok()) return list;
-  Log::Write(LogLevel::kNotice, "hot list: %s; after the next start RAM begins empty",
-             std::string(status.message()).c_str());
+  SayNoHotList(status);
   return nullptr;
 }
 
@@ -482,10 +486,7 @@ Status TwoTierCache::SaveFlash(storage::HotListWriter* hot_list) {
   if (directory_ == nullptr) return {};
   if (hot_list != nullptr) {
     const Status finished = directory_->FinishHotList(hot_list);
-    if (!finished.ok()) {
-      Log::Write(LogLevel::kNotice, "hot list: %s; after the next start RAM begins empty",
-                 std::string(finished.message()).c_str());
-    }
+    if (!finished.ok()) SayNoHotList(finished);
   }
   FlashState state = directory_->State();
   state.epoch = tiers_->flush.Current();
