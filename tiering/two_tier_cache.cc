@@ -474,7 +474,7 @@ Status TwoTierCache::Stop(const std::function<bool()>& hurry) {
   const bool shared = tiers_->shared_index != nullptr && !tiers_->shared_index->File().GivenUp();
   const std::string next = shared ? "flash will start as after a kill" : "flash will start empty";
   if (hurry()) return Status(StatusCode::kUnavailable, "stopped at once: " + next);
-  const Status saved = SaveFlash(hot_list.get());
+  Status saved = SaveFlash(hot_list.get());
   if (saved.ok() || tiers_->FlashOnline()) return saved;
   return Status(saved.code(),
                 "the flash tier is offline: " + std::string(saved.message()) + ": " + next);
