@@ -23,6 +23,7 @@
 #include "storage/ram/item_allocator.h"
 #include "tiering/cache_options.h"
 #include "tiering/cache_stats.h"
+#include "tiering/command_plan.h"
 #include "tiering/fill.h"
 #include "tiering/live_settings.h"
 
@@ -36,7 +37,6 @@ enum class Outcome : uint8_t {
   kExists,  // cas unique differs
   kNotFound,
   kDeleted,
-  kTouched,
   kNonNumeric,  // incr, decr
   kTooLarge,
   kNoMemory,
@@ -44,20 +44,12 @@ enum class Outcome : uint8_t {
   kFlashFailed,  // the read failed, took too long or raced too often; nothing was changed
 };
 
-struct ItemMeta {
-  uint64_t cas_unique = 0;
-  uint32_t client_flags = 0;
-  uint32_t exptime_s = 0;
-  uint32_t last_access_s = 0;
-  uint32_t value_bytes = 0;
-  bool fetched = false;
-};
-
 // Where the value of a hit goes. For small values the shard mutex is held: only copy, never block.
 class ValueSink {
  public:
   // The value will have meta.value_bytes; returns where exactly so many bytes can be copied to.
-  // Nothing may move that place until the call that produced it has returned.
+  // Nothing may move that place until the call that produced it has returned. What it returns where the plan wants no
+  // value is not looked at.
   virtual char* Begin(const ItemMeta& meta) = 0;
   // Values over kCopyBytesMax in RAM: pinned, to be sent from where they lie (chunk by chunk).
   virtual void Pinned(const ItemMeta& meta, storage::ItemRef ref) = 0;
@@ -102,9 +94,6 @@ enum class AllocateResult : uint8_t {
   kWait,      // room is running out: stop reading from this connection for a moment, then ask again
 };
 
-enum class StoreMode : uint8_t { kSet, kAdd, kReplace, kAppend, kPrepend, kCas };
-enum class Arithmetic : uint8_t { kIncrement, kDecrement };
-
 class Cache {
  public:
   // Opens (or empties) the flash tier and starts the background threads. `clock` outlives the
@@ -121,23 +110,25 @@ class Cache {
 
   // get, gets.
   virtual Outcome Get(const Key& key, Evidence* evidence, ValueSink& sink) = 0;
-  // gat, gats; touch. `exptime_s` is absolute (AbsoluteExptime).
-  virtual Outcome GetAndTouch(const Key& key, uint32_t exptime_s, Evidence* evidence,
-                              ValueSink& sink) = 0;
-  virtual Outcome Touch(const Key& key, uint32_t exptime_s, Evidence* evidence) = 0;
-  virtual Outcome Delete(const Key& key, Evidence* evidence) = 0;
-  // *value is the new number.
-  virtual Outcome Count(const Key& key, Arithmetic direction, uint64_t delta, Evidence* evidence,
+  // Everything else that reads: kHit (also of what was made for a miss, see ReadPlan::vivifies), kMiss, kNoMemory,
+  // kNeedsFlash, kFlashFailed. A hit that could be won is only a hit where RAM has no room for it.
+  virtual Outcome Read(const Key& key, const ReadPlan& plan, Evidence* evidence,
+                       ValueSink& sink) = 0;
+  // kDeleted (also of what was kept, stale or empty), kNotFound, kExists, kNoMemory, kNeedsFlash, kFlashFailed.
+  // *item is what was kept.
+  virtual Outcome Delete(const Key& key, const DeletePlan& plan, Evidence* evidence,
+                         ItemMeta* item) = 0;
+  // kStored, kNotFound, kExists, kNonNumeric, kNoMemory, kNeedsFlash, kFlashFailed. *value is the new number.
+  virtual Outcome Count(const Key& key, const CountPlan& plan, Evidence* evidence, ItemMeta* item,
                         uint64_t* value) = 0;
 
   // Room for an item. `may_wait`: kWait is understood; without it RAM evicts at once. `draft` is empty but for a spare.
   virtual AllocateResult Allocate(const Key& key, uint32_t client_flags, uint32_t exptime_s,
                                   uint64_t value_bytes, bool may_wait, Draft* draft) = 0;
-  // kStored, kNotStored, kExists, kNotFound, kTooLarge or kNoMemory (append, prepend), kNeedsFlash,
-  // kFlashFailed. The draft is consumed unless the answer is kNeedsFlash. *cas_unique of a stored
-  // item.
-  virtual Outcome Store(const Key& key, StoreMode mode, Draft* draft, uint64_t compare_cas,
-                        Evidence* evidence, uint64_t* cas_unique) = 0;
+  // kStored, kNotStored, kExists, kNotFound, kTooLarge or kNoMemory (append, prepend; new_cas), kNeedsFlash,
+  // kFlashFailed. The draft is consumed unless the answer is kNeedsFlash. *item is what was stored.
+  virtual Outcome Store(const Key& key, const StorePlan& plan, Draft* draft, Evidence* evidence,
+                        ItemMeta* item) = 0;
   // A set that was refused for its size or for memory must not leave the old value behind (I2).
   virtual void DropRefused(const Key& key) = 0;
 

@@ -1,6 +1,7 @@
-// The commands that read, delete and touch; those that store are in cache_stores.cc. Each is one
-// critical section of its key's shard: RAM first (I1), then what flash says (I3), then the change
-// (I2).
+// get, and what commands have in common: how an item is described, delivered and brought up. Every command is one
+// critical section of its key's shard: RAM first (I1), then what flash says (I3), then the change (I2). Those that
+// read and may change something are in cache_reads.cc, delete in cache_deletes.cc, those that store in
+// cache_stores.cc.
 #include <cstring>
 
 #include "tiering/two_tier_cache.h"
@@ -32,13 +33,33 @@ LruSegment TwoTierCache::SegmentFor(uint32_t exptime_s) const {
   return short_lived ? LruSegment::kTemp : LruSegment::kHot;
 }
 
-void TwoTierCache::DeliverRam(const Item& item, ValueSink& sink) const {
-  const ItemMeta meta{.cas_unique = tiers_->allocator.Uniques().Unique(item),
-                      .client_flags = item.ClientFlags(),
-                      .exptime_s = item.exptime_s,
-                      .last_access_s = item.last_access_s,
-                      .value_bytes = item.ValueBytes(),
-                      .fetched = item.Has(storage::kItemFetched)};
+ItemMeta TwoTierCache::MetaOf(const Item& item) const {
+  const uint32_t bits = item.Bits();
+  return {.cas_unique = tiers_->allocator.Uniques().Unique(item),
+          .client_flags = item.ClientFlags(),
+          .exptime_s = item.exptime_s,
+          .last_access_s = item.last_access_s,
+          .value_bytes = item.ValueBytes(),
+          .fetched = (bits & storage::kItemFetched) != 0,
+          .stale = (bits & storage::kItemStale) != 0,
+          .token_sent = (bits & storage::kItemTokenSent) != 0,
+          .binary_key = (bits & storage::kItemBinaryKey) != 0};
+}
+
+ItemMeta TwoTierCache::MetaOf(const storage::DecodedRecord& record, bool hit) {
+  const storage::RecordMeta& meta = record.meta;
+  return {.cas_unique = meta.cas_unique,
+          .client_flags = meta.client_flags,
+          .exptime_s = meta.exptime_s,
+          .last_access_s = meta.last_access_s,
+          .value_bytes = static_cast<uint32_t>(record.value.size()),
+          .fetched = meta.fetched || hit,
+          .stale = meta.stale,
+          .token_sent = meta.token_sent,
+          .binary_key = meta.binary_key};
+}
+
+void TwoTierCache::DeliverRam(const Item& item, const ItemMeta& meta, ValueSink& sink) const {
   if (item.ValueBytes() > kCopyBytesMax && storage::ItemRef::CanPin(tiers_->allocator, item)) {
     sink.Pinned(meta, storage::ItemRef(tiers_->allocator, tiers_->arena->PositionOf(&item)));
     return;
@@ -49,16 +70,6 @@ void TwoTierCache::DeliverRam(const Item& item, ValueSink& sink) const {
   } else {
     std::memcpy(to, item.AfterKey(), item.ValueBytes());
   }
-}
-
-void TwoTierCache::DeliverRecord(const storage::DecodedRecord& record, bool hit, ValueSink& sink) {
-  const ItemMeta meta{.cas_unique = record.meta.cas_unique,
-                      .client_flags = record.meta.client_flags,
-                      .exptime_s = record.meta.exptime_s,
-                      .last_access_s = record.meta.last_access_s,
-                      .value_bytes = static_cast<uint32_t>(record.value.size()),
-                      .fetched = record.meta.fetched || hit};
-  std::memcpy(sink.Begin(meta), record.value.data(), record.value.size());
 }
 
 Draft TwoTierCache::DraftFromFill(const Key& key, const Evidence* evidence, bool make_room,
@@ -177,7 +188,7 @@ Outcome TwoTierCache::Get(const Key& key, Evidence* evidence, ValueSink& sink) {
       ++counters.get_hits;
       ++counters.get_hits_ram;
       ++shard.CountersOf(*item).get_hits;
-      DeliverRam(*item, sink);
+      DeliverRam(*item, MetaOf(*item), sink);
       shard.NoteHit(item, moment.now_s);
       return Outcome::kHit;
     }
@@ -197,105 +208,10 @@ Outcome TwoTierCache::Get(const Key& key, Evidence* evidence, ValueSink& sink) {
     if (draft && tried == answer.found) Promote(shard, key, moment, answer, &draft);
   }
   // Records are immutable and the fill holds this one: large values are copied without the mutex.
-  DeliverRecord(answer.found->record, answer.slot.hit, sink);
+  const storage::DecodedRecord& record = answer.found->record;
+  char* const to = sink.Begin(MetaOf(record, answer.slot.hit));
+  std::memcpy(to, record.value.data(), record.value.size());
   return Outcome::kHit;
-}
-
-Outcome TwoTierCache::TouchOnce(const Key& key, uint32_t exptime_s, Evidence* evidence,
-                                ValueSink* sink) {
-  const Fill::Try* tried = nullptr;
-  Draft draft;
-  if (evidence->fill != nullptr) draft = DraftFromFill(key, evidence, true, &tried);
-  Shard& shard = tiers_->ShardOf(key.hash);
-  Shard::FlashAnswer answer;
-  {
-    MutexLock lock(shard.mutex);
-    const Moment moment = Now();
-    CommandCounters& counters = shard.commands;
-    if (Item* const item = shard.FindLive(key, moment)) {
-      ++counters.cmd_touch;
-      ++counters.touch_hits;
-      ++shard.CountersOf(*item).touch_hits;
-      if (sink != nullptr) {
-        DeliverRam(*item, *sink);
-        shard.NoteHit(item, moment.now_s);
-      }
-      shard.RemoveSlots(key, moment, item, storage::kNoSerial);
-      Shard::MakeDirty(item);
-      item->exptime_s = exptime_s;
-      item->last_access_s = moment.now_s;
-      return Outcome::kHit;
-    }
-    answer = shard.AskFlash(key, moment, evidence);
-    if (answer.kind == Kind::kNeedsFlash) return Outcome::kNeedsFlash;
-    if (answer.kind == Kind::kFailed) return Outcome::kFlashFailed;
-    if (answer.kind == Kind::kAbsent) {
-      ++counters.cmd_touch;
-      ++counters.touch_misses;
-      return Outcome::kMiss;
-    }
-    if (tried != answer.found) return Outcome::kNeedsFlash;  // another record counts by now
-    if (!draft) return Outcome::kNoMemory;
-    ++counters.cmd_touch;
-    ++counters.touch_hits;
-    shard.RemoveSlots(key, moment, nullptr, answer.found->serial);
-    Item* const item = tiers_->arena->ItemAt(draft.position_);
-    item->exptime_s = exptime_s;
-    item->last_access_s = moment.now_s;
-    // Read just now, or since its record was written (I4).
-    if (sink != nullptr || answer.slot.hit) item->Set(storage::kItemFetched);
-    shard.Link(draft.Release(), nullptr, key, moment, SegmentFor(exptime_s));
-    --counters.total_items;
-  }
-  if (sink != nullptr) DeliverRecord(answer.found->record, answer.slot.hit, *sink);
-  return Outcome::kHit;
-}
-
-Outcome TwoTierCache::GetAndTouch(const Key& key, uint32_t exptime_s, Evidence* evidence,
-                                  ValueSink& sink) {
-  return TouchOnce(key, exptime_s, evidence, &sink);
-}
-
-Outcome TwoTierCache::Touch(const Key& key, uint32_t exptime_s, Evidence* evidence) {
-  switch (const Outcome outcome = TouchOnce(key, exptime_s, evidence, nullptr)) {
-    case Outcome::kHit:
-      return Outcome::kTouched;
-    case Outcome::kMiss:
-      return Outcome::kNotFound;
-    default:
-      return outcome;
-  }
-}
-
-Outcome TwoTierCache::Delete(const Key& key, Evidence* evidence) {
-  Shard& shard = tiers_->ShardOf(key.hash);
-  MutexLock lock(shard.mutex);
-  const Moment moment = Now();
-  CommandCounters& counters = shard.commands;
-  if (Item* const item = shard.FindLive(key, moment)) {
-    ++counters.delete_hits;
-    ++shard.CountersOf(*item).delete_hits;
-    shard.RemoveSlots(key, moment, item, storage::kNoSerial);
-    shard.Unlink(item, key.hash, moment);
-    return Outcome::kDeleted;
-  }
-  const Shard::FlashAnswer answer = shard.AskFlash(key, moment, evidence);
-  switch (answer.kind) {
-    case Kind::kNeedsFlash:
-      return Outcome::kNeedsFlash;
-    case Kind::kFailed:
-      // Nobody knows whether it was there; from now on it is not (I2).
-      shard.RemoveSlots(key, moment, nullptr, storage::kNoSerial);
-      return Outcome::kFlashFailed;
-    case Kind::kFound:
-      ++counters.delete_hits;
-      shard.RemoveSlots(key, moment, nullptr, answer.found->serial);
-      return Outcome::kDeleted;
-    case Kind::kAbsent:
-      break;
-  }
-  ++counters.delete_misses;
-  return Outcome::kNotFound;
 }
 
 void TwoTierCache::DropRefused(const Key& key) {

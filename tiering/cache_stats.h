@@ -69,6 +69,7 @@ struct CommandCounters {
   uint64_t cas_misses = 0;
   uint64_t cas_badval = 0;
   uint64_t total_items = 0;
+  uint64_t cmd_meta = 0;  // me
   // by tier
   uint64_t get_hits_ram = 0;
   uint64_t get_hits_flash = 0;

@@ -1,10 +1,12 @@
 // TwoTierCache: Cache over the slab tier and RocksDB. Wires the parts, runs the commands
-// (cache_commands.cc) and answers for start, stop and statistics (two_tier_cache.cc). Threads,
+// (cache_*.cc) and answers for start, stop and statistics (two_tier_cache.cc). Threads,
 // ownership, errors: as cache.h.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/flash/flash_directory.h"
@@ -53,16 +55,15 @@ class TwoTierCache final : public Cache {
   void Prefetch(std::span<const Key> keys) const override;
   void PrefetchChange(const Key& key) const override;
   Outcome Get(const Key& key, Evidence* evidence, ValueSink& sink) override;
-  Outcome GetAndTouch(const Key& key, uint32_t exptime_s, Evidence* evidence,
-                      ValueSink& sink) override;
-  Outcome Touch(const Key& key, uint32_t exptime_s, Evidence* evidence) override;
-  Outcome Delete(const Key& key, Evidence* evidence) override;
-  Outcome Count(const Key& key, Arithmetic direction, uint64_t delta, Evidence* evidence,
+  Outcome Read(const Key& key, const ReadPlan& plan, Evidence* evidence, ValueSink& sink) override;
+  Outcome Delete(const Key& key, const DeletePlan& plan, Evidence* evidence,
+                 ItemMeta* item) override;
+  Outcome Count(const Key& key, const CountPlan& plan, Evidence* evidence, ItemMeta* item,
                 uint64_t* value) override;
   AllocateResult Allocate(const Key& key, uint32_t client_flags, uint32_t exptime_s,
                           uint64_t value_bytes, bool may_wait, Draft* draft) override;
-  Outcome Store(const Key& key, StoreMode mode, Draft* draft, uint64_t compare_cas,
-                Evidence* evidence, uint64_t* cas_unique) override;
+  Outcome Store(const Key& key, const StorePlan& plan, Draft* draft, Evidence* evidence,
+                ItemMeta* item) override;
   void DropRefused(const Key& key) override;
   void FlushAll(uint32_t at_s) override;
   void Tick() override;
@@ -127,11 +128,12 @@ class TwoTierCache final : public Cache {
       TERRACED_REQUIRES(shard.mutex);
   HotListWarmer::Answer WarmOnce(const Key& key, storage::LruSegment segment, Evidence* evidence);
   bool WantsPromotion(const Evidence* evidence) const;
-  // touch and, with a sink for the value, gat: kHit or kMiss.
-  Outcome TouchOnce(const Key& key, uint32_t exptime_s, Evidence* evidence, ValueSink* sink);
-  void DeliverRam(const storage::Item& item, ValueSink& sink) const;
+  ItemMeta MetaOf(const storage::Item& item) const;
   // `hit`: its slot's bit, what has been read since it was written.
-  static void DeliverRecord(const storage::DecodedRecord& record, bool hit, ValueSink& sink);
+  static ItemMeta MetaOf(const storage::DecodedRecord& record, bool hit);
+  void DeliverRam(const storage::Item& item, const ItemMeta& meta, ValueSink& sink) const;
+  // A fresh unique, or the one that is asked for; false: that has no place (see CasRuns).
+  bool SetUnique(storage::Item* item, uint64_t new_cas) const;
 
   // Room for a value that is derived from an old one under the mutex (append, incr), found without
   // it: the first run says what it lacks and pins the item that it works on, so that making room
@@ -141,26 +143,61 @@ class TwoTierCache final : public Cache {
     storage::ItemRef own;
     uint32_t client_flags = 0;
     uint32_t value_bytes = 0;
+    bool wanted = false;  // the last run lacked it
   };
-  // Runs `once` again, with room made, while it answers kNoMemory.
+  // It may need another size each time, where others change the old value meanwhile.
+  static constexpr int kRoomAttempts = 64;
+  // Runs `once` again, with room made, while it answers kNoMemory for want of it.
   template <typename Once>
   Outcome RunWithRoom(const Key& key, const Once& once);
   // Shard mutex held. Empty: `room` says what is needed.
   Draft TakeRoom(const Key& key, const storage::Item* own, uint32_t client_flags,
                  uint32_t value_bytes, DerivedRoom* room) const;
 
+  // Read: what the key's RAM item or its record say, and what becomes of them.
+  struct ReadJob {
+    const Key& key;
+    const ReadPlan& plan;
+    Evidence* evidence;
+    ValueSink& sink;
+  };
+  Outcome ReadOnce(const ReadJob& job, DerivedRoom* room);
+  static void CountRead(const ReadPlan& plan, bool hit, Shard& shard)
+      TERRACED_REQUIRES(shard.mutex);
+  // Empty: the item need not come up, or cannot.
+  Draft DraftForRead(const ReadJob& job, const Fill::Try** tried);
+  void ReadRam(const ReadJob& job, const Moment& moment, storage::Item* item, Shard& shard)
+      TERRACED_REQUIRES(shard.mutex);
+  Outcome Vivify(const ReadJob& job, const Moment& moment, DerivedRoom* room, Shard& shard)
+      TERRACED_REQUIRES(shard.mutex);
+  void BringUp(const ReadJob& job, const Moment& moment, const Shard::FlashAnswer& answer, bool won,
+               Shard& shard, Draft* draft) TERRACED_REQUIRES(shard.mutex);
+
+  struct DeleteJob {
+    const Key& key;
+    const DeletePlan& plan;
+    Evidence* evidence;
+    ItemMeta* item;
+  };
+  Outcome DeleteOnce(const DeleteJob& job, DerivedRoom* room);
+  // `item`, or what was found on flash and is in `draft`, stays as the plan wants it.
+  Outcome Keep(const DeleteJob& job, const Moment& moment, storage::Item* item,
+               const Shard::FlashAnswer& answer, Draft draft, DerivedRoom* room, Shard& shard)
+      TERRACED_REQUIRES(shard.mutex);
+
   // Store, by what was found of the key.
   struct StoreJob {
     const Key& key;
-    StoreMode mode;
+    const StorePlan& plan;
     Draft* draft;
-    uint64_t compare_cas;
     Evidence* evidence;
-    uint64_t* cas_unique;
+    ItemMeta* item;
   };
   Outcome StoreOnce(const StoreJob& job, DerivedRoom* room);
-  Outcome JudgeStore(const StoreJob& job, bool present, uint64_t present_cas, Shard& shard,
-                     storage::SlabClass slab_class) const TERRACED_REQUIRES(shard.mutex);
+  // `found` is empty where there is nothing of the key. What ms's I lets pass with an older unique is stale.
+  Outcome JudgeStore(const StoreJob& job, const std::optional<ItemMeta>& found, Shard& shard,
+                     storage::SlabClass slab_class, bool* stale) const
+      TERRACED_REQUIRES(shard.mutex);
   // append, prepend: the draft that holds both values; empty if a chunk is missing or it would be
   // too large.
   Outcome Concatenate(const StoreJob& job, const storage::Item* item, const Fill::Try* found,
@@ -168,12 +205,14 @@ class TwoTierCache final : public Cache {
 
   struct CountJob {
     const Key& key;
-    Arithmetic direction;
-    uint64_t delta;
+    const CountPlan& plan;
     Evidence* evidence;
+    ItemMeta* item;
     uint64_t* value;
   };
   Outcome CountOnce(const CountJob& job, DerivedRoom* room);
+  Outcome CountMissing(const CountJob& job, const Moment& moment, DerivedRoom* room, Shard& shard)
+      TERRACED_REQUIRES(shard.mutex);
 
   std::unique_ptr<Tiers> tiers_;
   std::unique_ptr<storage::FlashDirectory> directory_;  // null without flash
@@ -194,5 +233,22 @@ class TwoTierCache final : public Cache {
   std::unique_ptr<Crawler> crawler_;
   std::unique_ptr<SlabMover> mover_;
 };
+
+template <typename Once>
+Outcome TwoTierCache::RunWithRoom(const Key& key, const Once& once) {
+  DerivedRoom room;
+  Outcome outcome = once(&room);
+  for (int attempt = 0; outcome == Outcome::kNoMemory && attempt < kRoomAttempts; ++attempt) {
+    if (!std::exchange(room.wanted, false)) break;
+    storage::Position position = storage::kNoPosition;
+    if (reclaimer_->NewItem(key.bytes, room.client_flags, room.value_bytes, false, &position) !=
+        Reclaimer::Room::kYes) {
+      break;
+    }
+    room.draft = Draft(tiers_->allocator, position);
+    outcome = once(&room);
+  }
+  return outcome;
+}
 
 }  // namespace terraced::tiering

@@ -1,4 +1,4 @@
-// flush_all, stats, version, verbosity, extstore, quit; debug (tests only).
+// flush_all, stats, version, verbosity, extstore, mn, quit; debug (tests only).
 #include <algorithm>
 #include <charconv>
 #include <string>
@@ -122,6 +122,12 @@ Step HandleExtstore(const CommandContext& context, const Request& request, tieri
       sink.Answer(request, Reply::kNoMemoryToChange);
       break;
   }
+  return Step::kDone;
+}
+
+Step HandleMetaNoop(const CommandContext&, const Request& request, tiering::Evidence*,
+                    ReplySink& sink) {
+  sink.Answer(request, Reply::kMetaNoop);
   return Step::kDone;
 }
 

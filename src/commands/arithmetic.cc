@@ -1,20 +1,46 @@
-// incr, decr.
+// incr, decr, ma.
 #include "src/commands/command_table.h"
 
 namespace terraced::server {
+namespace {
+
+tiering::CountPlan CountPlanOf(const CommandContext& context, const Request& request) {
+  const Clock& clock = context.clock;
+  const bool meta = request.command->Has(kMeta);
+  const bool down = request.command->verb == Verb::kDecr ||
+                    (meta && (request.mode == 'D' || request.mode == '-'));
+  tiering::CountPlan plan{
+      .direction = down ? tiering::Arithmetic::kDecrement : tiering::Arithmetic::kIncrement,
+      .delta = request.number};
+  if (request.asks == 0) return plan;
+  if (request.Asks(kAsksCompare)) plan.compare_cas = request.compare_cas;
+  if (request.Asks(kAsksNewCas)) plan.new_cas = request.new_cas;
+  plan.binary_key = request.Asks(kAsksBinaryKey);
+  plan.vivifies = request.Asks(kAsksVivify);
+  if (plan.vivifies) {
+    plan.initial = request.initial;
+    plan.vivify_exptime_s = AbsoluteExptime(request.vivify_exptime, clock);
+  }
+  plan.touches = request.Asks(kAsksTouch);
+  if (plan.touches) plan.exptime_s = AbsoluteExptime(request.exptime, clock);
+  return plan;
+}
+
+}  // namespace
 
 Step HandleArithmetic(const CommandContext& context, const Request& request,
                       tiering::Evidence* evidence, ReplySink& sink) {
-  const tiering::Arithmetic direction = request.command->verb == Verb::kIncr
-                                            ? tiering::Arithmetic::kIncrement
-                                            : tiering::Arithmetic::kDecrement;
   uint64_t value = 0;
-  switch (context.cache.Count(request.key, direction, request.number, evidence, &value)) {
+  tiering::ItemMeta item;
+  const tiering::CountPlan plan = CountPlanOf(context, request);
+  switch (context.cache.Count(request.key, plan, evidence, &item, &value)) {
     case tiering::Outcome::kNeedsFlash:
       return Step::kNeedsFlash;
-    case tiering::Outcome::kMiss:
     case tiering::Outcome::kNotFound:
-      sink.Answer(request, Reply::kNotFound);
+      sink.Done(request, Reply::kNotFound, item);
+      return Step::kDone;
+    case tiering::Outcome::kExists:
+      sink.Done(request, Reply::kExists, item);
       return Step::kDone;
     case tiering::Outcome::kNonNumeric:
       sink.Answer(request, Reply::kNonNumeric);
@@ -27,7 +53,7 @@ Step HandleArithmetic(const CommandContext& context, const Request& request,
       sink.Answer(request, Reply::kFlashFailed);
       return Step::kDone;
     default:
-      sink.Number(request, value);
+      sink.Number(request, value, item);
       return Step::kDone;
   }
 }

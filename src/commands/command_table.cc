@@ -4,13 +4,15 @@ namespace terraced::server {
 namespace {
 
 constexpr uint32_t kStoreFlags = kWrites | kStores | kTakesNoreply;
+constexpr uint32_t kTouchesMany = kWrites | kManyKeys | kTakesExptime | kAnswersValue;
 
 // The most frequent words first: the search is linear. Token counts are memcached's, including those that it
 // only tolerates (`set k 0 0 1 junk` stores).
 constexpr CommandSpec kCommands[] = {
-    {"get", Verb::kGet, 2, kAnyTokens, kReads | kManyKeys, &HandleGet},
+    {"get", Verb::kGet, 2, kAnyTokens, kReads | kManyKeys | kAnswersValue, &HandleGet},
     {"set", Verb::kSet, 5, 6, kStoreFlags, &HandleStore},
-    {"gets", Verb::kGets, 2, kAnyTokens, kReads | kManyKeys | kAnswersCas, &HandleGet},
+    {"gets", Verb::kGets, 2, kAnyTokens, kReads | kManyKeys | kAnswersCas | kAnswersValue,
+     &HandleGet},
     {"delete", Verb::kDelete, 2, 4, kWrites | kTakesNoreply, &HandleDelete},
     {"incr", Verb::kIncr, 3, 4, kWrites | kTakesNoreply, &HandleArithmetic},
     {"decr", Verb::kDecr, 3, 4, kWrites | kTakesNoreply, &HandleArithmetic},
@@ -20,10 +22,9 @@ constexpr CommandSpec kCommands[] = {
     {"prepend", Verb::kPrepend, 5, 6, kStoreFlags, &HandleStore},
     {"cas", Verb::kCas, 6, 7, kStoreFlags, &HandleStore},
     {"touch", Verb::kTouch, 3, 4, kWrites | kTakesNoreply, &HandleTouch},
-    {"gat", Verb::kGat, 2, kAnyTokens, kWrites | kManyKeys | kTakesExptime, &HandleGetAndTouch},
-    {"gats", Verb::kGats, 2, kAnyTokens, kWrites | kManyKeys | kTakesExptime | kAnswersCas,
-     &HandleGetAndTouch},
-    {"bget", Verb::kGet, 2, kAnyTokens, kReads | kManyKeys, &HandleGet},
+    {"gat", Verb::kGat, 2, kAnyTokens, kTouchesMany, &HandleGetAndTouch},
+    {"gats", Verb::kGats, 2, kAnyTokens, kTouchesMany | kAnswersCas, &HandleGetAndTouch},
+    {"bget", Verb::kGet, 2, kAnyTokens, kReads | kManyKeys | kAnswersValue, &HandleGet},
     {"flush_all", Verb::kFlushAll, 1, 3, kWrites | kTakesNoreply, &HandleFlushAll},
     {"stats", Verb::kStats, 1, kAnyTokens, kReads, &HandleStats},
     {"version", Verb::kVersion, 1, kAnyTokens, kReads, &HandleVersion},
@@ -31,8 +32,18 @@ constexpr CommandSpec kCommands[] = {
     {"extstore", Verb::kExtstore, 1, kAnyTokens, kWrites | kTakesNoreply, &HandleExtstore},
     {"quit", Verb::kQuit, 1, kAnyTokens, kReads, &HandleQuit},
     {"debug", Verb::kDebug, 2, 4, kWrites | kTestOnly, &HandleDebug},
+    {"mg", Verb::kMetaGet, 2, kAnyTokens, kReads | kMeta | kAnswersValue, &HandleMetaGet},
+    {"ms", Verb::kMetaSet, 3, kAnyTokens, kWrites | kStores | kMeta, &HandleStore},
+    {"md", Verb::kMetaDelete, 2, kAnyTokens, kWrites | kMeta, &HandleDelete},
+    {"ma", Verb::kMetaArithmetic, 2, kAnyTokens, kWrites | kMeta, &HandleArithmetic},
+    {"me", Verb::kMetaDebug, 2, kAnyTokens, kReads | kMeta, &HandleMetaGet},
+    {"mn", Verb::kMetaNoop, 1, kAnyTokens, kReads | kMeta, &HandleMetaNoop},
 };
+constexpr CommandSpec kChangingMetaGet = {
+    "mg", Verb::kMetaGet, 2, kAnyTokens, kWrites | kMeta | kAnswersValue, &HandleMetaGet};
 constexpr CommandSpec kRefused = {"", Verb::kRefused, 0, kAnyTokens, kReads, &HandleRefused};
+constexpr CommandSpec kRefusedBlock = {"",         Verb::kRefused,     0,
+                                       kAnyTokens, kReads | kSwallows, &HandleRefused};
 
 }  // namespace
 
@@ -47,8 +58,16 @@ const CommandSpec* FindCommand(std::string_view word) {
   return nullptr;
 }
 
+const CommandSpec& ChangingMetaGet() {
+  return kChangingMetaGet;
+}
+
 const CommandSpec& RefusedCommand() {
   return kRefused;
+}
+
+const CommandSpec& RefusedBlockCommand() {
+  return kRefusedBlock;
 }
 
 }  // namespace terraced::server

@@ -68,6 +68,12 @@ enum class Verb : uint8_t {
   kExtstore,
   kQuit,
   kDebug,
+  kMetaGet,
+  kMetaSet,
+  kMetaDelete,
+  kMetaArithmetic,
+  kMetaDebug,
+  kMetaNoop,
   kRefused,  // no word of the wire: a request the codec could not accept
 };
 
@@ -79,7 +85,10 @@ enum CommandFlags : uint32_t {
   kTakesExptime = 1U << 4,  // before the keys
   kTakesNoreply = 1U << 5,
   kAnswersCas = 1U << 6,
-  kTestOnly = 1U << 7,  // exists with -o test_commands
+  kTestOnly = 1U << 7,       // exists with -o test_commands
+  kMeta = 1U << 8,           // its words are flags, and its answers the meta protocol's
+  kSwallows = 1U << 9,       // a data block follows, which nobody wants
+  kAnswersValue = 1U << 10,  // of each key: as long as values are
 };
 
 // The evidence is empty the first time and carries a fill (or the news that there will be none) afterwards.
@@ -100,11 +109,16 @@ constexpr uint8_t kAnyTokens = 255;
 
 std::span<const CommandSpec> Commands();
 const CommandSpec* FindCommand(std::string_view word);  // nullptr: unknown
+// mg with a flag that changes the item.
+const CommandSpec& ChangingMetaGet();
 const CommandSpec& RefusedCommand();
+const CommandSpec& RefusedBlockCommand();  // of value_bytes and the line end
 
 // get.cc
 Step HandleGet(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleGetAndTouch(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+Step HandleMetaGet(const CommandContext&, const Request&, tiering::Evidence*,
+                   ReplySink&);  // mg, me
 // store.cc
 Step HandleStore(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 // Where the value of a store command will be written; the answer (if it is refused) was given.
@@ -121,6 +135,7 @@ Step HandleStats(const CommandContext&, const Request&, tiering::Evidence*, Repl
 Step HandleVersion(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleVerbosity(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleExtstore(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+Step HandleMetaNoop(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleQuit(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleDebug(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleRefused(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);

@@ -1,33 +1,75 @@
-// delete, touch.
+// delete, md; touch.
 #include "src/commands/command_table.h"
 
 namespace terraced::server {
+namespace {
+
+// Of a touched item only what it is, without its value.
+class MetaOnly final : public tiering::ValueSink {
+ public:
+  char* Begin(const tiering::ItemMeta& meta) override {
+    item = meta;
+    return nullptr;
+  }
+  void Pinned(const tiering::ItemMeta& meta, storage::ItemRef) override { item = meta; }
+
+  tiering::ItemMeta item;
+};
+
+tiering::DeletePlan DeletePlanOf(const CommandContext& context, const Request& request) {
+  tiering::DeletePlan plan;
+  if (request.asks == 0) return plan;
+  if (request.Asks(kAsksCompare)) {
+    // With -C every item has the unique 0, as far as clients can tell.
+    plan.compares = context.options.cas_enabled || request.compare_cas != 0;
+    plan.compare_cas = context.options.cas_enabled ? request.compare_cas : 0;
+  }
+  if (request.Asks(kAsksNewCas)) plan.new_cas = request.new_cas;
+  plan.invalidates = request.Asks(kAsksInvalidate);
+  plan.drops_value = request.Asks(kAsksDropValue);
+  plan.touches = request.Asks(kAsksTouch);
+  if (plan.touches) plan.exptime_s = AbsoluteExptime(request.exptime, context.clock);
+  return plan;
+}
+
+}  // namespace
 
 Step HandleDelete(const CommandContext& context, const Request& request,
                   tiering::Evidence* evidence, ReplySink& sink) {
-  switch (context.cache.Delete(request.key, evidence)) {
+  tiering::ItemMeta item;
+  const tiering::DeletePlan plan = DeletePlanOf(context, request);
+  switch (context.cache.Delete(request.key, plan, evidence, &item)) {
     case tiering::Outcome::kNeedsFlash:
       return Step::kNeedsFlash;
     case tiering::Outcome::kDeleted:
-      sink.Answer(request, Reply::kDeleted);
+      sink.Done(request, Reply::kDeleted, item);
+      return Step::kDone;
+    case tiering::Outcome::kExists:
+      sink.Done(request, Reply::kExists, item);
       return Step::kDone;
     case tiering::Outcome::kFlashFailed:
       sink.Answer(request, Reply::kFlashFailed);
       return Step::kDone;
+    case tiering::Outcome::kNoMemory:
+      sink.Answer(request, Reply::kNoMemoryToChange);
+      return Step::kDone;
     default:
-      sink.Answer(request, Reply::kNotFound);
+      sink.Done(request, Reply::kNotFound, item);
       return Step::kDone;
   }
 }
 
 Step HandleTouch(const CommandContext& context, const Request& request, tiering::Evidence* evidence,
                  ReplySink& sink) {
-  const uint32_t exptime_s = AbsoluteExptime(request.exptime, context.clock);
-  switch (context.cache.Touch(request.key, exptime_s, evidence)) {
+  const tiering::ReadPlan plan{.wants_value = false,
+                               .touches = true,
+                               .exptime_s = AbsoluteExptime(request.exptime, context.clock)};
+  MetaOnly value;
+  switch (context.cache.Read(request.key, plan, evidence, value)) {
     case tiering::Outcome::kNeedsFlash:
       return Step::kNeedsFlash;
-    case tiering::Outcome::kTouched:
-      sink.Answer(request, Reply::kTouched);
+    case tiering::Outcome::kHit:
+      sink.Done(request, Reply::kTouched, value.item);
       return Step::kDone;
     case tiering::Outcome::kFlashFailed:
       sink.Answer(request, Reply::kFlashFailed);
@@ -36,7 +78,7 @@ Step HandleTouch(const CommandContext& context, const Request& request, tiering:
       sink.Answer(request, Reply::kNoMemoryToChange);
       return Step::kDone;
     default:
-      sink.Answer(request, Reply::kNotFound);
+      sink.Done(request, Reply::kNotFound, value.item);
       return Step::kDone;
   }
 }

@@ -1,12 +1,28 @@
-// set, add, replace, append, prepend, cas: room for the item when the command line is known, the store itself
+// set, add, replace, append, prepend, cas, ms: room for the item when the command line is known, the store itself
 // when the value is there.
 #include "src/commands/command_table.h"
 
 namespace terraced::server {
 namespace {
 
-tiering::StoreMode ModeOf(Verb verb) {
-  switch (verb) {
+// A mode that replaces with a CAS unique to compare is cas.
+tiering::StoreMode MetaModeOf(const Request& request) {
+  switch (request.mode) {
+    case 'E':
+      return tiering::StoreMode::kAdd;
+    case 'A':
+      return tiering::StoreMode::kAppend;
+    case 'P':
+      return tiering::StoreMode::kPrepend;
+    default:
+      break;
+  }
+  if (request.Asks(kAsksCompare)) return tiering::StoreMode::kCas;
+  return request.mode == 'R' ? tiering::StoreMode::kReplace : tiering::StoreMode::kSet;
+}
+
+tiering::StoreMode ModeOf(const Request& request) {
+  switch (request.command->verb) {
     case Verb::kAdd:
       return tiering::StoreMode::kAdd;
     case Verb::kReplace:
@@ -17,9 +33,42 @@ tiering::StoreMode ModeOf(Verb verb) {
       return tiering::StoreMode::kPrepend;
     case Verb::kCas:
       return tiering::StoreMode::kCas;
+    case Verb::kMetaSet:
+      return MetaModeOf(request);
     default:
       return tiering::StoreMode::kSet;
   }
+}
+
+tiering::StorePlan StorePlanOf(const CommandContext& context, const Request& request) {
+  tiering::StorePlan plan{.mode = ModeOf(request)};
+  if (request.command->verb == Verb::kCas) plan.compare_cas = request.number;
+  if (request.asks != 0) {
+    if (request.Asks(kAsksCompare)) plan.compare_cas = request.compare_cas;
+    if (request.Asks(kAsksNewCas)) plan.new_cas = request.new_cas;
+    plan.stale_if_older = request.Asks(kAsksInvalidate);
+    plan.vivifies = request.Asks(kAsksVivify);
+    plan.binary_key = request.Asks(kAsksBinaryKey);
+  }
+  // With -C no CAS unique matches: items are numbered from 1.
+  if (!context.options.cas_enabled) plan.compare_cas = 0;
+  return plan;
+}
+
+// The exptime of a new item. What ms makes for want of something to append to has that of N.
+uint32_t ExptimeOf(const CommandContext& context, const Request& request) {
+  if (!request.command->Has(kMeta)) return AbsoluteExptime(request.exptime, context.clock);
+  const tiering::StoreMode mode = ModeOf(request);
+  const bool joins = mode == tiering::StoreMode::kAppend || mode == tiering::StoreMode::kPrepend;
+  if (joins && request.Asks(kAsksVivify)) {
+    return AbsoluteExptime(request.vivify_exptime, context.clock);
+  }
+  return request.Asks(kAsksTouch) ? AbsoluteExptime(request.exptime, context.clock) : kExptimeNever;
+}
+
+// Whether the client means to replace whatever there is: if that is refused it must not go on reading the old value.
+bool Replaces(const Request& request) {
+  return request.command->verb == Verb::kSet || request.command->verb == Verb::kMetaSet;
 }
 
 Reply ReplyTo(tiering::Outcome outcome) {
@@ -45,16 +94,16 @@ Reply ReplyTo(tiering::Outcome outcome) {
 
 tiering::AllocateResult BeginStore(const CommandContext& context, const Request& request,
                                    bool may_wait, tiering::Draft* draft, ReplySink& sink) {
-  const uint32_t exptime_s = AbsoluteExptime(request.exptime, context.clock);
-  const tiering::AllocateResult result = context.cache.Allocate(
-      request.key, request.client_flags, exptime_s, request.value_bytes, may_wait, draft);
+  const tiering::AllocateResult result =
+      context.cache.Allocate(request.key, request.client_flags, ExptimeOf(context, request),
+                             request.value_bytes, may_wait, draft);
   if (result != tiering::AllocateResult::kTooLarge &&
       result != tiering::AllocateResult::kNoMemory) {
     return result;
   }
   // A client whose set was refused must not go on reading what it meant to replace (I2). The other store
   // commands leave the old value, as memcached does.
-  if (request.command->verb == Verb::kSet) context.cache.DropRefused(request.key);
+  if (Replaces(request)) context.cache.DropRefused(request.key);
   sink.Answer(request, result == tiering::AllocateResult::kTooLarge ? Reply::kTooLarge
                                                                     : Reply::kNoMemoryToStore);
   return result;
@@ -62,14 +111,12 @@ tiering::AllocateResult BeginStore(const CommandContext& context, const Request&
 
 Step HandleStore(const CommandContext& context, const Request& request, tiering::Evidence* evidence,
                  ReplySink& sink) {
-  // With -C no CAS unique matches: items are numbered from 1.
-  const uint64_t compare_cas = context.options.cas_enabled ? request.number : 0;
-  uint64_t cas_unique = 0;
-  const tiering::Outcome outcome =
-      context.cache.Store(request.key, ModeOf(request.command->verb), request.draft, compare_cas,
-                          evidence, &cas_unique);
+  tiering::ItemMeta item;
+  item.value_bytes = static_cast<uint32_t>(request.value_bytes);
+  const tiering::Outcome outcome = context.cache.Store(request.key, StorePlanOf(context, request),
+                                                       request.draft, evidence, &item);
   if (outcome == tiering::Outcome::kNeedsFlash) return Step::kNeedsFlash;
-  sink.Answer(request, ReplyTo(outcome));
+  sink.Done(request, ReplyTo(outcome), item);
   return Step::kDone;
 }
 

@@ -36,7 +36,7 @@ Connection::Connection(ConnectionHost& host, int fd)
       context_(host.Context()),
       account_(host.Account()),
       fd_(fd),
-      codec_(context_.options.test_commands),
+      codec_(context_.options.test_commands, &host.Scratch().decoded_keys),
       last_heard_s_(context_.clock.NowS()),
       asker_{.expected_bytes = context_.options.reply_bytes_max / kFirstReads},
       replies_(host.Buffers(), account_) {}
@@ -69,7 +69,7 @@ void Connection::RunReceived() {
 std::string_view Connection::NextKey() const {
   const std::string_view unread = Unread();
   if (state_ != State::kCommands || unread.size() > kSingleRequestBytes) return {};
-  return TextCodec::GlanceAtKey(unread);
+  return codec_.GlanceAtKey(unread);
 }
 
 void Connection::Receive() {
@@ -105,7 +105,10 @@ void Connection::DemoteDone() {
   demoting_ = false;
   replies_.WriteTo(demote_slot_);
   host_.Replies().Bind(&replies_, fd_);
-  host_.Replies().Answer(Request(), Reply::kOk);
+  const CommandSpec& command = *FindCommand("debug");
+  Request request;
+  request.command = &command;
+  host_.Replies().For(command).Answer(request, Reply::kOk);
   replies_.CloseSlot(std::exchange(demote_slot_, nullptr));
   Advance();
 }

@@ -17,8 +17,8 @@
 #include "src/net/buffer_pool.h"
 #include "src/net/reply_queue.h"
 #include "src/net/worker_counters.h"
-#include "src/protocol/text_codec.h"
-#include "src/protocol/text_reply.h"
+#include "src/protocol/codec.h"
+#include "src/protocol/reply_sinks.h"
 
 struct event;  // libevent's
 
@@ -37,6 +37,7 @@ struct Suspended final : tiering::FillWaiter {
   Connection& connection;
   Request request;
   std::string key;
+  std::string flags;
   tiering::Draft draft;
   tiering::Evidence evidence;
   uint64_t deadline_us = 0;
@@ -51,7 +52,7 @@ struct Suspended final : tiering::FillWaiter {
 struct Gathered {
   Request request;
   size_t begin = 0;
-  TextCodec codec{false};
+  Codec codec{false, nullptr};
   std::string_view
       block;  // of a store command: its data block and line end, where they are all there
 };
@@ -61,6 +62,7 @@ struct WorkerScratch {
   std::vector<Gathered> batch;  // kept for the next batch: the first batch_size are in use
   size_t batch_size = 0;
   std::vector<tiering::Key> keys;  // of the batch
+  DecodedKeys decoded_keys;        // of the batch
   tiering::Evidence evidence;      // of first attempts: always empty
   std::vector<std::span<char>> pieces;
   std::array<char, 64U << 10> swallowed;
@@ -73,7 +75,7 @@ class ConnectionHost {
   virtual BufferPool& Buffers() = 0;
   virtual WorkerCounters& Counters() = 0;
   virtual WorkerScratch& Scratch() = 0;
-  virtual TextReply& Replies() = 0;
+  virtual ReplySinks& Replies() = 0;
   virtual ReplyAccount& Account() = 0;
   // Which events the connection wants from now on.
   virtual void SetInterest(Connection& connection, bool read, bool write) = 0;
@@ -168,6 +170,7 @@ class Connection {
   void RunKeys(const Request& request);
   void RunStore(Gathered* gathered, tiering::Draft* draft);
   bool RequestRoom(const Gathered& gathered, tiering::Draft* draft);
+  void BeginSwallow(const Request& request);
   void BeginValue(const Request& request, tiering::Draft draft);
   void FinishValue();
   void StoreValue(Request* request, tiering::Draft* draft, std::string_view line_end);
@@ -191,7 +194,7 @@ class Connection {
   ReplyAccount& account_;
   // The worker's.
   int fd_;
-  TextCodec codec_;
+  Codec codec_;
   State state_ = State::kCommands;
   bool wants_read_ = true;
   bool wants_write_ = false;
@@ -220,6 +223,7 @@ class Connection {
   // The data block under way.
   Request store_;
   std::array<char, kKeyBytesMax> store_key_;
+  std::string store_flags_;  // of a meta command
   tiering::Draft draft_;
   std::vector<std::span<char>> value_;  // places still to be filled
   size_t value_next_ = 0;

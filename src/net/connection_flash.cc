@@ -27,6 +27,8 @@ void Connection::Suspend(const Request& request) {
   suspended->request = request;
   suspended->key = std::string(request.key.bytes);
   suspended->request.key.bytes = suspended->key;
+  suspended->flags = std::string(request.flags);
+  suspended->request.flags = {suspended->flags.data(), suspended->flags.size()};
   suspended->request.line = {};
   if (request.draft != nullptr) {
     suspended->draft = std::move(*request.draft);
@@ -55,7 +57,9 @@ uint64_t Connection::FlashDeadlineUs(const Request& request) const {
 // was not known when it was asked for, and kept as a fill it would take from the readers' memory. What is next to
 // be sent never waits, so the connection goes on whatever its client does.
 bool Connection::Postpone(Suspended& suspended) {
-  if (suspended.fill == nullptr || !suspended.request.command->Has(kManyKeys)) return false;
+  if (suspended.fill == nullptr || !suspended.request.command->Has(kAnswersValue)) {
+    return false;
+  }
   // What the kernel takes makes room; a client that is gone is noticed after the round.
   uint64_t left = kFlushBytes;
   if (RepliesFull()) static_cast<void>(Flush(&left));
@@ -96,8 +100,8 @@ void Connection::FinishSuspended(Suspended& suspended) {
   replies_.WriteTo(suspended.slot);
   host_.Replies().Bind(&replies_, fd_);
   const uint64_t unsent_before = replies_.UnsentBytes();
-  const Step step = suspended.request.command->handler(context_, suspended.request,
-                                                       &suspended.evidence, host_.Replies());
+  const Step step = suspended.request.command->handler(
+      context_, suspended.request, &suspended.evidence, host_.Replies().For(suspended.request));
   replies_.WriteTo(nullptr);
   asker_.expected_bytes = std::max(asker_.expected_bytes - asker_.expected_bytes / 8,
                                    replies_.UnsentBytes() - unsent_before);
@@ -132,9 +136,9 @@ void Connection::FinishTouchKeys(const Request& request) {
     return;
   }
   if (std::exchange(touch_keys_failed_, false)) {
-    host_.Replies().Answer(request, Reply::kFlashFailed);
+    host_.Replies().For(request).Answer(request, Reply::kFlashFailed);
   } else {
-    host_.Replies().End(request);
+    host_.Replies().For(request).End(request);
   }
 }
 

@@ -56,6 +56,7 @@ Connection::Gathering Connection::Gather(uint32_t* left) {
   scratch.batch.resize(kBatchRequestsMax);
   scratch.batch_size = 0;
   scratch.keys.clear();
+  scratch.decoded_keys.Clear();
   const size_t keys_max = BatchKeys();
   Gathering gathering = Gathering::kGoesOn;
   bool goes_on = true;
@@ -67,16 +68,16 @@ Connection::Gathering Connection::Gather(uint32_t* left) {
     gathered.block = {};
     Request& request = gathered.request;
     size_t consumed = 0;
-    const TextCodec::Result result =
+    const Codec::Result result =
         codec_.Decode(Unread(), keys_max - scratch.keys.size(), &scratch.keys, &request, &consumed);
     begin_ += consumed;
-    if (result != TextCodec::Result::kRequest) {
-      gathering = result == TextCodec::Result::kClose ? Gathering::kClose : Gathering::kNeedMore;
+    if (result != Codec::Result::kRequest) {
+      gathering = result == Codec::Result::kClose ? Gathering::kClose : Gathering::kNeedMore;
       break;
     }
     ++scratch.batch_size;
     --*left;
-    if (request.command->Has(kStores)) goes_on = TakeBlock(&gathered);
+    if (request.command->Has(kStores | kSwallows)) goes_on = TakeBlock(&gathered);
     if (!request.command->Has(kManyKeys) && !request.key.bytes.empty()) {
       request.key_begin = static_cast<uint32_t>(scratch.keys.size());
       request.key_count = 1;
@@ -121,7 +122,7 @@ bool Connection::RunBatch(uint32_t* left) {
       RunGathered(&gathered, &draft);
       if (IsClosed() || state_ == State::kDraining) return true;
       // Gets were chosen so that their replies fit; whatever else ran may have to be waited for.
-      const bool was_get = gathered.request.command->Has(kManyKeys) && !writes;
+      const bool was_get = gathered.request.command->Has(kAnswersValue) && !writes;
       if (was_get || !MustPause()) continue;
       if (!waits_for_room_ && i + 1 == batch.size()) return true;
       if (!waits_for_room_) ++i;
@@ -146,6 +147,7 @@ void Connection::RunGathered(Gathered* gathered, tiering::Draft* draft) {
     return;
   }
   ShowLine(request);
+  if (request.command->Has(kSwallows) && gathered->block.empty()) BeginSwallow(request);
   switch (Execute(request)) {
     case Step::kClose:
       state_ = State::kDraining;
@@ -173,13 +175,14 @@ void Connection::RunKeys(const Request& request) {
   if (request.command->Has(kWrites)) {
     FinishTouchKeys(request);
   } else {
-    host_.Replies().End(request);
+    host_.Replies().For(request).End(request);
   }
 }
 
 Step Connection::Execute(const Request& request) {
   tiering::Evidence& evidence = host_.Scratch().evidence;
-  const Step step = request.command->handler(context_, request, &evidence, host_.Replies());
+  const Step step =
+      request.command->handler(context_, request, &evidence, host_.Replies().For(request));
   if (step == Step::kNeedsFlash) Suspend(request);
   return step;
 }
@@ -191,8 +194,8 @@ bool Connection::RequestRoom(const Gathered& gathered, tiering::Draft* draft) {
       wait_us > 0 && (room_deadline_us_ == 0 || MonotonicUs() < room_deadline_us_);
   // Not again for one that comes back after a wait.
   if (room_deadline_us_ == 0) ShowLine(gathered.request);
-  const tiering::AllocateResult result =
-      BeginStore(context_, gathered.request, may_wait, draft, host_.Replies());
+  const tiering::AllocateResult result = BeginStore(context_, gathered.request, may_wait, draft,
+                                                    host_.Replies().For(gathered.request));
   if (result == tiering::AllocateResult::kWait) {
     // The command line stays in the buffer and is looked at again.
     if (room_deadline_us_ == 0) {
@@ -215,13 +218,17 @@ void Connection::RunStore(Gathered* gathered, tiering::Draft* draft) {
     if (has_room) {
       BeginValue(request, std::move(*draft));
     } else {
-      swallow_bytes_ = request.value_bytes + line_end_.size();
-      state_ = State::kSwallow;
+      BeginSwallow(request);
     }
   } else if (has_room) {
     draft->FillValue({gathered->block.substr(0, request.value_bytes)});
     StoreValue(&request, draft, gathered->block.substr(request.value_bytes));
   }
+}
+
+void Connection::BeginSwallow(const Request& request) {
+  swallow_bytes_ = request.value_bytes + line_end_.size();
+  state_ = State::kSwallow;
 }
 
 // What of the value has arrived with the command line is copied; the rest is read into place.
@@ -233,6 +240,8 @@ void Connection::BeginValue(const Request& request, tiering::Draft draft) {
   store_ = request;
   std::memcpy(store_key_.data(), request.key.bytes.data(), request.key.bytes.size());
   store_.key.bytes = {store_key_.data(), request.key.bytes.size()};
+  store_flags_.assign(std::string_view(request.flags));
+  store_.flags = {store_flags_.data(), store_flags_.size()};
   store_.line = {};
   state_ = State::kValue;
   for (; value_next_ < value_.size(); ++value_next_) {
@@ -257,7 +266,7 @@ void Connection::FinishValue() {
 void Connection::StoreValue(Request* request, tiering::Draft* draft, std::string_view line_end) {
   request->draft = draft;
   if (line_end != kLineEnd) {
-    host_.Replies().Answer(*request, Reply::kBadChunk);
+    host_.Replies().For(*request).Answer(*request, Reply::kBadChunk);
   } else {
     Execute(*request);
   }

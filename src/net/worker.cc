@@ -84,6 +84,7 @@ Worker::Worker(const CommandContext& context, ConnectionCounters& connections, R
       connections_count_(connections),
       on_leave_(std::move(on_leave)),
       account_(replies),
+      replies_(context.clock),
       fills_(context.cache.Reader(), *this),
       stop_(*this) {}
 

@@ -66,7 +66,7 @@ class Worker final : public Executor, private ConnectionHost {
   BufferPool& Buffers() override { return buffers_; }
   WorkerCounters& Counters() override { return counters_; }
   WorkerScratch& Scratch() override { return scratch_; }
-  TextReply& Replies() override { return replies_; }
+  ReplySinks& Replies() override { return replies_; }
   ReplyAccount& Account() override { return account_; }
   void SetInterest(Connection& connection, bool read, bool write) override;
   void RunSoon(Connection& connection) override;
@@ -129,7 +129,7 @@ class Worker final : public Executor, private ConnectionHost {
   BufferPool buffers_;
   ReplyAccount account_;
   WorkerScratch scratch_;
-  TextReply replies_;
+  ReplySinks replies_;
   tiering::FillQueue fills_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> closed_;  // destroyed at the end of the round

@@ -30,6 +30,18 @@ enum class Reply : uint8_t {
   kNoMemoryToChange,  // incr, decr or touch needed room for the new item
   kFlashFailed,
   kFlushNotAllowed,
+  kMetaNoop,
+  kTooManyFlags,
+  kTooManySetFlags,
+  kDuplicateFlag,
+  kInvalidFlag,
+  kBadFlags,  // ma: either of them
+  kBadToken,  // a flag's number is none
+  kOpaqueTooLong,
+  kBadBase64,  // of a key
+  kBadModeLength,
+  kBadSetMode,
+  kBadCountMode,
   kCount
 };
 

@@ -28,14 +28,18 @@ class ReplySink {
  public:
   virtual ~ReplySink() = default;
 
-  // Silent where the request said noreply.
+  // A fixed answer. Silent where the request said noreply, or is quiet and all went well.
   virtual void Answer(const Request& request, Reply reply) = 0;
-  virtual void Number(const Request& request, uint64_t value) = 0;
+  // The same of a command that stored, deleted or touched: what became of the item, or why not.
+  virtual void Done(const Request& request, Reply reply, const tiering::ItemMeta& item) = 0;
+  virtual void Number(const Request& request, uint64_t value, const tiering::ItemMeta& item) = 0;
   // A CLIENT_ERROR that says why: one line of text.
   virtual void Refuse(const Request& request, std::string_view why) = 0;
-  // Where the value of a hit of request.key goes; good for one call of the cache. Without `cas_enabled` (-C) its
-  // CAS unique is shown as 0.
+  // Where the value (or what else is asked for) of a hit of request.key goes; good for one call of the cache. Without
+  // `cas_enabled` (-C) its CAS unique is shown as 0.
   virtual tiering::ValueSink& Value(const Request& request, bool cas_enabled) = 0;
+  // Of a key that was read and is not there.
+  virtual void Miss(const Request& request) = 0;
   // After the last key of a command with many.
   virtual void End(const Request& request) = 0;
   virtual void Stat(std::string_view name, std::string_view value) = 0;

@@ -31,6 +31,23 @@ struct Word {
   operator std::string_view() const { return {data, size}; }
 };
 
+// What a command asks beside its plain form, whatever protocol it came in. A field of Request that belongs to one of
+// these is only set where its bit is.
+enum RequestAsks : uint32_t {
+  kAsksQuiet = 1U << 0,       // success (of a get: a miss) is not answered
+  kAsksValue = 1U << 1,       // mg, ma: the value
+  kAsksNoBump = 1U << 2,      // the hit is not noted
+  kAsksTouch = 1U << 3,       // exptime
+  kAsksVivify = 1U << 4,      // vivify_exptime; of ma and binary incr: initial
+  kAsksRecache = 1U << 5,     // recache_s
+  kAsksCompare = 1U << 6,     // compare_cas
+  kAsksNewCas = 1U << 7,      // new_cas
+  kAsksInvalidate = 1U << 8,  // md, ms: stale
+  kAsksDropValue = 1U << 9,   // md: empty
+  kAsksBinaryKey = 1U << 10,  // the key came in base64
+  kAsksKey = 1U << 11,        // binary: the answer names the key
+};
+
 struct Request {
   // Defaulted it would clear `arguments` too, for every request.
   Request() {}  // NOLINT(modernize-use-equals-default)
@@ -46,10 +63,22 @@ struct Request {
   std::string_view line;            // what is shown at -vv
   std::array<Word, kArgumentsMax> arguments;  // administration: the words after the command
   uint8_t argument_count = 0;
+  uint32_t asks = 0;  // RequestAsks
+  uint64_t compare_cas;
+  uint64_t new_cas;
+  uint64_t initial;
+  int64_t vivify_exptime;
+  int64_t recache_s;
+  char mode;  // ms, ma: M; 0: none
+  Word flags{
+      nullptr,
+      0};  // meta commands: the words after key and length, which are answered in their order
   Reply error =
       Reply::kNone;  // what the codec has against it: the answer of HandleRefused, or of flush_all
   bool noreply = false;
   bool more = false;  // further keys of the same command follow in the next Request
+
+  bool Asks(uint32_t what) const { return (asks & what) != 0; }
 };
 
 }  // namespace terraced::server

@@ -6,6 +6,8 @@
 #include <limits>
 #include <memory>
 
+#include "src/protocol/meta_codec.h"
+
 namespace terraced::server {
 namespace {
 
@@ -278,6 +280,10 @@ void TextCodec::DecodeLine(std::string_view line, size_t keys_max, std::vector<t
   request->command = command;
   if (command->Has(kManyKeys)) {
     DecodeKeyLine(line, text, keys_max, keys, request, consumed);
+    return;
+  }
+  if (command->Has(kMeta)) {
+    DecodeMetaCommand(text, decoded_, request);
     return;
   }
   const Tokens tokens = Tokenize(request->line);

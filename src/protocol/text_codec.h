@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "src/commands/command_table.h"
+#include "src/protocol/decoded_keys.h"
 #include "src/protocol/request.h"
 
 namespace terraced::server {
@@ -30,7 +31,9 @@ class TextCodec {
     kClose,     // this is no client of ours
   };
 
-  explicit TextCodec(bool test_commands) : test_commands_(test_commands) {}
+  // `decoded`: where keys in base64 get, see DecodedKeys; who gives it clears it.
+  TextCodec(bool test_commands, DecodedKeys* decoded)
+      : test_commands_(test_commands), decoded_(decoded) {}
 
   // Decodes from the beginning of `input` and says in *consumed what is done with, whatever the result.
   // Keys of commands with many are appended to *keys, `keys_max` at most at a time: the rest of the line
@@ -61,6 +64,7 @@ class TextCodec {
                     Request* request, size_t* consumed);
 
   bool test_commands_;
+  DecodedKeys* decoded_;
   Rest rest_ = Rest::kNone;
   size_t rest_bytes_ = 0;
   const CommandSpec* rest_command_ = nullptr;

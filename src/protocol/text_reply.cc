@@ -52,6 +52,18 @@ std::string_view TextOf(Reply reply) {
       "SERVER_ERROR out of memory\r\n",
       "SERVER_ERROR flash read failed\r\n",
       "CLIENT_ERROR flush_all not allowed\r\n",
+      "MN\r\n",
+      "CLIENT_ERROR options flags are too long\r\n",
+      "CLIENT_ERROR options flags too long\r\n",
+      "CLIENT_ERROR duplicate flag\r\n",
+      "CLIENT_ERROR invalid flag\r\n",
+      "CLIENT_ERROR invalid or duplicate flag\r\n",
+      "CLIENT_ERROR bad token in command line format\r\n",
+      "CLIENT_ERROR opaque token too long\r\n",
+      "CLIENT_ERROR error decoding key\r\n",
+      "CLIENT_ERROR incorrect length for M token\r\n",
+      "CLIENT_ERROR invalid mode for ms M token\r\n",
+      "CLIENT_ERROR invalid mode for ma M token\r\n",
   };
   static_assert(kTexts[static_cast<size_t>(Reply::kVersion)].substr(8, 6) == kProtocolVersion);
   static_assert(!kTexts.back().empty(), "every Reply has its text");
@@ -64,7 +76,11 @@ void TextReply::Answer(const Request& request, Reply reply) {
   if (!request.noreply) Write(text);
 }
 
-void TextReply::Number(const Request& request, uint64_t value) {
+void TextReply::Done(const Request& request, Reply reply, const tiering::ItemMeta&) {
+  Answer(request, reply);
+}
+
+void TextReply::Number(const Request& request, uint64_t value, const tiering::ItemMeta&) {
   std::array<char, 24> text;
   char* end = AppendNumber(text.data(), value);
   Show(request, {text.data(), static_cast<size_t>(end - text.data())});

@@ -22,9 +22,11 @@ class TextReply final : public ReplySink, private tiering::ValueSink {
   }
 
   void Answer(const Request& request, Reply reply) override;
-  void Number(const Request& request, uint64_t value) override;
+  void Done(const Request& request, Reply reply, const tiering::ItemMeta& item) override;
+  void Number(const Request& request, uint64_t value, const tiering::ItemMeta& item) override;
   void Refuse(const Request& request, std::string_view why) override;
   tiering::ValueSink& Value(const Request& request, bool cas_enabled) override;
+  void Miss(const Request&) override {}
   void End(const Request& request) override;
   void Stat(std::string_view name, std::string_view value) override;
 

@@ -24,7 +24,8 @@ TEST(DictionaryTest, HasARequestOfEveryCommandThatIsAccepted) {
     if (at == std::string::npos) at = dictionary.find(begin + "\\x0d");
     ASSERT_NE(at, std::string::npos) << command.word;
     std::string line = dictionary.substr(at + 1, dictionary.find("\\x0d", at) - at - 1) + "\r\n";
-    server::TextCodec codec(/*test_commands=*/true);
+    server::DecodedKeys decoded;
+    server::TextCodec codec(/*test_commands=*/true, &decoded);
     std::vector<tiering::Key> keys;
     server::Request request;
     size_t consumed = 0;

@@ -35,7 +35,7 @@ void Append(std::string_view text, std::string* to) {
 class Listener {
  public:
   explicit Listener(bool test_commands, size_t keys_max)
-      : codec_(test_commands), keys_max_(keys_max) {}
+      : codec_(test_commands, &decoded_), keys_max_(keys_max) {}
 
   // False: the codec has hung up.
   bool Hear(std::string_view piece) {
@@ -63,6 +63,7 @@ class Listener {
     const std::string_view input = *unread;
     CheckView(TextCodec::GlanceAtKey(input), input);
     TextCodec again = codec_;
+    decoded_.Clear();
     std::vector<tiering::Key> keys;
     Request request;
     size_t consumed = 0;
@@ -73,7 +74,8 @@ class Listener {
       Check(request, keys, input);
       WriteDown(request, keys);
       CheckAgain(&again, input, request, consumed);
-      if (request.command->Has(server::kStores)) skip_ = request.value_bytes + 2;
+      if (request.command->Has(server::kStores | server::kSwallows))
+        skip_ = request.value_bytes + 2;
     }
     unread->remove_prefix(consumed);
     return result;
@@ -87,7 +89,9 @@ class Listener {
     FUZZ_CHECK(!request.more || request.command->Has(server::kManyKeys));
     FUZZ_CHECK(request.value_bytes <= static_cast<uint64_t>(INT32_MAX) - 2);
     CheckView(request.line, input);
-    CheckView(request.key.bytes, input);
+    // One in base64 was decoded to elsewhere.
+    if (!request.Asks(server::kAsksBinaryKey)) CheckView(request.key.bytes, input);
+    CheckView(request.flags, input);
     FUZZ_CHECK(request.key.bytes.size() <= server::kKeyBytesMax);
     for (const tiering::Key& key : keys) {
       CheckView(key.bytes, input);
@@ -122,11 +126,14 @@ class Listener {
         events_.append(std::to_string(number)).append(" ");
       }
       for (uint8_t i = 0; i < request.argument_count; ++i) Append(request.arguments[i], &events_);
+      Append(request.flags, &events_);
+      events_.append(std::to_string(request.asks)).append(" ");
     }
     for (const tiering::Key& key : keys) Append(key.bytes, &events_);
     in_key_list_ = request.more;
   }
 
+  server::DecodedKeys decoded_;
   TextCodec codec_;
   const size_t keys_max_;
   std::string unread_;

@@ -46,7 +46,7 @@ class HandHost final : public ConnectionHost {
   BufferPool& Buffers() override { return buffers; }
   WorkerCounters& Counters() override { return counters; }
   WorkerScratch& Scratch() override { return scratch_; }
-  TextReply& Replies() override { return replies_; }
+  ReplySinks& Replies() override { return replies_; }
   ReplyAccount& Account() override { return account_; }
   void SetInterest(Connection&, bool read, bool write) override {
     reads = read;
@@ -98,7 +98,7 @@ class HandHost final : public ConnectionHost {
   const CommandContext context_;
   ReplyAccount account_{budget};
   WorkerScratch scratch_;
-  TextReply replies_;
+  ReplySinks replies_{clock};
 };
 
 }  // namespace terraced::server

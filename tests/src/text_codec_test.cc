@@ -64,7 +64,8 @@ class Decoder {
 
  private:
   const size_t keys_max_;
-  TextCodec codec_{true};
+  DecodedKeys decoded_;
+  TextCodec codec_{true, &decoded_};
   std::string buffer_;
   std::vector<std::string> seen_;
   bool closed_ = false;
@@ -272,7 +273,8 @@ TEST(TextCodecTest, HangsUpOnHttp) {
 }
 
 TEST(TextCodecTest, KnowsTestCommandsOnlyWhereTheyAreOn) {
-  TextCodec codec(false);
+  DecodedKeys decoded;
+  TextCodec codec(false, &decoded);
   std::vector<tiering::Key> keys;
   Request request;
   size_t consumed = 0;

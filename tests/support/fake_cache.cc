@@ -121,12 +121,20 @@ void FakeCache::Called(std::string_view command, std::string_view key) {
   calls_.push_back(std::string(command) + " " + std::string(key));
 }
 
-void FakeCache::Deliver(const Entry& entry, tiering::ValueSink& sink) {
-  tiering::ItemMeta meta;
-  meta.cas_unique = entry.cas_unique;
-  meta.client_flags = entry.client_flags;
-  meta.exptime_s = entry.exptime_s;
-  meta.value_bytes = static_cast<uint32_t>(entry.value.size());
+tiering::ItemMeta FakeCache::MetaOf(const Entry& entry) {
+  return {.cas_unique = entry.cas_unique,
+          .client_flags = entry.client_flags,
+          .exptime_s = entry.exptime_s,
+          .last_access_s = clock_.NowS(),
+          .value_bytes = static_cast<uint32_t>(entry.value.size()),
+          .fetched = entry.fetched,
+          .stale = entry.stale,
+          .token_sent = entry.token_sent,
+          .binary_key = entry.binary_key};
+}
+
+void FakeCache::Deliver(const Entry& entry, const tiering::ItemMeta& meta,
+                        tiering::ValueSink& sink) {
   if (entry.value.size() <= tiering::kCopyBytesMax) {
     std::memcpy(sink.Begin(meta), entry.value.data(), entry.value.size());
     return;
@@ -153,47 +161,50 @@ void FakeCache::Deliver(const Entry& entry, tiering::ValueSink& sink) {
 Outcome FakeCache::Get(const tiering::Key& key, tiering::Evidence* evidence,
                        tiering::ValueSink& sink) {
   const MutexLock lock(mutex_);
-  Entry* entry = nullptr;
-  switch (Look(key, evidence, &entry)) {
-    case Place::kAsk:
-      return Outcome::kNeedsFlash;
-    case Place::kFailed:
-      return Outcome::kFlashFailed;
-    case Place::kNowhere:
-      Called("get", key.bytes);
-      return Outcome::kMiss;
-    case Place::kHere:
-      break;
-  }
-  Called("get", key.bytes);
-  Deliver(*entry, sink);
-  return Outcome::kHit;
+  return ReadLocked("get", key, {}, evidence, sink);
 }
 
-Outcome FakeCache::GetAndTouch(const tiering::Key& key, uint32_t exptime_s,
-                               tiering::Evidence* evidence, tiering::ValueSink& sink) {
-  const Outcome outcome = Get(key, evidence, sink);
-  if (outcome != Outcome::kHit) return outcome;
+Outcome FakeCache::Read(const tiering::Key& key, const tiering::ReadPlan& plan,
+                        tiering::Evidence* evidence, tiering::ValueSink& sink) {
   const MutexLock lock(mutex_);
-  if (const auto found = entries_.find(key.bytes); found != entries_.end()) {
-    found->second.exptime_s = exptime_s;
-  }
-  return outcome;
+  return ReadLocked(plan.wants_value ? "get" : "touch", key, plan, evidence, sink);
 }
 
-Outcome FakeCache::Touch(const tiering::Key& key, uint32_t exptime_s, tiering::Evidence* evidence) {
-  const MutexLock lock(mutex_);
+Outcome FakeCache::ReadLocked(std::string_view name, const tiering::Key& key,
+                              const tiering::ReadPlan& plan, tiering::Evidence* evidence,
+                              tiering::ValueSink& sink) {
   Entry* entry = nullptr;
   const Place place = Look(key, evidence, &entry);
   if (place == Place::kAsk) return Outcome::kNeedsFlash;
   if (place == Place::kFailed) return Outcome::kFlashFailed;
-  Called("touch", key.bytes);
-  if (place == Place::kNowhere) return Outcome::kNotFound;
-  entry->exptime_s = exptime_s;
-  return Outcome::kTouched;
+  Called(name, key.bytes);
+  const bool created = place == Place::kNowhere && plan.vivifies;
+  if (place == Place::kNowhere && !created) return Outcome::kMiss;
+  if (created) {
+    entry = &entries_[std::string(key.bytes)];
+    entry->cas_unique = ++cas_unique_;
+    entry->binary_key = plan.binary_key;
+  }
+  tiering::ItemMeta meta = MetaOf(*entry);
+  meta.created = created;
+  const uint32_t exptime_s = plan.recache_sees_touch ? plan.exptime_s : entry->exptime_s;
+  const bool ends_soon =
+      !created && exptime_s != kExptimeNever && exptime_s < plan.recache_before_s;
+  meta.won = plan.may_win && !entry->token_sent && (created || entry->stale || ends_soon);
+  if (created) entry->exptime_s = plan.vivify_exptime_s;
+  if (plan.touches && !created) entry->exptime_s = plan.exptime_s;
+  if (plan.bumps && !created) entry->fetched = true;
+  if (meta.won) entry->token_sent = true;
+  if (plan.wants_value) {
+    Deliver(*entry, meta, sink);
+  } else {
+    sink.Begin(meta);
+  }
+  return Outcome::kHit;
 }
 
-Outcome FakeCache::Delete(const tiering::Key& key, tiering::Evidence* evidence) {
+Outcome FakeCache::Delete(const tiering::Key& key, const tiering::DeletePlan& plan,
+                          tiering::Evidence* evidence, tiering::ItemMeta*) {
   const MutexLock lock(mutex_);
   Entry* entry = nullptr;
   const Place place = Look(key, evidence, &entry);
@@ -201,35 +212,58 @@ Outcome FakeCache::Delete(const tiering::Key& key, tiering::Evidence* evidence) 
   if (place == Place::kFailed) return Outcome::kFlashFailed;
   Called("delete", key.bytes);
   if (place == Place::kNowhere) return Outcome::kNotFound;
-  entries_.erase(entries_.find(key.bytes));
+  if (plan.compares && plan.compare_cas != entry->cas_unique) return Outcome::kExists;
+  if (!plan.Keeps()) {
+    entries_.erase(entries_.find(key.bytes));
+    return Outcome::kDeleted;
+  }
+  if (plan.drops_value) *entry = Entry();
+  entry->cas_unique = plan.new_cas != 0 ? plan.new_cas : ++cas_unique_;
+  entry->stale = entry->stale || plan.invalidates;
+  entry->token_sent = false;
+  if (plan.touches) entry->exptime_s = plan.exptime_s;
   return Outcome::kDeleted;
 }
 
-Outcome FakeCache::Count(const tiering::Key& key, tiering::Arithmetic direction, uint64_t delta,
-                         tiering::Evidence* evidence, uint64_t* value) {
+Outcome FakeCache::Count(const tiering::Key& key, const tiering::CountPlan& plan,
+                         tiering::Evidence* evidence, tiering::ItemMeta* item, uint64_t* value) {
   const MutexLock lock(mutex_);
   Entry* entry = nullptr;
   const Place place = Look(key, evidence, &entry);
   if (place == Place::kAsk) return Outcome::kNeedsFlash;
   if (place == Place::kFailed) return Outcome::kFlashFailed;
   Called("count", key.bytes);
-  if (place == Place::kNowhere) return Outcome::kNotFound;
+  if (place == Place::kNowhere) {
+    if (!plan.vivifies) return Outcome::kNotFound;
+    Entry made;
+    made.value = std::to_string(plan.initial);
+    made.exptime_s = plan.vivify_exptime_s;
+    made.cas_unique = plan.new_cas != 0 ? plan.new_cas : ++cas_unique_;
+    made.binary_key = plan.binary_key;
+    *item = MetaOf(made);
+    *value = plan.initial;
+    entries_.insert_or_assign(std::string(key.bytes), made);
+    return Outcome::kStored;
+  }
+  if (plan.compare_cas != 0 && plan.compare_cas != entry->cas_unique) return Outcome::kExists;
   uint64_t number = 0;
   const std::string& text = entry->value;
   if (std::from_chars(text.data(), text.data() + text.size(), number).ec != std::errc()) {
     return Outcome::kNonNumeric;
   }
-  if (direction == tiering::Arithmetic::kIncrement) {
-    number += delta;
+  if (plan.direction == tiering::Arithmetic::kIncrement) {
+    number += plan.delta;
   } else {
-    number = number < delta ? 0 : number - delta;
+    number = number < plan.delta ? 0 : number - plan.delta;
   }
   std::string result = std::to_string(number);
   if (result.size() < text.size()) result.resize(text.size(), ' ');
   entry->value = result;
-  entry->cas_unique = ++cas_unique_;
+  entry->cas_unique = plan.new_cas != 0 ? plan.new_cas : ++cas_unique_;
+  if (plan.touches) entry->exptime_s = plan.exptime_s;
+  *item = MetaOf(*entry);
   *value = number;
-  return Outcome::kHit;
+  return Outcome::kStored;
 }
 
 AllocateResult FakeCache::Allocate(const tiering::Key& key, uint32_t client_flags,
@@ -253,46 +287,58 @@ AllocateResult FakeCache::Allocate(const tiering::Key& key, uint32_t client_flag
   return AllocateResult::kOk;
 }
 
-Outcome FakeCache::Store(const tiering::Key& key, tiering::StoreMode mode, tiering::Draft* draft,
-                         uint64_t compare_cas, tiering::Evidence* evidence, uint64_t* cas_unique) {
+Outcome FakeCache::JudgeStore(const tiering::StorePlan& plan, const Entry* old, Entry* made) {
+  using tiering::StoreMode;
+  switch (plan.mode) {
+    case StoreMode::kSet:
+      return Outcome::kStored;
+    case StoreMode::kAdd:
+      return old != nullptr ? Outcome::kNotStored : Outcome::kStored;
+    case StoreMode::kReplace:
+      return old != nullptr ? Outcome::kStored : Outcome::kNotStored;
+    case StoreMode::kCas:
+      if (old == nullptr) return Outcome::kNotFound;
+      if (old->cas_unique == plan.compare_cas) return Outcome::kStored;
+      if (!plan.stale_if_older || plan.compare_cas > old->cas_unique) return Outcome::kExists;
+      made->stale = true;
+      made->token_sent = old->token_sent;
+      made->exptime_s = old->exptime_s;
+      return Outcome::kStored;
+    case StoreMode::kAppend:
+    case StoreMode::kPrepend:
+      break;
+  }
+  if (old == nullptr) return plan.vivifies ? Outcome::kStored : Outcome::kNotStored;
+  if (plan.compare_cas != 0 && plan.compare_cas != old->cas_unique) return Outcome::kExists;
+  const bool append = plan.mode == StoreMode::kAppend;
+  made->value = append ? old->value + made->value : made->value + old->value;
+  made->client_flags = old->client_flags;
+  made->exptime_s = old->exptime_s;
+  return Outcome::kStored;
+}
+
+Outcome FakeCache::Store(const tiering::Key& key, const tiering::StorePlan& plan,
+                         tiering::Draft* draft, tiering::Evidence* evidence,
+                         tiering::ItemMeta* item) {
   const MutexLock lock(mutex_);
   Entry* old = nullptr;
   const Place place =
-      mode == tiering::StoreMode::kSet ? Place::kNowhere : Look(key, evidence, &old);
+      plan.mode == tiering::StoreMode::kSet ? Place::kNowhere : Look(key, evidence, &old);
   if (place == Place::kAsk) return Outcome::kNeedsFlash;
   tiering::Draft own = std::move(*draft);
   if (place == Place::kFailed) return Outcome::kFlashFailed;
   Called("store", key.bytes);
-  const storage::Item& item = own.Peek();
+  const storage::Item& stored = own.Peek();
   Entry made;
-  made.value.resize(item.ValueBytes());
-  allocator_->CopyValue(item, made.value.data());
-  made.client_flags = item.ClientFlags();
-  made.exptime_s = item.exptime_s;
-  switch (mode) {
-    case tiering::StoreMode::kSet:
-      break;
-    case tiering::StoreMode::kAdd:
-      if (old != nullptr) return Outcome::kNotStored;
-      break;
-    case tiering::StoreMode::kReplace:
-      if (old == nullptr) return Outcome::kNotStored;
-      break;
-    case tiering::StoreMode::kCas:
-      if (old == nullptr) return Outcome::kNotFound;
-      if (old->cas_unique != compare_cas) return Outcome::kExists;
-      break;
-    case tiering::StoreMode::kAppend:
-    case tiering::StoreMode::kPrepend: {
-      if (old == nullptr) return Outcome::kNotStored;
-      const bool append = mode == tiering::StoreMode::kAppend;
-      const std::string joined = append ? old->value + made.value : made.value + old->value;
-      made = *old;
-      made.value = joined;
-      break;
-    }
-  }
-  made.cas_unique = *cas_unique = ++cas_unique_;
+  made.value.resize(stored.ValueBytes());
+  allocator_->CopyValue(stored, made.value.data());
+  made.client_flags = stored.ClientFlags();
+  made.exptime_s = stored.exptime_s;
+  made.binary_key = plan.binary_key;
+  const Outcome judged = JudgeStore(plan, old, &made);
+  if (judged != Outcome::kStored) return judged;
+  made.cas_unique = plan.new_cas != 0 ? plan.new_cas : ++cas_unique_;
+  *item = MetaOf(made);
   entries_.insert_or_assign(std::string(key.bytes), made);
   if (const auto slot = on_flash_.find(key.bytes); slot != on_flash_.end()) on_flash_.erase(slot);
   return Outcome::kStored;

@@ -44,19 +44,19 @@ class FakeCache final : public tiering::Cache {
   void PrefetchChange(const tiering::Key&) const override {}
   tiering::Outcome Get(const tiering::Key& key, tiering::Evidence* evidence,
                        tiering::ValueSink& sink) override;
-  tiering::Outcome GetAndTouch(const tiering::Key& key, uint32_t exptime_s,
-                               tiering::Evidence* evidence, tiering::ValueSink& sink) override;
-  tiering::Outcome Touch(const tiering::Key& key, uint32_t exptime_s,
-                         tiering::Evidence* evidence) override;
-  tiering::Outcome Delete(const tiering::Key& key, tiering::Evidence* evidence) override;
-  tiering::Outcome Count(const tiering::Key& key, tiering::Arithmetic direction, uint64_t delta,
-                         tiering::Evidence* evidence, uint64_t* value) override;
+  tiering::Outcome Read(const tiering::Key& key, const tiering::ReadPlan& plan,
+                        tiering::Evidence* evidence, tiering::ValueSink& sink) override;
+  tiering::Outcome Delete(const tiering::Key& key, const tiering::DeletePlan& plan,
+                          tiering::Evidence* evidence, tiering::ItemMeta* item) override;
+  tiering::Outcome Count(const tiering::Key& key, const tiering::CountPlan& plan,
+                         tiering::Evidence* evidence, tiering::ItemMeta* item,
+                         uint64_t* value) override;
   tiering::AllocateResult Allocate(const tiering::Key& key, uint32_t client_flags,
                                    uint32_t exptime_s, uint64_t value_bytes, bool may_wait,
                                    tiering::Draft* draft) override;
-  tiering::Outcome Store(const tiering::Key& key, tiering::StoreMode mode, tiering::Draft* draft,
-                         uint64_t compare_cas, tiering::Evidence* evidence,
-                         uint64_t* cas_unique) override;
+  tiering::Outcome Store(const tiering::Key& key, const tiering::StorePlan& plan,
+                         tiering::Draft* draft, tiering::Evidence* evidence,
+                         tiering::ItemMeta* item) override;
   void DropRefused(const tiering::Key& key) override;
   void FlushAll(uint32_t at_s) override;
   void Tick() override {}
@@ -76,11 +76,21 @@ class FakeCache final : public tiering::Cache {
     uint32_t client_flags = 0;
     uint32_t exptime_s = 0;
     uint64_t cas_unique = 0;
+    bool fetched = false;
+    bool stale = false;
+    bool token_sent = false;
+    bool binary_key = false;
   };
   enum class Place { kHere, kNowhere, kAsk, kFailed };
   Place Look(const tiering::Key& key, tiering::Evidence* evidence, Entry** entry)
       TERRACED_REQUIRES(mutex_);
-  void Deliver(const Entry& entry, tiering::ValueSink& sink) TERRACED_REQUIRES(mutex_);
+  tiering::ItemMeta MetaOf(const Entry& entry);
+  void Deliver(const Entry& entry, const tiering::ItemMeta& meta, tiering::ValueSink& sink)
+      TERRACED_REQUIRES(mutex_);
+  tiering::Outcome ReadLocked(std::string_view name, const tiering::Key& key,
+                              const tiering::ReadPlan& plan, tiering::Evidence* evidence,
+                              tiering::ValueSink& sink) TERRACED_REQUIRES(mutex_);
+  static tiering::Outcome JudgeStore(const tiering::StorePlan& plan, const Entry* old, Entry* made);
   void Called(std::string_view command, std::string_view key) TERRACED_REQUIRES(mutex_);
 
   const tiering::CacheOptions options_;

@@ -97,23 +97,33 @@ class CacheClient final : public FillWaiter {
   Got GetAndTouch(std::string_view key, uint32_t exptime_s) {
     Got got;
     got.outcome = Loop(key, [&](const Key& of, Evidence* evidence) {
-      return cache_.GetAndTouch(of, exptime_s, evidence, got);
+      return cache_.Read(of, {.touches = true, .exptime_s = exptime_s}, evidence, got);
     });
     return got;
   }
   Outcome Touch(std::string_view key, uint32_t exptime_s) {
+    const ReadPlan plan{.wants_value = false, .touches = true, .exptime_s = exptime_s};
+    return Read(key, plan).outcome;
+  }
+  Got Read(std::string_view key, const ReadPlan& plan) {
+    Got got;
+    got.outcome = Loop(key, [&](const Key& of, Evidence* evidence) {
+      return cache_.Read(of, plan, evidence, got);
+    });
+    return got;
+  }
+  Outcome Delete(std::string_view key, const DeletePlan& plan = {}) {
     return Loop(key, [&](const Key& of, Evidence* evidence) {
-      return cache_.Touch(of, exptime_s, evidence);
+      return cache_.Delete(of, plan, evidence, &item);
     });
   }
-  Outcome Delete(std::string_view key) {
-    return Loop(key,
-                [&](const Key& of, Evidence* evidence) { return cache_.Delete(of, evidence); });
+  Outcome Count(std::string_view key, const CountPlan& plan) {
+    return Loop(key, [&](const Key& of, Evidence* evidence) {
+      return cache_.Count(of, plan, evidence, &item, &number);
+    });
   }
   Outcome Count(std::string_view key, Arithmetic direction, uint64_t delta) {
-    return Loop(key, [&](const Key& of, Evidence* evidence) {
-      return cache_.Count(of, direction, delta, evidence, &number);
-    });
+    return Count(key, CountPlan{.direction = direction, .delta = delta});
   }
   Outcome Increment(std::string_view key, uint64_t delta) {
     return Count(key, Arithmetic::kIncrement, delta);
@@ -124,6 +134,10 @@ class CacheClient final : public FillWaiter {
 
   Outcome Store(StoreMode mode, std::string_view key, std::string_view value,
                 uint32_t client_flags = 0, uint32_t exptime_s = 0, uint64_t compare_cas = 0) {
+    return Store({.mode = mode, .compare_cas = compare_cas}, key, value, client_flags, exptime_s);
+  }
+  Outcome Store(const StorePlan& plan, std::string_view key, std::string_view value,
+                uint32_t client_flags = 0, uint32_t exptime_s = 0) {
     Draft draft;
     const AllocateResult room =
         cache_.Allocate(KeyOf(key), client_flags, exptime_s, value.size(), false, &draft);
@@ -131,7 +145,9 @@ class CacheClient final : public FillWaiter {
     if (room != AllocateResult::kOk) return Outcome::kNoMemory;
     draft.FillValue({value});
     return Loop(key, [&](const Key& of, Evidence* evidence) {
-      return cache_.Store(of, mode, &draft, compare_cas, evidence, &cas_unique);
+      const Outcome outcome = cache_.Store(of, plan, &draft, evidence, &item);
+      cas_unique = item.cas_unique;
+      return outcome;
     });
   }
   Outcome Set(std::string_view key, std::string_view value, uint32_t client_flags = 0,
@@ -169,6 +185,7 @@ class CacheClient final : public FillWaiter {
   // From now on every read misses its deadline.
   void BeLate(bool late) { late_ = late; }
 
+  ItemMeta item;            // of the last command that changed one
   uint64_t cas_unique = 0;  // of the last store
   uint64_t number = 0;      // of the last incr or decr
 

@@ -75,11 +75,11 @@ TEST_F(CacheCommandsTest, ExpiredAndFlushedItemsAreMissesOfTheirKind) {
 
 TEST_F(CacheCommandsTest, TouchAndGetAndTouchChangeTheExptimeInRam) {
   rig_->Set("k", "v");
-  EXPECT_EQ(rig_->Touch("k", kStartS + 10), Outcome::kTouched);
+  EXPECT_EQ(rig_->Touch("k", kStartS + 10), Outcome::kHit);
   EXPECT_EQ(rig_->Get("k").meta.exptime_s, kStartS + 10);
   EXPECT_EQ(rig_->GetAndTouch("k", kExptimePast), "v");  // a negative exptime answers once more
   EXPECT_FALSE(rig_->Get("k").Hit());
-  EXPECT_EQ(rig_->Touch("k", 0), Outcome::kNotFound);
+  EXPECT_EQ(rig_->Touch("k", 0), Outcome::kMiss);
   EXPECT_FALSE(rig_->GetAndTouch("k", 0).Hit());
   const CommandCounters counters = rig_.Stats().commands;
   EXPECT_EQ(counters.cmd_touch, 4U);
@@ -155,7 +155,7 @@ TEST_F(CacheCommandsTest, I4AnItemReadOnFlashIsFetchedFromThenOn) {
   EXPECT_FALSE(rig_->Get("read").meta.fetched);
   EXPECT_TRUE(rig_->Get("read").meta.fetched);
   rig_->Get("touched");
-  EXPECT_EQ(rig_->Touch("touched", 0), Outcome::kTouched);
+  EXPECT_EQ(rig_->Touch("touched", 0), Outcome::kHit);
   EXPECT_TRUE(rig_.ItemOf("touched")->Has(storage::kItemFetched));
 }
 
@@ -231,7 +231,7 @@ TEST_F(CacheCommandsTest, I2ATouchedPromotedItemLosesItsSlotAndIsWrittenAgain) {
   PutOnFlash("k", "value");
   rig_->Get("k");
   rig_->Get("k");
-  EXPECT_EQ(rig_->Touch("k", kStartS + 50), Outcome::kTouched);
+  EXPECT_EQ(rig_->Touch("k", kStartS + 50), Outcome::kHit);
   EXPECT_FALSE(rig_.OnFlash("k"));
   EXPECT_FALSE(rig_.ItemOf("k")->Has(storage::kItemClean));
   EXPECT_EQ(rig_.Stats().curr_items, 1U);
@@ -253,7 +253,7 @@ TEST_F(CacheCommandsTest, DeleteReadsTheRecordAndRemovesItsSlot) {
 TEST_F(CacheCommandsTest, TouchMovesAFlashItemToRamWithItsNewExptime) {
   PutOnFlash("k", "value", 9);
   const uint64_t cas_unique = rig_->cas_unique;
-  EXPECT_EQ(rig_->Touch("k", kStartS + 50), Outcome::kTouched);
+  EXPECT_EQ(rig_->Touch("k", kStartS + 50), Outcome::kHit);
   EXPECT_TRUE(rig_.InRam("k"));
   EXPECT_FALSE(rig_.OnFlash("k"));
   const Got got = rig_->Get("k");
@@ -276,7 +276,7 @@ TEST_F(CacheCommandsTest, GetAndTouchAnswersAndMovesAFlashItem) {
 TEST_F(CacheCommandsTest, AnExpiredRecordIsAMissAndItsSlotGoes) {
   PutOnFlash("k", "value", 0, kStartS + 5);
   rig_.clock.Set(kStartS + 5);
-  EXPECT_EQ(rig_->Touch("k", 0), Outcome::kNotFound);
+  EXPECT_EQ(rig_->Touch("k", 0), Outcome::kMiss);
   EXPECT_FALSE(rig_.OnFlash("k"));
   EXPECT_EQ(rig_.Stats().curr_items, 0U);
 }
@@ -291,7 +291,7 @@ TEST_F(CacheCommandsTest, ACorruptRecordIsAMissCountedAndItsSlotGoes) {
   EXPECT_FALSE(rig_->Get("get").Hit());
   EXPECT_EQ(rig_->Delete("delete"), Outcome::kNotFound);
   EXPECT_EQ(rig_->Store(StoreMode::kAdd, "add", "new"), Outcome::kStored);
-  EXPECT_EQ(rig_->Touch("touch", 0), Outcome::kNotFound);
+  EXPECT_EQ(rig_->Touch("touch", 0), Outcome::kMiss);
   for (const std::string_view key : {"get", "delete", "add", "touch"})
     EXPECT_FALSE(rig_.OnFlash(key)) << key;
   EXPECT_EQ(rig_->Get("add"), "new");

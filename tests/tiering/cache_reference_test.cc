@@ -89,8 +89,7 @@ class CacheReferenceTest : public testing::Test {
   void Touch(const std::string& key) {
     const uint32_t exptime_s = RandomExptime();
     Reference::Entry* const entry = reference_.Find(key);
-    ASSERT_EQ(rig_->Touch(key, exptime_s),
-              entry != nullptr ? Outcome::kTouched : Outcome::kNotFound)
+    ASSERT_EQ(rig_->Touch(key, exptime_s), entry != nullptr ? Outcome::kHit : Outcome::kMiss)
         << key;
     if (entry != nullptr) entry->exptime_s = exptime_s;
   }

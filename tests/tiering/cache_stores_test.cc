@@ -112,7 +112,7 @@ TEST_P(CacheStoresTest, ChunkedItemsGoThroughEveryCommand) {
   EXPECT_EQ(Store(StoreMode::kPrepend, "k", "head"), Outcome::kStored);
   EXPECT_EQ(Get("k"), "head" + large + "tail");
   Settle();
-  EXPECT_EQ(rig_->Touch("k", kStartS + 9), Outcome::kTouched);
+  EXPECT_EQ(rig_->Touch("k", kStartS + 9), Outcome::kHit);
   Settle();
   EXPECT_EQ(rig_->GetAndTouch("k", kStartS + 10), "head" + large + "tail");
   EXPECT_EQ(Get("k").meta.client_flags, 3U);
@@ -174,7 +174,7 @@ TEST_P(CacheStoresTest, FlushAllEmptiesBothTiersAndSparesWhatComesAfter) {
   EXPECT_FALSE(Get("old").Hit());
   EXPECT_EQ(Get("new"), "v");
   EXPECT_EQ(rig_->Increment("old", 1), Outcome::kNotFound);
-  EXPECT_EQ(rig_->Touch("old", 0), Outcome::kNotFound);
+  EXPECT_EQ(rig_->Touch("old", 0), Outcome::kMiss);
   EXPECT_EQ(rig_->Delete("old"), Outcome::kNotFound);
   EXPECT_EQ(rig_.Stats().commands.get_misses, 1U);
 }
@@ -254,7 +254,7 @@ TEST(AllocateTest, WithoutEvictionsAFullCacheSaysSo) {
   EXPECT_EQ(rig.Stats().store_no_memory, 2U);
   for (int i = 0; i < stored; ++i) EXPECT_TRUE(rig->Get("k" + std::to_string(i)).Hit());
   // What has expired may go all the same.
-  EXPECT_EQ(rig->Touch("k0", kStartS + 1), Outcome::kTouched);
+  EXPECT_EQ(rig->Touch("k0", kStartS + 1), Outcome::kHit);
   EXPECT_EQ(rig->Delete("k1"), Outcome::kDeleted);
   EXPECT_EQ(rig->Set("more", std::string(1'000, 'v')), Outcome::kStored);
 }

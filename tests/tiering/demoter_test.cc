@@ -62,10 +62,9 @@ TEST_F(DemoterTest, AStoringClientIsToldToWaitWhenTheReserveIsNearlyGone) {
     if (result != AllocateResult::kOk) break;
     draft.FillValue({std::string(1'000, 'v')});
     Evidence evidence;
-    uint64_t cas_unique = 0;
-    ASSERT_EQ(
-        rig.cache->Store(rig->KeyOf(Name(i)), StoreMode::kSet, &draft, 0, &evidence, &cas_unique),
-        Outcome::kStored);
+    ItemMeta item;
+    ASSERT_EQ(rig.cache->Store(rig->KeyOf(Name(i)), {}, &draft, &evidence, &item),
+              Outcome::kStored);
   }
   ASSERT_EQ(result, AllocateResult::kWait);
   EXPECT_EQ(rig.Stats().flash.demotion_waits, 1U);
@@ -428,7 +427,7 @@ TEST_F(DemoterTest, Rule8MutationsRemoveSlotsWhileFlashIsOff) {
   EXPECT_EQ(rig->Set("set", "new"), Outcome::kStored);
   EXPECT_EQ(rig->Delete("delete"), Outcome::kDeleted);
   EXPECT_EQ(rig->Increment("incr", 1), Outcome::kStored);
-  EXPECT_EQ(rig->Touch("touch", kStartS + 5), Outcome::kTouched);
+  EXPECT_EQ(rig->Touch("touch", kStartS + 5), Outcome::kHit);
   for (const std::string_view key : {"set", "delete", "incr", "touch"})
     EXPECT_FALSE(rig.OnFlash(key)) << key;
   EXPECT_TRUE(rig.OnFlash("left"));

@@ -56,14 +56,13 @@ TEST_F(DraftTest, MovingHandsTheChunksOn) {
 TEST_F(DraftTest, KeepsAChunkOfWhatItReplacedForTheNextAllocation) {
   const Key key = rig_->KeyOf("key");
   Evidence evidence;
-  uint64_t cas_unique = 0;
+  ItemMeta item;
   const auto allocate = [&](Draft* draft) {
     EXPECT_EQ(rig_.cache->Allocate(key, 0, 0, 10, false, draft), AllocateResult::kOk);
     draft->FillValue({"0123456789"});
   };
   const auto store = [&](Draft* draft) {
-    EXPECT_EQ(rig_.cache->Store(key, StoreMode::kSet, draft, 0, &evidence, &cas_unique),
-              Outcome::kStored);
+    EXPECT_EQ(rig_.cache->Store(key, {}, draft, &evidence, &item), Outcome::kStored);
     EXPECT_FALSE(*draft);
   };
   Draft draft;
@@ -112,7 +111,7 @@ TEST_F(DraftTest, AnEmptyValueHasNoParts) {
 TEST_F(DraftTest, EmptyValuesGoThroughEveryCommandThatMakesADraftOfThem) {
   rig_->Set("k", "");
   rig_.Demote();
-  EXPECT_EQ(rig_->Touch("k", kStartS + 9), Outcome::kTouched);
+  EXPECT_EQ(rig_->Touch("k", kStartS + 9), Outcome::kHit);
   rig_.Demote();
   EXPECT_EQ(rig_->GetAndTouch("k", 0), "");
   rig_.Demote();

@@ -288,7 +288,7 @@ TEST_F(FillTest, Rule3ANeighboursRecordIsNoAnswer) {
   EXPECT_FALSE(rig_->Get(key).Hit());
   EXPECT_EQ(rig_.Stats().commands.flash_read_misses, 1U);
   EXPECT_EQ(rig_->Delete(key), Outcome::kNotFound);
-  EXPECT_EQ(rig_->Touch(key, 0), Outcome::kNotFound);
+  EXPECT_EQ(rig_->Touch(key, 0), Outcome::kMiss);
   EXPECT_EQ(rig_->Increment(key, 1), Outcome::kNotFound);
   EXPECT_EQ(rig_->Get(twin), "twin");  // reading its slot for another key has cost it nothing
 }
@@ -313,7 +313,7 @@ TEST_F(FillTest, I2ATouchAndADeleteThatRaceWithAnotherReadAreSeen) {
   PutOnFlash("deleted", "value");
   {
     const Race race(SyncPoint::kFillRead,
-                    [&] { EXPECT_EQ(other_.Touch("touched", kStartS + 99), Outcome::kTouched); });
+                    [&] { EXPECT_EQ(other_.Touch("touched", kStartS + 99), Outcome::kHit); });
     EXPECT_EQ(rig_->Get("touched").meta.exptime_s, kStartS + 99);
   }
   const Race race(SyncPoint::kFillRead,

@@ -360,7 +360,7 @@ TEST_F(SecondChanceTest, Rule6AMutationWhileTheNewBatchIsIngestedStays) {
     SyncPoints::Attach(SyncPoint::kDemoteIngested, [&] {
       SyncPoints::Attach(SyncPoint::kDemoteIngested, nullptr);
       EXPECT_EQ(rig_->Delete(Name(3)), Outcome::kDeleted);
-      EXPECT_EQ(rig_->Touch(Name(4), kStartS + 77), Outcome::kTouched);
+      EXPECT_EQ(rig_->Touch(Name(4), kStartS + 77), Outcome::kHit);
     });
   });
   DropTheFirst();
