@@ -30,6 +30,8 @@ enum class Reply : uint8_t {
   kNoMemoryToChange,  // incr, decr or touch needed room for the new item
   kFlashFailed,
   kFlushNotAllowed,
+  kShutdownNotEnabled,
+  kBadShutdownMode,
   kCount
 };
 

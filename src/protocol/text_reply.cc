@@ -52,6 +52,8 @@ std::string_view TextOf(Reply reply) {
       "SERVER_ERROR out of memory\r\n",
       "SERVER_ERROR flash read failed\r\n",
       "CLIENT_ERROR flush_all not allowed\r\n",
+      "ERROR: shutdown not enabled\r\n",
+      "CLIENT_ERROR invalid shutdown mode\r\n",
   };
   static_assert(kTexts[static_cast<size_t>(Reply::kVersion)].substr(8, 6) == kProtocolVersion);
   static_assert(!kTexts.back().empty(), "every Reply has its text");
