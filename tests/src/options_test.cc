@@ -140,40 +140,6 @@ TEST(OptionsTest, ExtstoresPathAndSizeAreTakenApart) {
   }
 }
 
-TEST(OptionsTest, SeveralExtstorePathsAreOneTierInTheFirst) {
-  const support::TempDirectory directory;
-  const std::string given =
-      "ext_path=" + directory.Path() + ":1G,ext_path=/mnt/d2/ext:512m:compact,ext_path=/c:1P";
-  Result<CommandLine> line = Parse({"-o", given.c_str()});
-  ASSERT_TRUE(line.ok()) << line.status().message();
-  EXPECT_EQ(line.value().options.cache.flash_path, directory.Path());
-  EXPECT_EQ(line.value().options.cache.flash_size_bytes,
-            (1ULL << 50) + (1ULL << 30) + (512U << 20));
-  ASSERT_EQ(line.value().notices.size(), 2U);
-  EXPECT_THAT(line.value().notices[0], HasSubstr("3 paths are one flash tier"));
-  EXPECT_THAT(line.value().notices[1], HasSubstr("compact is taken without effect"));
-}
-
-TEST(OptionsTest, ExtstoresFileBecomesADirectoryBesideIt) {
-  const support::TempDirectory directory;
-  const std::string file = directory.Sub("extstore");
-  const std::string given = "ext_path=" + file + ":1g";
-  Result<CommandLine> line = Parse({"-o", given.c_str()});
-  ASSERT_TRUE(line.ok()) << line.status().message();
-  EXPECT_EQ(line.value().options.cache.flash_path, file);
-  EXPECT_THAT(line.value().notices,
-              ElementsAre("-o ext_path: the flash tier is the directory " + file));
-  std::ofstream(file) << "memcached's";
-  line = Parse({"-o", given.c_str()});
-  ASSERT_TRUE(line.ok()) << line.status().message();
-  EXPECT_EQ(line.value().options.cache.flash_path, file + ".flash");
-  EXPECT_THAT(line.value().notices, ElementsAre(HasSubstr(file + ".flash, beside the file")));
-  // What was said later counts.
-  line = Parse({"-o", given.c_str(), "-o", "flash_path=/srv/other"});
-  EXPECT_EQ(line.value().options.cache.flash_path, "/srv/other");
-  EXPECT_TRUE(line.value().notices.empty());
-}
-
 TEST(OptionsTest, AddressesThatCannotBeAreRefused) {
   for (const char* text : {"[::1", "h:x", "h:65536", "[::1]5", "127.0.0.1,h:x"}) {
     EXPECT_THAT(Refused({"-l", text}), HasSubstr("holds what is no address")) << text;
