@@ -18,6 +18,7 @@
 #include <string>
 #include <utility>
 
+#include "src/license.h"
 #include "src/option_docs.h"
 #include "src/options.h"
 #include "src/process.h"
@@ -86,7 +87,7 @@ Step Daemon::Resolve() {
   if (Step failed = Check(ExitCode::kUsage, CheckOptions(&options_))) return failed;
   for (std::string* const path :
        {&options_.cache.flash_path, &options_.cache.flash_index_dir, &options_.cache.memory_file,
-        &options_.daemon.pid_file, &options_.daemon.log_file}) {
+        &options_.server.unix_socket, &options_.daemon.pid_file, &options_.daemon.log_file}) {
     if (path->empty() || *path == tiering::kNoIndexDirectory) continue;
     Result<std::string> absolute = AbsolutePath(*path);
     if (!absolute.ok()) return Failure{ExitCode::kFailure, absolute.status()};
@@ -123,6 +124,10 @@ Step Daemon::TakeAsRoot() {
   Result<std::unique_ptr<Server>> server = Server::Bind(options_);
   if (!server.ok()) return Failure{ExitCode::kSystem, server.status()};
   server_ = std::move(server).value();
+  if (account_.has_value() && !options_.server.unix_socket.empty()) {
+    const Status given = GiveFile("-s", options_.server.unix_socket, *account_);
+    if (!given.ok()) return Failure{ExitCode::kSystem, given};
+  }
   if (HasFlash()) {
     const Status made = MakeFlashDirectory(options_.cache.flash_path, account_);
     if (!made.ok()) return Failure{ExitCode::kFailure, made};
@@ -238,7 +243,7 @@ ExitCode Main(std::span<const char* const> arguments) {
   Result<CommandLine> line = ParseCommandLine(arguments);
   if (!line.ok()) {
     std::fprintf(stderr, "terraced: %s\n", std::string(line.status().message()).c_str());
-    return ExitCode::kFailure;
+    return line.status().code() == StatusCode::kNotFound ? ExitCode::kUsage : ExitCode::kFailure;
   }
   std::string text;
   switch (line.value().action) {
@@ -249,6 +254,9 @@ ExitCode Main(std::span<const char* const> arguments) {
       break;
     case StartAction::kVersion:
       text = "terraced " TERRACED_VERSION "\n";
+      break;
+    case StartAction::kLicense:
+      text = "terraced " TERRACED_VERSION "\n" + std::string(kLicense);
       break;
     case StartAction::kPrintConfig:
       text = ConfigFileText();

@@ -72,6 +72,18 @@ std::string NamesWithoutEffect() {
   return names;
 }
 
+// Rows that are another spelling of a documented one: extstore's.
+std::string OtherSpellings() {
+  std::string names;
+  for (const OptionSpec& spec : OptionTable()) {
+    const bool hidden_row = spec.Has(kHidden) && spec.name.starts_with("ext_");
+    const std::string_view name = hidden_row ? spec.name : spec.also;
+    if (!name.starts_with("ext_")) continue;
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  return names;
+}
+
 std::string HelpLeft(const OptionSpec& spec) {
   std::string left;
   if (spec.letter != 0) left += std::string("-") + spec.letter + ", ";
@@ -155,6 +167,7 @@ std::string HelpText() {
   AppendWrapped(
       "What is live can be changed while the daemon runs, by a client: extstore <name> <value>.",
       "", &out);
+  AppendWrapped("Of extstore, in its own spelling: " + OtherSpellings() + ".", "", &out);
   AppendWrapped("Of memcached, accepted without effect: " + NamesWithoutEffect() + ".", "", &out);
   return out;
 }
@@ -199,8 +212,10 @@ std::string ManualOptionsText() {
     });
   }
   out += ".SS " + std::string(GroupTitle(OptionGroup::kAccepted)) +
-         "\nThese names of memcached's\n.B \\-o\nare read and logged, and change nothing:\n" +
-         Roff(NamesWithoutEffect()) + ".\n" + kManualEnd + "\n";
+         "\nThese of memcached's options are read and logged, and change nothing:\n" +
+         Roff(NamesWithoutEffect()) +
+         ".\nThese are extstore's spelling of what stands under Flash tier:\n" +
+         Roff(OtherSpellings()) + ".\n" + kManualEnd + "\n";
   return out;
 }
 

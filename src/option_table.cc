@@ -1,7 +1,10 @@
 #include "src/option_table.h"
 
 #include <algorithm>
+#include <charconv>
 
+#include "src/ext_path.h"
+#include "src/net/address.h"
 #include "src/option_value.h"
 #include "storage/base/sync_point.h"
 #include "tiering/flash_reader.h"
@@ -62,21 +65,32 @@ Status FollowModern(Options& options) {
   return Status();
 }
 
-// extstore's PATH:SIZE; a bucket name after the size means nothing here.
-Status FollowExtPath(Options& options) {
-  const std::string_view text = options.accepted.ext_path;
-  const auto refuse = [&text] {
+Status FollowListen(Options& options) {
+  return ListenAddresses(options.server).status();
+}
+
+Status FollowUnixMask(Options& options) {
+  const std::string& text = options.accepted.unix_mask;
+  const char* const end = text.data() + text.size();
+  uint32_t mask = 0;
+  const auto [stop, error] = std::from_chars(text.data(), end, mask, 8);
+  if (error != std::errc() || stop != end || mask > 0777) {
     return Status(StatusCode::kInvalidArgument,
-                  "'" + std::string(text) + "' is not PATH:SIZE, as in /srv/cache:4g");
-  };
-  const size_t colon = text.find(':');
-  if (colon == std::string_view::npos || colon == 0) return refuse();
-  const std::string_view rest = text.substr(colon + 1);
-  const std::string_view size = rest.substr(0, rest.find(':'));
-  const std::optional<uint64_t> bytes = ParseBytes(size, 1U << 20);
-  if (!bytes.has_value() || *bytes == 0) return refuse();
-  options.cache.flash_path = text.substr(0, colon);
-  options.cache.flash_size_bytes = *bytes;
+                  "'" + text + "' is no mask: give permissions in octal from 0 to 777, as in 770");
+  }
+  options.server.unix_mask = mask;
+  return Status();
+}
+
+Status FollowProtocol(Options& options) {
+  using enum BindingProtocol;
+  const std::string& name = options.accepted.protocol;
+  options.server.binding_protocol = name == "ascii" ? kAscii : name == "binary" ? kBinary : kAuto;
+  return Status();
+}
+
+Status FollowAllow(Options& options) {
+  TERRACED_ASSIGN_OR_RETURN(options.server.allow, ParseAddressRanges(options.accepted.allow));
   return Status();
 }
 
@@ -85,6 +99,17 @@ Status FollowRecacheRate(Options& options) {
   const uint32_t rate = options.accepted.ext_recache_rate;
   options.cache.promote_hits = rate == 0 ? 0 : rate + 1;
   return Status();
+}
+
+// What memcached reads as a number has to be one though it changes nothing.
+Status CheckIgnoredNumber(Options& options) {
+  uint32_t number = 0;
+  const std::string& text = options.accepted.ignored;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  if (error == std::errc() && stop == end) return Status();
+  return Status(StatusCode::kInvalidArgument,
+                "'" + text + "' is not a number: give one from 0 to 4294967295");
 }
 
 Field KillAtField(Options& options) {
@@ -116,6 +141,12 @@ constexpr OptionSpec Ignored(std::string_view name, uint32_t flags) {
           .flags = kExtended | kNoEffect | flags};
 }
 
+constexpr OptionSpec IgnoredNumber(std::string_view name, uint32_t flags) {
+  OptionSpec spec = Ignored(name, flags);
+  spec.after = CheckIgnoredNumber;
+  return spec;
+}
+
 // Columns: name, letter, other spelling, kind, field, bounds, value in documents, group, flags,
 // help; then choices, what follows, and action where there are any.
 // A table reads by rows, which clang-format would break at every column.
@@ -123,11 +154,22 @@ constexpr OptionSpec Ignored(std::string_view name, uint32_t flags) {
 constexpr OptionSpec kOptions[] = {
     // --- Network ---
     {"port", 'p', "", kNumber, Server<&ServerOptions::tcp_port>, {-1, 65535}, "<number>", kNetwork,
-     0,
+     kUsage,
      "TCP port; -1 is any free one, 0 none but those that -l names"},
     {"listen", 'l', "", kList, Server<&ServerOptions::listen>, {}, "<address>", kNetwork, 0,
      "address to listen on, as in 127.0.0.1, [::1]:11211 or *; may be repeated; without it every "
-     "address"},
+     "address; proto[ascii]: or proto[binary]: in front counts instead of -B", "", FollowListen},
+    {"unix-socket", 's', "", kText, Server<&ServerOptions::unix_socket>, {}, "<file>", kNetwork, 0,
+     "Unix socket to listen on, instead of the network; removed at a clean stop"},
+    {"unix-mask", 'a', "", kText, Accepted<&AcceptedOptions::unix_mask>, {}, "<mask>", kNetwork, 0,
+     "permissions of the Unix socket, in octal", "", FollowUnixMask},
+    {"allow", 0, "", kText, Accepted<&AcceptedOptions::allow>, {}, "<cidr;cidr;...>", kNetwork,
+     kExtended,
+     "clients of other addresses are closed at once, as in 127.0.0.1;10.0.0.0/8;fd00::/8; those of a "
+     "Unix socket are never; without it everybody may connect", "", FollowAllow},
+    {"enable-shutdown", 'A', "", kSwitch, Server<&ServerOptions::shutdown_command>, {}, "", kNetwork,
+     0,
+     "any client may stop the daemon: shutdown, or shutdown graceful"},
     {"conn-limit", 'c', "", kNumber, Server<&ServerOptions::connections_max>, {1, 10e6}, "<number>",
      kNetwork, 0,
      "connections at the same time; the limit of open files follows it"},
@@ -140,8 +182,9 @@ constexpr OptionSpec kOptions[] = {
     {"max-reqs-per-event", 'R', "", kNumber, Server<&ServerOptions::requests_per_event>,
      {1, kWholeMax}, "<number>", kNetwork, 0,
      "requests of one connection before it is another one's turn"},
-    {"protocol", 'B', "", kChoice, Accepted<&AcceptedOptions::protocol>, {}, "<name>", kNetwork, 0,
-     "protocol; both mean text, the only one there is", "auto,ascii"},
+    {"protocol", 'B', "", kChoice, Accepted<&AcceptedOptions::protocol>, {}, "<name>", kNetwork,
+     kUsage,
+     "protocol of connections; auto takes it from the first byte", "auto,ascii,binary", FollowProtocol},
     {"udp-port", 'U', "", kNumber, Accepted<&AcceptedOptions::udp_port>, {0, 0}, "<number>",
      kNetwork, 0,
      "UDP is not served; 0 is accepted"},
@@ -156,7 +199,7 @@ constexpr OptionSpec kOptions[] = {
      "refuse connections over the limit with an error instead of letting them wait"},
     {"idle_timeout", 0, "", kNumber, Server<&ServerOptions::idle_timeout_s>, {0, kWholeMax},
      "<seconds>", kNetwork, kExtended,
-     "connections idle for longer are closed; 0 is never"},
+     "connections idle for longer are closed, but those of a Unix socket; 0 is never"},
     {"pipelined_reads_max", 0, "", kNumber, Server<&ServerOptions::pipelined_reads_max>, {1, 65536},
      "<number>", kNetwork, kExtended,
      "flash reads that one connection may have under way"},
@@ -170,10 +213,10 @@ constexpr OptionSpec kOptions[] = {
 
     // --- Memory ---
     {"memory-limit", 'm', "", kBytes, Slab<&SlabOptions::limit_bytes>, {kMega, kTera, 1ULL << 20},
-     "<megabytes>", kMemory, 0,
+     "<megabytes>", kMemory, kUsage,
      "memory for items"},
     {"max-item-size", 'I', "", kBytes, Slab<&SlabOptions::item_bytes_max>, {kKilo, kGiga}, "<size>",
-     kMemory, 0,
+     kMemory, kUsage,
      "largest item, its key and header included; at most half of -m"},
     {"disable-evictions", 'M', "", kSwitch, Cache<&CacheOptions::evict_to_free>, {}, "", kMemory,
      kClears,
@@ -194,7 +237,7 @@ constexpr OptionSpec kOptions[] = {
      {kKilo, kMega, 1ULL << 10}, "<kilobytes>", kMemory, kExtended,
      "largest chunk; larger items are chains of chunks"},
     {"slab_sizes", 0, "", kChunkSizes, Slab<&SlabOptions::slab_sizes>, {}, "<bytes-bytes-...>",
-     kMemory, kExtended,
+     kMemory, kExtended | kUsage,
      "chunk sizes of the slab classes, instead of -f"},
     {"slab_reassign", 0, "", kSwitch, Cache<&CacheOptions::slab_reassign>, {}, "", kMemory,
      kExtended,
@@ -309,9 +352,9 @@ constexpr OptionSpec kOptions[] = {
     {"stop_timeout", 0, "stop_timeout_s", kNumber, Cache<&CacheOptions::stop_timeout_s>,
      {0, 86'400}, "<seconds>", kFlash, kExtended,
      "how long a stop may take to bring what is only in RAM to flash"},
-    {"ext_path", 0, "", kText, Accepted<&AcceptedOptions::ext_path>, {}, "<path:size>", kFlash,
+    {"ext_path", 0, "", kList, Accepted<&AcceptedOptions::ext_path>, {}, "<path:size>", kFlash,
      kExtended | kHidden,
-     "extstore's spelling of flash_path and flash_size", "", FollowExtPath},
+     "extstore's spelling of flash_path and flash_size", "", FollowExtPaths},
     {"ext_item_size", 0, "", kBytes, Cache<&CacheOptions::flash_item_min_bytes>, {0, kGiga},
      "<size>", kFlash, kExtended | kHidden | kLive,
      "extstore's spelling of flash_item_min"},
@@ -342,6 +385,8 @@ constexpr OptionSpec kOptions[] = {
      "print this and exit", "", nullptr, StartAction::kHelp},
     {"version", 'V', "", kAction, Nothing, {}, "", kOther, kNotInFile,
      "print the version and exit", "", nullptr, StartAction::kVersion},
+    {"license", 'i', "", kAction, Nothing, {}, "", kOther, kNotInFile,
+     "print the licence and exit", "", nullptr, StartAction::kLicense},
     {"print-config", 0, "", kAction, Nothing, {}, "", kOther, kNotInFile | kHidden,
      "print etc/terraced.conf", "", nullptr, StartAction::kPrintConfig},
     {"print-manual", 0, "", kAction, Nothing, {}, "", kOther, kNotInFile | kHidden,
@@ -357,6 +402,8 @@ constexpr OptionSpec kOptions[] = {
 #endif
 
     // --- memcached's, without effect here ---
+    {"napi_ids", 'N', "", kNumber, Accepted<&AcceptedOptions::napi_ids>, {1, 256}, "<number>",
+     kAccepted, kNoEffect},
     {"hashpower", 0, "", kNumber, Accepted<&AcceptedOptions::hashpower>, {12, 32}, "<number>",
      kAccepted, kExtended | kNoEffect},
     {"hashexpand", 0, "", kSwitch, Accepted<&AcceptedOptions::hashexpand>, {}, "", kAccepted,
@@ -387,16 +434,16 @@ constexpr OptionSpec kOptions[] = {
     Ignored("sock_cookie_id", 0),
     Ignored("chunked_items", kOptional),
     Ignored("drop_privileges", kOptional),
-    Ignored("ext_page_size", 0),
-    Ignored("ext_wbuf_size", 0),
-    Ignored("ext_io_depth", 0),
-    Ignored("ext_item_age", kLive),
-    Ignored("ext_low_ttl", kLive),
-    Ignored("ext_compact_under", kLive),
-    Ignored("ext_drop_under", kLive),
+    IgnoredNumber("ext_page_size", 0),
+    IgnoredNumber("ext_wbuf_size", 0),
+    IgnoredNumber("ext_io_depth", 0),
+    IgnoredNumber("ext_item_age", kLive),
+    IgnoredNumber("ext_low_ttl", kLive),
+    IgnoredNumber("ext_compact_under", kLive),
+    IgnoredNumber("ext_drop_under", kLive),
     {"ext_max_frag", 0, "", kFraction, Accepted<&AcceptedOptions::ext_max_frag>, {0, 1000},
      "<ratio>", kAccepted, kExtended | kNoEffect | kLive},
-    Ignored("ext_max_sleep", kLive),
+    IgnoredNumber("ext_max_sleep", kLive),
     Ignored("ext_drop_unread", kOptional | kLive),
 };
 // clang-format on

@@ -46,6 +46,7 @@ constexpr uint32_t kOptional = 16;   // without a value it means 1, its no_ form
 constexpr uint32_t kNegatable = 32;  // the no_ form gives the field its default back
 constexpr uint32_t kNotInFile = 64;  // only on the command line
 constexpr uint32_t kLive = 128;      // can be changed while the daemon runs: option_change.h
+constexpr uint32_t kUsage = 256;  // a value that cannot be ends with exit code 64, as in memcached
 
 // Of a value, both ends allowed. Whole numbers stay far below 2^53, so doubles hold them exactly.
 struct Bounds {

@@ -5,11 +5,15 @@
 #include <utility>
 
 #include "src/config_file.h"
+#include "src/ext_path.h"
 #include "src/option_table.h"
 #include "src/option_value.h"
 
 namespace terraced::server {
 namespace {
+
+constexpr std::string_view kProxyPrefix = "proxy_";
+constexpr uint32_t kManyThreads = 64;  // more than that memcached warns of
 
 // One option as it was given: a row, and the text that goes with it.
 struct Given {
@@ -134,6 +138,10 @@ Status Scanner::TakeNegated(std::string_view name, const std::string& spelling, 
                             bool extended_only) {
   const bool negated = name.starts_with("no_") || name.starts_with("no-");
   const OptionSpec* const spec = negated ? FindByName(name.substr(3), extended_only) : nullptr;
+  if (name.starts_with(kProxyPrefix)) {
+    return Refuse(origin_, spelling,
+                  "memcached's proxy is not there: connect clients to the servers");
+  }
   const bool can_be = spec != nullptr && (spec->kind == OptionKind::kSwitch ||
                                           spec->Has(kOptional) || spec->Has(kNegatable));
   if (!can_be) {
@@ -189,7 +197,10 @@ Status Apply(const Given& given, CommandLine* line) {
     status = SetValue(spec, given.negated ? "0" : "1", &line->options);
   }
   if (status.ok() && spec.after != nullptr) status = spec.after(line->options);
-  if (!status.ok()) return status.WithContext(given.origin + given.spelling);
+  if (!status.ok()) {
+    status = status.WithContext(given.origin + given.spelling);
+    return spec.Has(kUsage) ? Status(StatusCode::kNotFound, std::string(status.message())) : status;
+  }
   if (spec.Has(kNoEffect)) {
     line->notices.push_back(given.origin + given.spelling +
                             ": accepted for memcached's sake, it has no effect here");
@@ -248,6 +259,13 @@ Result<CommandLine> ParseCommandLine(std::span<const char* const> arguments) {
   if (!IsGiven(given, "slab_chunk_max") && !IsGiven(from_file, "slab_chunk_max") &&
       slabs.item_bytes_max < slabs.slab_chunk_bytes_max) {
     slabs.slab_chunk_bytes_max = slabs.item_bytes_max;
+  }
+  if (line.options.server.worker_threads > kManyThreads) {
+    line.notices.emplace_back("-t: more threads than there are processors do not help, " +
+                              std::to_string(line.options.server.worker_threads) + " are many");
+  }
+  for (std::string& notice : SettleExtPaths(&line.options)) {
+    line.notices.push_back(std::move(notice));
   }
   return line;
 }

@@ -4,7 +4,8 @@
 // Ownership: owns its text; the arguments are only read during the call.
 // Errors: one Status whose message names the option, and file and line where it stood there, and
 // says what would be right. A value that cannot be is ParseCommandLine's (memcached exits 1),
-// options that contradict each other are CheckOptions's (memcached exits 64). Sources:
+// options that contradict each other are CheckOptions's (memcached exits 64). A few values that
+// cannot be exit 64 in memcached too: their Status is kNotFound (kUsage in the table). Sources:
 // memcached 1.6.18 -h, and its behaviour for everything -h leaves open.
 #pragma once
 
@@ -24,7 +25,10 @@ namespace terraced::server {
 // one, and kept, because `stats settings` shows them.
 struct AcceptedOptions {
   int udp_port = 0;               // -U: only 0, there is no UDP
-  std::string protocol = "auto";  // -B: text is spoken whatever is asked for
+  std::string protocol = "auto";  // -B, which binding_protocol follows
+  std::string unix_mask = "700";  // -a, which the server's follows
+  std::string allow;              // as given
+  uint32_t napi_ids = 0;          // -N
   uint32_t hashpower = 0;
   bool hashexpand = true;
   uint32_t tail_repair_time_s = 0;
@@ -37,9 +41,9 @@ struct AcceptedOptions {
   bool track_sizes = false;
   bool modern = true;
   double ext_max_frag = 0.8;
-  std::string ext_path;           // PATH:SIZE, taken apart into flash_path and flash_size
-  uint32_t ext_recache_rate = 0;  // promote_hits follows it
-  std::string ignored;            // values of options that nothing shows
+  std::vector<std::string> ext_path;  // PATH:SIZE each, taken apart into flash_path and flash_size
+  uint32_t ext_recache_rate = 0;      // promote_hits follows it
+  std::string ignored;                // values of options that nothing shows
 };
 
 struct Options {
@@ -55,6 +59,7 @@ enum class StartAction : uint8_t {
   kServe,
   kHelp,
   kVersion,
+  kLicense,
   kPrintConfig,  // hidden: etc/terraced.conf
   kPrintManual,  // hidden: the OPTIONS section of man/terraced.1
 };

@@ -92,13 +92,18 @@ Status CheckFlash(const Options& options) {
   return Status();
 }
 
-// memcached may still have a unix socket then.
 Status CheckPorts(const ServerOptions& server) {
+  if (!server.unix_socket.empty()) return Status();
   TERRACED_ASSIGN_OR_RETURN(const std::vector<ListenAddress> addresses, ListenAddresses(server));
   const bool any = std::any_of(addresses.begin(), addresses.end(),
                                [](const ListenAddress& address) { return address.port != 0; });
+  for (const ListenAddress& address : addresses) {
+    if (address.traits.tls == ListenTls::kAsConfigured || server.tls_enabled) continue;
+    return Refuse("-l: notls:, btls: and mtls: need -Z: leave them out, nothing is encrypted");
+  }
   if (any) return Status();
-  return Refuse("-p and -l name no port but 0, so nobody could connect: give -p a port, or -1");
+  return Refuse(
+      "-p and -l name no port but 0, so nobody could connect: give -p a port, or -1, or -s");
 }
 
 }  // namespace
@@ -126,6 +131,10 @@ Status CheckLiveOptions(const Options& options) {
 Status CheckOptions(Options* options) {
   tiering::CacheOptions& cache = options->cache;
   TERRACED_RETURN_IF_ERROR(CheckPorts(options->server));
+  if (options->accepted.napi_ids > options->server.worker_threads) {
+    return Refuse("-N " + std::to_string(options->accepted.napi_ids) + " is more than -t (" +
+                  std::to_string(options->server.worker_threads) + "): give at most as many");
+  }
   TERRACED_RETURN_IF_ERROR(CheckItemSizes(cache.slabs));
   TERRACED_RETURN_IF_ERROR(CheckChunkSizes(cache.slabs));
   if (cache.hot_lru_pct + cache.warm_lru_pct > kLruPercentMax) {

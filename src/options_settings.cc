@@ -31,6 +31,25 @@ std::string Protocol(const Options& options) {
   return options.accepted.protocol == "auto" ? "auto-negotiate" : options.accepted.protocol;
 }
 
+// memcached divides UDP's threads among several addresses.
+std::string ThreadsPerUdp(const Options& options) {
+  const std::vector<std::string>& listen = options.server.listen;
+  const bool several = listen.size() > 1;
+  return std::to_string(several ? 1 : options.server.worker_threads);
+}
+
+std::string Octal(const Options& options) {
+  std::array<char, 16> text;
+  std::snprintf(text.data(), text.size(), "%o", options.server.unix_mask);
+  return text.data();
+}
+
+// extstore does not count the first hit.
+std::string RecacheRate(const Options& options) {
+  const uint32_t hits = options.cache.promote_hits;
+  return std::to_string(hits == 0 ? 0 : hits - 1);
+}
+
 std::string TemporaryTtl(const Options& options) {
   // memcached shows its default of 61 where the TEMP segment is off.
   const int64_t ttl_s = options.cache.temporary_ttl_s;
@@ -47,13 +66,13 @@ constexpr SettingSpec kSettings[] = {
     {.name = "oldest", .constant = "0"},
     {.name = "evictions",
      .make = [](const Options& o) { return std::string(o.cache.evict_to_free ? "on" : "off"); }},
-    {.name = "domain_socket", .constant = "NULL"},
-    {.name = "umask", .constant = "700"},
-    {.name = "shutdown_command", .constant = "no"},
+    {.name = "domain_socket", .option = "unix-socket"},
+    {.name = "umask", .make = Octal},
+    {.name = "shutdown_command", .option = "enable-shutdown"},
     {.name = "growth_factor", .option = "slab-growth-factor"},
     {.name = "chunk_size", .option = "slab-min-size"},
     {.name = "num_threads", .option = "threads"},
-    {.name = "num_threads_per_udp", .option = "threads"},
+    {.name = "num_threads_per_udp", .make = ThreadsPerUdp},
     {.name = "stat_key_prefix", .constant = ":"},
     {.name = "detail_enabled", .constant = "no"},
     {.name = "reqs_per_event", .option = "max-reqs-per-event"},
@@ -93,6 +112,16 @@ constexpr SettingSpec kSettings[] = {
     {.name = "read_buf_mem_limit", .option = "read_buf_mem_limit"},
     {.name = "track_sizes", .constant = "no"},  // whatever is asked for: `stats sizes` is disabled
     {.name = "inline_ascii_response", .constant = "no"},
+    {.name = "ext_item_size",
+     .make = [](const Options& o) { return std::to_string(o.cache.flash_item_min_bytes); }},
+    {.name = "ext_item_age", .constant = "4294967295"},
+    {.name = "ext_low_ttl", .constant = "0"},
+    {.name = "ext_recache_rate", .make = RecacheRate},
+    {.name = "ext_wbuf_size", .constant = "4194304"},
+    {.name = "ext_compact_under", .constant = "0"},
+    {.name = "ext_drop_under", .constant = "0"},
+    {.name = "ext_max_sleep", .constant = "1000000"},
+    {.name = "ext_max_frag", .option = "ext_max_frag"},
     {.name = "slab_automove_freeratio",
      .make =
          [](const Options& o) {
@@ -100,12 +129,31 @@ constexpr SettingSpec kSettings[] = {
            std::snprintf(text.data(), text.size(), "%.3f", o.accepted.slab_automove_freeratio);
            return std::string(text.data());
          }},
-    {.name = "num_napi_ids", .constant = "(null)"},
+    {.name = "ext_drop_unread", .constant = "no"},
+    {.name = "ssl_enabled", .constant = "no"},
+    {.name = "ssl_chain_cert", .constant = "(null)"},
+    {.name = "ssl_key", .constant = "(null)"},
+    {.name = "ssl_verify_mode", .constant = "0"},
+    {.name = "ssl_keyformat", .constant = "1"},
+    {.name = "ssl_ciphers", .constant = "NULL"},
+    {.name = "ssl_ca_cert", .constant = "NULL"},
+    {.name = "ssl_wbuf_size", .constant = "16384"},
+    {.name = "ssl_session_cache", .constant = "no"},
+    {.name = "ssl_kernel_tls", .constant = "no"},
+    {.name = "ssl_min_version", .constant = "tlsv1.2"},
+    {.name = "proxy_enabled", .constant = "no"},
+    {.name = "proxy_uring_enabled", .constant = "no"},
+    {.name = "num_napi_ids",
+     .make =
+         [](const Options& o) {
+           return o.accepted.napi_ids == 0 ? "(null)" : std::to_string(o.accepted.napi_ids);
+         }},
     {.name = "memory_file",
      .make =
          [](const Options& o) {
            return o.cache.memory_file.empty() ? std::string("(null)") : o.cache.memory_file;
          }},
+    {.name = "client_flags_size", .constant = "4"},
 };
 
 // As memcached prints it: sizes in bytes, decimals with two places.

@@ -367,10 +367,12 @@ Status MakeFlashDirectory(const std::string& path, const std::optional<Account>&
     if (errno == EEXIST) return Status();
     return Status::FromErrno("-o flash_path: cannot make " + path, errno);
   }
-  if (owner.has_value() && ::lchown(path.c_str(), owner->uid, owner->gid) != 0) {
-    return Status::FromErrno("-o flash_path: cannot give " + path + " to " + owner->name, errno);
-  }
-  return Status();
+  return owner.has_value() ? GiveFile("-o flash_path", path, *owner) : Status();
+}
+
+Status GiveFile(const std::string& option, const std::string& path, const Account& owner) {
+  if (::lchown(path.c_str(), owner.uid, owner.gid) == 0) return Status();
+  return Status::FromErrno(option + ": cannot give " + path + " to " + owner.name, errno);
 }
 
 Result<FlashSpace> MeasureFlashSpace(const std::string& path) {
@@ -416,10 +418,11 @@ Status WritePortFile(const std::string& path, const std::vector<std::string>& ad
   std::string text;
   for (const std::string& address : addresses) {
     const size_t colon = address.rfind(':');
-    if (colon == std::string::npos) continue;
+    if (colon == std::string::npos || address.starts_with("unix:")) continue;
     text += address[0] == '[' ? "TCP INET6: " : "TCP INET: ";
     text += address.substr(colon + 1) + "\n";
   }
+  if (text.empty()) return Status();
   return ReplaceFile(path, text).WithContext("MEMCACHED_PORT_FILENAME");
 }
 

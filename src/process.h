@@ -110,10 +110,12 @@ Status OpenLogFile(const std::string& path, int* original);
 Status MakeFlashDirectory(const std::string& path, const std::optional<Account>& owner);
 // Free space where `path` is or will be, and what its files take already.
 Result<FlashSpace> MeasureFlashSpace(const std::string& path);
+// What root has made for `option` belongs to who will use it.
+Status GiveFile(const std::string& option, const std::string& path, const Account& owner);
 // As the process sees it from here on, wherever it changes to.
 Result<std::string> AbsolutePath(const std::string& path);
 
-// $MEMCACHED_PORT_FILENAME: one line per listening socket, "TCP INET: 11211".
+// $MEMCACHED_PORT_FILENAME: one line per listening socket, "TCP INET: 11211"; without any no file, as in memcached.
 Status WritePortFile(const std::string& path, const std::vector<std::string>& addresses);
 
 // A process that dies by a fatal signal (SIGSEGV, SIGABRT and their like) leaves its CrashMark before.

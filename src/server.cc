@@ -1,8 +1,12 @@
 #include "src/server.h"
 
+#include <unistd.h>
+
+#include <csignal>
 #include <utility>
 
 #include "src/net/address.h"
+#include "src/net/connection_listing.h"
 #include "src/net/listener.h"
 #include "src/net/worker.h"
 #include "src/option_change.h"
@@ -12,6 +16,19 @@
 
 namespace terraced::server {
 namespace {
+
+// As -vv says it in memcached.
+const char* ProtocolName(BindingProtocol protocol) {
+  switch (protocol) {
+    case BindingProtocol::kAscii:
+      return "ascii";
+    case BindingProtocol::kBinary:
+      return "binary";
+    case BindingProtocol::kAuto:
+      break;
+  }
+  return "auto-negotiate";
+}
 
 class TcpServer final : public Server, private ServerControl {
  public:
@@ -29,6 +46,9 @@ class TcpServer final : public Server, private ServerControl {
   bool WriteStats(std::string_view group, ReplySink& sink) override;
   void ResetStats() override;
   Status ChangeSetting(std::string_view name, std::string_view value) override;
+  void RequestStop(bool graceful) override;
+  ListingTours& Tours() override { return tours_; }
+  void PrepareTours();
   ServerStats Collect() const;
   // As they are now: what was given at the start, and what was changed since.
   Options CurrentOptions() const;
@@ -40,6 +60,7 @@ class TcpServer final : public Server, private ServerControl {
   ReplyBudget replies_;
   tiering::Cache* cache_ = nullptr;
   const Clock* clock_ = nullptr;
+  ListingTours tours_;  // outlives the workers, which hold its listings
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Listener> listener_;
   size_t next_worker_ = 0;  // the listener's thread only
@@ -56,7 +77,8 @@ Status TcpServer::Start(tiering::Cache& cache, Clock& clock) {
   const CommandContext context{cache, clock, options_.server, *this};
   for (const ListeningSocket& socket : sockets_) {
     if (Log::On(LogLevel::kDebug)) {
-      Log::Write(LogLevel::kDebug, "<%d server listening (auto-negotiate)", socket.Fd());
+      Log::Write(LogLevel::kDebug, "<%d server listening (%s)", socket.Fd(),
+                 ProtocolName(socket.Protocol(options_.server)));
     }
   }
   TERRACED_ASSIGN_OR_RETURN(listener_,
@@ -70,13 +92,35 @@ Status TcpServer::Start(tiering::Cache& cache, Clock& clock) {
                               Worker::Create(context, connections_, replies_, on_leave));
     workers_.push_back(std::move(worker));
   }
+  PrepareTours();
   for (const std::unique_ptr<Worker>& worker : workers_) {
     TERRACED_RETURN_IF_ERROR(worker->Start());
   }
-  return listener_->Start([this](int fd) {
-    workers_[next_worker_]->Adopt(fd);
+  return listener_->Start([this](int fd, const ListeningSocket& origin) {
+    workers_[next_worker_]->Adopt(fd, &origin);
     next_worker_ = (next_worker_ + 1) % workers_.size();
   });
+}
+
+void TcpServer::PrepareTours() {
+  std::vector<Worker*> workers;
+  for (const std::unique_ptr<Worker>& worker : workers_) workers.push_back(worker.get());
+  tours_.Prepare(std::move(workers), [this] {
+    std::vector<ConnectionView> views;
+    for (const ListeningSocket& socket : listener_->Sockets()) {
+      views.push_back({.fd = socket.Fd(),
+                       .address = StatsName(socket),
+                       .listen_address = "",
+                       .state = "conn_listening",
+                       .idle_s = clock_->UptimeS()});
+    }
+    return views;
+  });
+}
+
+void TcpServer::RequestStop(bool graceful) {
+  // The main thread takes it, as if it came from outside.
+  ::kill(::getpid(), graceful ? SIGUSR1 : SIGINT);
 }
 
 void TcpServer::Stop() {
@@ -93,6 +137,7 @@ ServerStats TcpServer::Collect() const {
   stats.curr_connections = connections_.current.load();
   stats.total_connections = connections_.total.load();
   stats.rejected_connections = connections_.rejected.load();
+  stats.rejected_by_address = connections_.rejected_by_address.load();
   stats.listen_disabled_num = connections_.listen_disabled.load();
   stats.time_in_listen_disabled_us = connections_.listen_disabled_us.load();
   stats.accepting_conns = connections_.accepting.load();
@@ -119,6 +164,7 @@ bool TcpServer::WriteStats(std::string_view group, ReplySink& sink) {
     const MutexLock lock(mutex_);
     stats.total_connections -= reset_.total_connections;
     stats.rejected_connections -= reset_.rejected_connections;
+    stats.rejected_by_address -= reset_.rejected_by_address;
     stats.listen_disabled_num -= reset_.listen_disabled_num;
     stats.time_in_listen_disabled_us -= reset_.time_in_listen_disabled_us;
     stats.bytes_read -= reset_.bytes_read;

@@ -6,12 +6,23 @@
 #include <string>
 #include <vector>
 
+#include "src/net/address_range.h"
+
 namespace terraced::server {
+
+// What a connection may speak: kAuto is decided by its first byte.
+enum class BindingProtocol : uint8_t { kAuto, kAscii, kBinary };
 
 struct ServerOptions {
   int tcp_port = 11211;  // -p; 0 = only those of -l, -1 = any free port
   std::vector<std::string>
-      listen;  // -l, as given: host, host:port, [v6]:port, *; empty = any address
+      listen;                 // -l, as given: host, host:port, [v6]:port, *; empty = any address
+  std::string unix_socket;    // -s: the only place to listen then
+  uint32_t unix_mask = 0700;  // -a: the permissions of its file
+  std::vector<AddressRange> allow;  // whose clients may connect; empty: everybody's
+  BindingProtocol binding_protocol = BindingProtocol::kAuto;  // -B
+  bool tls_enabled = false;                                   // -Z
+  bool shutdown_command = false;                              // -A
   uint32_t connections_max = 1024;   // -c: connections, not descriptor numbers
   uint32_t backlog = 1024;           // -b
   uint32_t worker_threads = 4;       // -t

@@ -21,6 +21,7 @@ struct ServerStats {
   uint64_t curr_connections = 0;
   uint64_t total_connections = 0;
   uint64_t rejected_connections = 0;
+  uint64_t rejected_by_address = 0;
   uint64_t listen_disabled_num = 0;
   uint64_t time_in_listen_disabled_us = 0;
   bool accepting_conns = true;

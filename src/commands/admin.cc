@@ -79,6 +79,7 @@ Step HandleStats(const CommandContext& context, const Request& request, tiering:
     sink.Answer(request, Reply::kReset);
     return Step::kDone;
   }
+  if (group == "conns") return Step::kListConnections;
   const bool known = context.control.WriteStats(group, sink);
   sink.Answer(request, known ? Reply::kEnd : Reply::kUnknownCommand);
   return Step::kDone;

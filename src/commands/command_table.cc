@@ -30,6 +30,7 @@ constexpr CommandSpec kCommands[] = {
     {"version", Verb::kVersion, 1, kAnyTokens, kReads, &HandleVersion},
     {"verbosity", Verb::kVerbosity, 2, 3, kReads | kTakesNoreply, &HandleVerbosity},
     {"extstore", Verb::kExtstore, 1, kAnyTokens, kWrites | kTakesNoreply, &HandleExtstore},
+    {"shutdown", Verb::kShutdown, 1, kAnyTokens, kWrites, &HandleShutdown},
     {"quit", Verb::kQuit, 1, kAnyTokens, kReads, &HandleQuit},
     {"debug", Verb::kDebug, 2, 4, kWrites | kTestOnly, &HandleDebug},
     {"mg", Verb::kMetaGet, 2, kAnyTokens, kReads | kMeta | kAnswersValue, &HandleMetaGet},

@@ -16,7 +16,9 @@
 
 namespace terraced::server {
 
-// What `stats`, `extstore` and `debug` ask of the daemon around the cache.
+class ListingTours;
+
+// What `stats`, `extstore`, `shutdown` and `debug` ask of the daemon around the cache.
 class ServerControl {
  public:
   // False: there is no such group.
@@ -24,6 +26,10 @@ class ServerControl {
   virtual void ResetStats() = 0;
   // Errors: as ChangeOption (option_change.h); kUnavailable: no memory or no thread for it.
   virtual Status ChangeSetting(std::string_view name, std::string_view value) = 0;
+  // As SIGINT does, or `graceful` as SIGUSR1; returns at once.
+  virtual void RequestStop(bool graceful) = 0;
+  // Of `stats conns`, which no thread can answer by itself.
+  virtual ListingTours& Tours() = 0;
 
  protected:
   ~ServerControl() = default;
@@ -43,7 +49,8 @@ enum class Step : uint8_t {
   kNeedsFlash,   // nothing answered: run again once evidence->need was read
   kFlashFailed,  // gat: this key could not be brought up, the whole command must not look complete
   kClose,        // answer what is outstanding, then close
-  kDemote,       // `debug demote`: answer OK when the cache says so
+  kListConnections,  // `stats conns`: answer when every worker has been asked
+  kDemote,           // `debug demote`: answer OK when the cache says so
 };
 
 enum class Verb : uint8_t {
@@ -66,6 +73,7 @@ enum class Verb : uint8_t {
   kVersion,
   kVerbosity,
   kExtstore,
+  kShutdown,
   kQuit,
   kDebug,
   kMetaGet,
@@ -139,5 +147,7 @@ Step HandleMetaNoop(const CommandContext&, const Request&, tiering::Evidence*, R
 Step HandleQuit(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleDebug(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleRefused(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+// process_commands.cc
+Step HandleShutdown(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 
 }  // namespace terraced::server

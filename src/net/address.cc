@@ -11,6 +11,7 @@
 #include <charconv>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
 
 namespace terraced::server {
@@ -29,11 +30,8 @@ std::string Shown(const ListenAddress& address) {
   return (brackets ? "[" + host + "]" : host) + ":" + std::to_string(address.port);
 }
 
-// "127.0.0.1:11211" of a bound socket.
-std::string BoundName(int fd, uint16_t* port) {
-  sockaddr_storage address{};
-  socklen_t length = sizeof(address);
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return "?";
+// "127.0.0.1:11211"; "?" of what is neither IPv4 nor IPv6.
+std::string NameOf(const sockaddr_storage& address, uint16_t* port) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (address.ss_family == AF_INET6) {
     sockaddr_in6 six{};
@@ -42,11 +40,19 @@ std::string BoundName(int fd, uint16_t* port) {
     *port = ntohs(six.sin6_port);
     return "[" + std::string(text.data()) + "]:" + std::to_string(*port);
   }
+  if (address.ss_family != AF_INET) return "?";
   sockaddr_in four{};
   std::memcpy(&four, &address, sizeof(four));
   inet_ntop(AF_INET, &four.sin_addr, text.data(), text.size());
   *port = ntohs(four.sin_port);
   return std::string(text.data()) + ":" + std::to_string(*port);
+}
+
+std::string BoundName(int fd, uint16_t* port) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof(address);
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return "?";
+  return NameOf(address, port);
 }
 
 Result<AddressList> Resolve(const ListenAddress& address) {
@@ -90,22 +96,24 @@ void SetPort(addrinfo* one, uint16_t port) {
 }
 
 // kNotFound: this machine has no such kind of address (IPv6 turned off), which is no failure of a wildcard.
-Result<ListeningSocket> BindOne(const addrinfo& one, int port, uint32_t backlog) {
+Result<ListeningSocket> BindOne(const addrinfo& one, int port, const ListenTraits& traits,
+                                uint32_t backlog) {
   const std::string host = HostOf(one);
   const std::string what = "cannot listen on " + host + " port " + std::to_string(port);
   const int fd = socket(one.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0 && errno == EAFNOSUPPORT) return Status(StatusCode::kNotFound, what);
   if (fd < 0) return Status::FromErrno(what, errno);
-  ListeningSocket listening(fd, one.ai_family == AF_INET6);
+  const bool is_ipv6 = one.ai_family == AF_INET6;
+  ListeningSocket listening(fd, is_ipv6 ? SocketFamily::kIpv6 : SocketFamily::kIpv4, traits);
   const int on = 1;
   if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
     return Status::FromErrno(what, errno);
-  if (listening.IsIpv6() && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) {
+  if (is_ipv6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) {
     return Status::FromErrno(what, errno);
   }
   if (bind(fd, one.ai_addr, one.ai_addrlen) != 0) {
     if (errno == EADDRINUSE) return TakenPort(host, static_cast<uint16_t>(port));
-    if (errno == EADDRNOTAVAIL && listening.IsIpv6()) return Status(StatusCode::kNotFound, what);
+    if (errno == EADDRNOTAVAIL && is_ipv6) return Status(StatusCode::kNotFound, what);
     return Status::FromErrno(what, errno);
   }
   // Two sockets may both bind with SO_REUSEADDR; only one may listen.
@@ -128,7 +136,7 @@ Status BindAddress(const ListenAddress& address, uint32_t backlog,
   for (addrinfo* one = list.get(); one != nullptr; one = one->ai_next) {
     if (one->ai_family != AF_INET && one->ai_family != AF_INET6) continue;
     SetPort(one, port);
-    Result<ListeningSocket> bound = BindOne(*one, port, backlog);
+    Result<ListeningSocket> bound = BindOne(*one, port, address.traits, backlog);
     if (!bound.ok() && bound.status().code() == StatusCode::kNotFound) {
       missing = bound.status();
       continue;
@@ -144,6 +152,53 @@ Status BindAddress(const ListenAddress& address, uint32_t backlog,
                 "cannot listen on " + Shown(address) + ": no address");
 }
 
+// "name]:" or "name_:" after `prefix` and its bracket, removed from *text. Nothing: it does not stand there.
+std::optional<std::string_view> TakeBracketed(std::string_view prefix, std::string_view* text) {
+  if (!text->starts_with(prefix) || text->size() <= prefix.size()) return std::nullopt;
+  const char open = (*text)[prefix.size()];
+  if (open != '[' && open != '_') return std::nullopt;
+  const std::string_view rest = text->substr(prefix.size() + 1);
+  const size_t end = rest.find(open == '[' ? "]:" : "_:");
+  if (end == std::string_view::npos) return std::nullopt;
+  text->remove_prefix(prefix.size() + 1 + end + 2);
+  return rest.substr(0, end);
+}
+
+bool ParseProtocol(std::string_view name, std::optional<BindingProtocol>* protocol) {
+  if (name == "ascii") *protocol = BindingProtocol::kAscii;
+  if (name == "binary") *protocol = BindingProtocol::kBinary;
+  if (name == "negotiating") *protocol = BindingProtocol::kAuto;
+  return protocol->has_value();
+}
+
+// What stands in front of the address, removed from *text.
+Status TakeTraits(std::string_view* text, ListenTraits* traits) {
+  constexpr size_t kTagBytesMax = 8;
+  constexpr std::pair<std::string_view, ListenTls> kTls[] = {
+      {"notls:", ListenTls::kOff}, {"btls:", ListenTls::kBasic}, {"mtls:", ListenTls::kMutual}};
+  for (const auto& [prefix, tls] : kTls) {
+    if (!text->starts_with(prefix)) continue;
+    traits->tls = tls;
+    text->remove_prefix(prefix.size());
+    break;
+  }
+  if (const std::optional<std::string_view> name = TakeBracketed("proto", text)) {
+    if (!ParseProtocol(*name, &traits->protocol)) {
+      return Status(StatusCode::kInvalidArgument,
+                    "proto[" + std::string(*name) +
+                        "] is not spoken here: give ascii, binary or negotiating");
+    }
+  }
+  if (const std::optional<std::string_view> tag = TakeBracketed("tag", text)) {
+    if (tag->empty() || tag->size() > kTagBytesMax) {
+      return Status(StatusCode::kInvalidArgument,
+                    "tag[" + std::string(*tag) + "] is no tag: give 1 to 8 characters");
+    }
+    traits->tag = *tag;
+  }
+  return Status();
+}
+
 bool ParsePort(std::string_view text, int* port) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *port);
   return error == std::errc() && end == text.data() + text.size() && *port >= -1 &&
@@ -153,12 +208,18 @@ bool ParsePort(std::string_view text, int* port) {
 }  // namespace
 
 ListeningSocket::ListeningSocket(ListeningSocket&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), name_(std::move(other.name_)), is_ipv6_(other.is_ipv6_) {}
+    : fd_(std::exchange(other.fd_, -1)),
+      family_(other.family_),
+      traits_(std::move(other.traits_)),
+      name_(std::move(other.name_)),
+      file_(std::move(other.file_)) {}
 
 ListeningSocket& ListeningSocket::operator=(ListeningSocket&& other) noexcept {
   std::swap(fd_, other.fd_);
+  std::swap(family_, other.family_);
+  std::swap(traits_, other.traits_);
   std::swap(name_, other.name_);
-  std::swap(is_ipv6_, other.is_ipv6_);
+  std::swap(file_, other.file_);
   return *this;
 }
 
@@ -167,22 +228,24 @@ ListeningSocket::~ListeningSocket() {
 }
 
 Result<ListenAddress> ParseListenAddress(std::string_view text, int port) {
-  ListenAddress address{"", port};
-  const Status bad(StatusCode::kInvalidArgument,
-                   "-l " + std::string(text) + ": say host, host:port, [v6] or [v6]:port");
+  ListenAddress address{"", port, {}};
   std::string_view host = text;
+  TERRACED_RETURN_IF_ERROR(TakeTraits(&host, &address.traits));
   std::string_view port_text;
-  if (text.starts_with('[')) {
-    const size_t end = text.find(']');
+  const Status bad(StatusCode::kInvalidArgument,
+                   "'" + std::string(text) +
+                       "' holds what is no address: give host, host:port, [v6] or [v6]:port");
+  if (host.starts_with('[')) {
+    const size_t end = host.find(']');
     if (end == std::string_view::npos) return bad;
-    host = text.substr(1, end - 1);
-    port_text = text.substr(end + 1);
+    port_text = host.substr(end + 1);
+    host = host.substr(1, end - 1);
     if (!port_text.empty() && !port_text.starts_with(':')) return bad;
-  } else if (const size_t colon = text.find(':');
-             colon != std::string_view::npos && colon == text.rfind(':')) {
+  } else if (const size_t colon = host.find(':');
+             colon != std::string_view::npos && colon == host.rfind(':')) {
     // Several colons and no brackets: an IPv6 address without a port.
-    host = text.substr(0, colon);
-    port_text = text.substr(colon);
+    port_text = host.substr(colon);
+    host = host.substr(0, colon);
   }
   if (!port_text.empty() && !ParsePort(port_text.substr(1), &address.port)) return bad;
   if (host.empty()) return bad;
@@ -203,18 +266,38 @@ Result<std::vector<ListenAddress>> ListenAddresses(const ServerOptions& options)
       addresses.push_back(std::move(address));
     }
   }
-  if (addresses.empty()) addresses.push_back(ListenAddress{"", options.tcp_port});
+  if (addresses.empty()) addresses.push_back(ListenAddress{"", options.tcp_port, {}});
   return addresses;
 }
 
 Result<std::vector<ListeningSocket>> BindAll(const ServerOptions& options) {
   std::vector<ListeningSocket> sockets;
+  if (!options.unix_socket.empty()) {
+    TERRACED_ASSIGN_OR_RETURN(ListeningSocket socket, BindUnix(options));
+    sockets.push_back(std::move(socket));
+    return sockets;
+  }
   TERRACED_ASSIGN_OR_RETURN(const std::vector<ListenAddress> addresses, ListenAddresses(options));
   for (const ListenAddress& address : addresses) {
     if (address.port == 0) continue;
     TERRACED_RETURN_IF_ERROR(BindAddress(address, options.backlog, &sockets));
   }
   return sockets;
+}
+
+std::string StatsName(const ListeningSocket& socket) {
+  if (socket.Family() == SocketFamily::kUnix) return socket.Name();
+  return (socket.Family() == SocketFamily::kIpv6 ? "tcp6:" : "tcp:") + socket.Name();
+}
+
+std::string PeerStatsName(int fd, const ListeningSocket* listening) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof(address);
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return "?";
+  uint16_t port = 0;
+  if (address.ss_family == AF_INET) return "tcp:" + NameOf(address, &port);
+  if (address.ss_family == AF_INET6) return "tcp6:" + NameOf(address, &port);
+  return listening == nullptr ? "unix:" : StatsName(*listening);
 }
 
 }  // namespace terraced::server

@@ -47,7 +47,7 @@ Connection::~Connection() {
 
 bool Connection::IsIdle() const {
   return (state_ == State::kCommands || state_ == State::kValue) && suspended_.empty() &&
-         !demoting_ && !waits_for_room_ && replies_.Empty();
+         !waits_for_host_ && !waits_for_room_ && replies_.Empty();
 }
 
 std::string_view Connection::Unread() const {
@@ -75,6 +75,7 @@ std::string_view Connection::NextKey() const {
 void Connection::Receive() {
   if (IsClosed()) return;
   last_heard_s_ = context_.clock.NowS();
+  heard_ = true;
   // After a yield what is buffered comes first; a paused connection is not read at all.
   if (!yielded_ && wants_read_) {
     reads_left_ = kReadsPerEvent - 1;
@@ -102,14 +103,13 @@ void Connection::FlushReplies() {
 
 void Connection::DemoteDone() {
   if (IsClosed()) return;
-  demoting_ = false;
-  replies_.WriteTo(demote_slot_);
+  waits_for_host_ = false;
+  replies_.WriteTo(host_slot_);
   host_.Replies().Bind(&replies_, fd_);
-  const CommandSpec& command = *FindCommand("debug");
   Request request;
-  request.command = &command;
-  host_.Replies().For(command).Answer(request, Reply::kOk);
-  replies_.CloseSlot(std::exchange(demote_slot_, nullptr));
+  request.command = FindCommand("debug");
+  host_.Replies().For(request).Answer(request, Reply::kOk);
+  replies_.CloseSlot(std::exchange(host_slot_, nullptr));
   Advance();
 }
 
@@ -189,7 +189,7 @@ void Connection::Settle() {
 
 // No further request may be started now; whatever ends the reason calls Advance().
 bool Connection::MustPause() {
-  return waits_for_room_ || write_waits_ || demoting_ || writes_suspended_ > 0 ||
+  return waits_for_room_ || write_waits_ || waits_for_host_ || writes_suspended_ > 0 ||
          (!suspended_.empty() && suspended_.size() >= ReadsAllowed()) || RepliesFull();
 }
 

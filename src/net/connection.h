@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "src/net/buffer_pool.h"
+#include "src/net/connection_listing.h"
 #include "src/net/reply_queue.h"
 #include "src/net/worker_counters.h"
 #include "src/protocol/codec.h"
@@ -25,6 +26,7 @@ struct event;  // libevent's
 namespace terraced::server {
 
 class Connection;
+class ListeningSocket;
 
 // A command that waits for flash, with a copy of all it needs to run again.
 struct Suspended final : tiering::FillWaiter {
@@ -89,6 +91,8 @@ class ConnectionHost {
   virtual void Completed(Suspended& suspended) = 0;
   // DemoteDone() when everything is on flash.
   virtual void Demote(Connection& connection) = 0;
+  // ConnectionsListed() with those of all workers.
+  virtual void ListConnections(Connection& connection) = 0;
   // The connection is done with and will be destroyed when nobody is inside it any more.
   virtual void Closed(Connection& connection) = 0;
 
@@ -117,6 +121,7 @@ class Connection {
   void FillArrived(Suspended& suspended);      // from FillDone: only handed on
   void FlushReplies();                         // after one or more FinishSuspended
   void DemoteDone();
+  void ConnectionsListed(const std::vector<ConnectionView>& views);
   void Close();  // at once; nothing outstanding is answered
 
   ConnectionHost& Host() const { return host_; }
@@ -125,12 +130,17 @@ class Connection {
   // For idle_timeout: nothing is under way, the client has not said anything since then.
   bool IsIdle() const;
   uint32_t LastHeardS() const { return last_heard_s_; }
+  // Demote or ListConnections is under way.
+  bool WaitsForHost() const { return waits_for_host_; }
+  // What `stats conns` calls what it does now: memcached's name of the state that is nearest.
+  std::string_view StateName() const;
   size_t SuspendedCount() const { return suspended_.size(); }
   uint64_t UnsentBytes() const { return replies_.UnsentBytes(); }
   tiering::ReadAsker& Asker() { return asker_; }
 
-  ::event* watch = nullptr;  // the host's
-  size_t index = 0;          // in the host's list
+  ::event* watch = nullptr;                 // the host's
+  size_t index = 0;                         // in the host's list
+  const ListeningSocket* origin = nullptr;  // the host's: where the client connected
 
  private:
   enum class State : uint8_t {
@@ -202,8 +212,9 @@ class Connection {
   uint32_t reads_left_ = 0;    // before others have their turn
   bool yielded_ = false;
   bool waits_for_room_ = false;
-  bool write_waits_ = false;  // the next request changes something: earlier flash reads first
-  bool demoting_ = false;
+  bool write_waits_ = false;        // the next request changes something: earlier flash reads first
+  bool waits_for_host_ = false;     // for Demote or ListConnections
+  bool heard_ = false;              // the client has said something
   bool touch_keys_failed_ = false;  // a key of the gat under way could not be read
   bool touch_keys_open_ = false;    // its END is still to be written
   uint32_t writes_suspended_ = 0;
@@ -218,7 +229,7 @@ class Connection {
 
   ReplyQueue replies_;
   std::vector<std::unique_ptr<Suspended>> suspended_;
-  ReplyQueue::Slot demote_slot_ = nullptr;
+  ReplyQueue::Slot host_slot_ = nullptr;  // of what the host will answer
 
   // The data block under way.
   Request store_;

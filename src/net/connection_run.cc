@@ -154,9 +154,14 @@ void Connection::RunGathered(Gathered* gathered, tiering::Draft* draft) {
       DropBuffered();
       break;
     case Step::kDemote:
-      demoting_ = true;
-      demote_slot_ = replies_.OpenSlot();
+      waits_for_host_ = true;
+      host_slot_ = replies_.OpenSlot();
       host_.Demote(*this);
+      break;
+    case Step::kListConnections:
+      waits_for_host_ = true;
+      host_slot_ = replies_.OpenSlot();
+      host_.ListConnections(*this);
       break;
     default:
       break;

@@ -65,7 +65,7 @@ Listener::~Listener() {
   if (wake_fd_ >= 0) ::close(wake_fd_);
 }
 
-Status Listener::Start(std::function<void(int)> adopt) {
+Status Listener::Start(std::function<void(int, const ListeningSocket&)> adopt) {
   adopt_ = std::move(adopt);
   TERRACED_ASSIGN_OR_RETURN(thread_, StartThread("listener", [this] {
                               event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY);
@@ -127,19 +127,30 @@ void Listener::SetAccepting(bool accepting) {
   }
 }
 
-void Listener::OnSocket(int fd, short, void* listener) {
-  static_cast<Listener*>(listener)->Accept(fd);
+void Listener::OnSocket(int fd, short, void* argument) {
+  auto& listener = *static_cast<Listener*>(argument);
+  for (const ListeningSocket& socket : listener.sockets_) {
+    if (socket.Fd() == fd) listener.Accept(socket);
+  }
 }
 
-void Listener::Accept(int socket) {
+void Listener::Accept(const ListeningSocket& socket) {
   for (int i = 0; i < kAcceptsPerEvent && counters_.accepting.load(); ++i) {
     if (IsFull()) {
       SetAccepting(false);
       return;
     }
-    const int fd = accept4(socket, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    sockaddr_storage peer{};
+    socklen_t length = sizeof(peer);
+    const int fd = accept4(socket.Fd(), reinterpret_cast<sockaddr*>(&peer), &length,
+                           SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0 && !IsAllowed(options_.allow, peer)) {
+      counters_.rejected_by_address.fetch_add(1);
+      ::close(fd);
+      continue;
+    }
     if (fd >= 0) {
-      Take(fd);
+      Take(fd, socket);
       continue;
     }
     const int error = errno;
@@ -149,7 +160,7 @@ void Listener::Accept(int socket) {
   }
 }
 
-void Listener::Take(int fd) {
+void Listener::Take(int fd, const ListeningSocket& socket) {
   if (counters_.current.load() >= options_.connections_max) {
     counters_.rejected.fetch_add(1);
     const ssize_t sent = send(fd, kTooMany.data(), kTooMany.size(), MSG_NOSIGNAL);
@@ -157,11 +168,13 @@ void Listener::Take(int fd) {
     ::close(fd);
     return;
   }
-  SetOption(fd, IPPROTO_TCP, TCP_NODELAY);
-  SetOption(fd, SOL_SOCKET, SO_KEEPALIVE);
+  if (socket.Family() != SocketFamily::kUnix) {
+    SetOption(fd, IPPROTO_TCP, TCP_NODELAY);
+    SetOption(fd, SOL_SOCKET, SO_KEEPALIVE);
+  }
   counters_.current.fetch_add(1);
   counters_.total.fetch_add(1);
-  adopt_(fd);
+  adopt_(fd, socket);
 }
 
 void Listener::BackOff(int error) {

@@ -1,4 +1,4 @@
-// Listener: accepts connections and hands each to a worker for life, in turn. It keeps -c: with maxconns_fast
+// Listener: accepts connections and hands each to a worker for life, in turn. It keeps `allow`, and -c: with maxconns_fast
 // a client too many gets one line and is closed, without it nobody is accepted until somebody leaves.
 // Threads: one of its own; Wake by any thread.
 // Ownership: owns the listening sockets; borrows workers and counters, which outlive it.
@@ -24,11 +24,13 @@ class Listener {
                                                   ConnectionCounters& counters);
   ~Listener();
 
-  // `adopt` takes the sockets of accepted connections; it is called on the listener's thread.
-  Status Start(std::function<void(int)> adopt);
+  // `adopt` takes the sockets of accepted connections, and where they came in; it is called on the listener's thread.
+  Status Start(std::function<void(int, const ListeningSocket&)> adopt);
   // A connection has left: accept again if there were too many.
   void Wake();
   void Stop();  // ends accepting and joins
+  // For as long as the listener lives.
+  const std::vector<ListeningSocket>& Sockets() const { return sockets_; }
 
  private:
   Listener(const ServerOptions& options, std::vector<ListeningSocket> sockets,
@@ -40,8 +42,8 @@ class Listener {
   static void OnWake(int fd, short what, void* listener);
   static void OnBackOffOver(int fd, short what, void* listener);
 
-  void Accept(int socket);
-  void Take(int fd);
+  void Accept(const ListeningSocket& socket);
+  void Take(int fd, const ListeningSocket& socket);
   void BackOff(int error);
   void SetAccepting(bool accepting);
   bool IsFull() const;
@@ -49,7 +51,7 @@ class Listener {
   const ServerOptions& options_;
   std::vector<ListeningSocket> sockets_;
   ConnectionCounters& counters_;
-  std::function<void(int)> adopt_;
+  std::function<void(int, const ListeningSocket&)> adopt_;
   int wake_fd_ = -1;
   std::atomic<bool> stopping_{false};
   // The listener's thread only.

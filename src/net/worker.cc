@@ -43,13 +43,15 @@ EventBasePtr MakeEventBase() {
 
 // A socket on its way from the listener.
 struct Worker::Arrival final : Completion {
-  Arrival(Worker& of, int socket) : worker(of), fd(socket) {}
+  Arrival(Worker& of, int socket, const ListeningSocket* from)
+      : worker(of), fd(socket), origin(from) {}
   void Run() override {
     const std::unique_ptr<Arrival> self(this);
-    worker.Add(fd);
+    worker.Add(fd, origin);
   }
   Worker& worker;
   const int fd;
+  const ListeningSocket* const origin;
 };
 
 // `debug demote` under way. It outlives its connection if need be.
@@ -121,8 +123,8 @@ void Worker::Loop() {
   event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY);
 }
 
-void Worker::Adopt(int fd) {
-  Post(new Arrival(*this, fd));
+void Worker::Adopt(int fd, const ListeningSocket* origin) {
+  Post(new Arrival(*this, fd, origin));
 }
 
 void Worker::BeginStop() {
@@ -175,7 +177,7 @@ void Worker::DrainMailbox() {
 
 // --- Connections ----------------------------------------------------------------------------------
 
-void Worker::Add(int fd) {
+void Worker::Add(int fd, const ListeningSocket* origin) {
   if (stopping_) {
     ::close(fd);
     connections_count_.current.fetch_sub(1);
@@ -188,6 +190,7 @@ void Worker::Add(int fd) {
   if (Log::On(LogLevel::kDebug)) {
     Log::Write(LogLevel::kDebug, "<%d new auto-negotiating client connection", fd);
   }
+  connection->origin = origin;
   connection->index = connections_.size();
   connections_.push_back(std::move(connection));
 }
@@ -274,6 +277,7 @@ void Worker::Closed(Connection& connection) {
   for (Demotion* demotion : demotions_) {
     if (demotion->connection == &connection) demotion->connection = nullptr;
   }
+  if (connection.WaitsForHost()) context_.control.Tours().Forget(connection);
   const size_t index = connection.index;
   closed_.push_back(std::move(connections_[index]));
   if (index + 1 < connections_.size()) {
@@ -294,7 +298,10 @@ void Worker::KickIdle() {
   const uint32_t now_s = context_.clock.NowS();
   std::vector<Connection*> idle;
   for (const std::unique_ptr<Connection>& connection : connections_) {
+    const ListeningSocket* const origin = connection->origin;
     if (!connection->IsIdle()) continue;
+    // As in memcached, whose clients on the same machine may be as quiet as they like.
+    if (origin != nullptr && origin->Family() == SocketFamily::kUnix) continue;
     if (connection->LastHeardS() + context_.options.idle_timeout_s < now_s)
       idle.push_back(connection.get());
   }
@@ -447,6 +454,22 @@ void Worker::Demote(Connection& connection) {
   auto* const demotion = new Demotion(*this, &connection);
   demotions_.push_back(demotion);
   context_.cache.DemoteAll(*this, demotion);
+}
+
+void Worker::ListConnections(Connection& connection) {
+  context_.control.Tours().Ask(*this, connection);
+}
+
+void Worker::DescribeConnections(std::vector<ConnectionView>* views) const {
+  const uint32_t now_s = context_.clock.NowS();
+  for (const std::unique_ptr<Connection>& connection : connections_) {
+    const ListeningSocket* const origin = connection->origin;
+    views->push_back({.fd = connection->Fd(),
+                      .address = PeerStatsName(connection->Fd(), origin),
+                      .listen_address = origin == nullptr ? "" : StatsName(*origin),
+                      .state = connection->StateName(),
+                      .idle_s = now_s - connection->LastHeardS()});
+  }
 }
 
 // --- The end --------------------------------------------------------------------------------------

@@ -12,7 +12,9 @@
 #include <thread>
 #include <vector>
 
+#include "src/net/address.h"
 #include "src/net/connection.h"
+#include "src/net/connection_listing.h"
 #include "src/net/worker_counters.h"
 #include "storage/base/executor.h"
 #include "storage/base/mutex.h"
@@ -41,12 +43,16 @@ class Worker final : public Executor, private ConnectionHost {
   ~Worker() override;
 
   Status Start();
-  void Adopt(int fd);  // a non-blocking socket; counted in ConnectionCounters::current already
+  // A non-blocking socket that came in at `origin` (which outlives it; nullptr: at none); counted in
+  // ConnectionCounters::current already.
+  void Adopt(int fd, const ListeningSocket* origin = nullptr);
   void Post(Completion* first) override;
   // Ends every connection; the thread ends once nothing of it is with a reader or the demoter any more.
   void BeginStop();
   void Join();
   const WorkerCounters& Counted() const { return counters_; }
+  // On the worker's thread.
+  void DescribeConnections(std::vector<ConnectionView>* views) const;
 
  private:
   struct Arrival;
@@ -75,6 +81,7 @@ class Worker final : public Executor, private ConnectionHost {
   void Cancel(Suspended& suspended) override;
   void Completed(Suspended& suspended) override;
   void Demote(Connection& connection) override;
+  void ListConnections(Connection& connection) override;
   void Closed(Connection& connection) override;
 
   // Events
@@ -90,7 +97,7 @@ class Worker final : public Executor, private ConnectionHost {
   static void OnIdleTimer(int fd, short what, void* worker);
 
   void Loop();
-  void Add(int fd);
+  void Add(int fd, const ListeningSocket* origin);
   void DrainMailbox();
   void FinishCompleted();
   void FinishSome(bool large);

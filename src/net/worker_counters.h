@@ -36,6 +36,7 @@ struct ConnectionCounters {
   std::atomic<uint64_t> current{0};
   std::atomic<uint64_t> total{0};
   std::atomic<uint64_t> rejected{0};
+  std::atomic<uint64_t> rejected_by_address{0};
   std::atomic<uint64_t> listen_disabled{0};
   std::atomic<uint64_t> listen_disabled_us{0};
   std::atomic<bool> accepting{true};

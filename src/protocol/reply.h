@@ -42,6 +42,8 @@ enum class Reply : uint8_t {
   kBadModeLength,
   kBadSetMode,
   kBadCountMode,
+  kShutdownNotEnabled,
+  kBadShutdownMode,
   kCount
 };
 

@@ -109,7 +109,6 @@ TEST(CommandLineTest, AValueThatCannotBeExitsWithOneAndOneLine) {
       {{"-o", "colour"}, "-o colour: unknown name"},
       {{"-t"}, "-t: needs a value"},
       {{"-t", "0"}, "-t: '0' is too little: give a number from 1 to 256"},
-      {{"-m", "lots"}, "-m: 'lots' is not a size"},
       {{"-f", "1"}, "-f: '1' is too little"},
       {{"-c", "0"}, "-c: '0' is too little"},
       {{"-o", "slab_automove=5"}, "-o slab_automove: '5' is too much"},
@@ -125,8 +124,10 @@ TEST(CommandLineTest, AValueThatCannotBeExitsWithOneAndOneLine) {
   }
 }
 
+// And values that memcached only sees to be wrong beside others.
 TEST(CommandLineTest, ContradictionsExitWithSixtyFour) {
   const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"-m", "lots"}, "-m: 'lots' is not a size"},
       {{"-m", "1"}, "-I 1m is more than half of -m"},
       {{"-I", "1500k"}, "-I 1500k is no multiple of slab_chunk_max"},
       {{"-o", "hot_lru_pct=50,warm_lru_pct=50"}, "-o hot_lru_pct and warm_lru_pct"},

@@ -38,7 +38,8 @@ class Conversation {
       : host_(*host), behaviour_(behaviour), schedule_(schedule) {
     host_.cache.Forget();
     host_.reads = true;
-    host_.writes = host_.run_soon = host_.retry_room = host_.demoting = host_.closed = false;
+    host_.writes = host_.run_soon = host_.retry_room = host_.closed = false;
+    host_.demoting = host_.listing = false;
     std::array<int, 2> pair{};
     FUZZ_CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair.data()) ==
                0);
@@ -118,10 +119,7 @@ class Conversation {
         connection_->RetryRoom();
         return true;
       case 2:
-        if (!std::exchange(host_.demoting, false)) return false;
-        host_.cache.PutAllOnFlash();
-        connection_->DemoteDone();
-        return true;
+        return AnswerForHost();
       case 3:
         return AnswerRead(how);
       case 4:
@@ -129,6 +127,17 @@ class Conversation {
       default:
         return Receive();
     }
+  }
+
+  bool AnswerForHost() {
+    if (std::exchange(host_.listing, false)) {
+      connection_->ConnectionsListed({});
+      return true;
+    }
+    if (!std::exchange(host_.demoting, false)) return false;
+    host_.cache.PutAllOnFlash();
+    connection_->DemoteDone();
+    return true;
   }
 
   bool AnswerRead(uint8_t how) {

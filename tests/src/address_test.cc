@@ -39,6 +39,44 @@ TEST(AddressTest, ReadsEveryFormOfListen) {
   }
 }
 
+TEST(AddressTest, ReadsWhatStandsInFrontOfAnAddress) {
+  const Result<ListenAddress> all =
+      ParseListenAddress("mtls:proto[ascii]:tag[abcdefgh]:[::1]:9", 1);
+  ASSERT_TRUE(all.ok()) << all.status().message();
+  EXPECT_EQ(all.value().host, "::1");
+  EXPECT_EQ(all.value().port, 9);
+  EXPECT_EQ(all.value().traits.tls, ListenTls::kMutual);
+  EXPECT_EQ(all.value().traits.protocol, BindingProtocol::kAscii);
+  EXPECT_EQ(all.value().traits.tag, "abcdefgh");
+  const Result<ListenAddress> some = ParseListenAddress("notls:proto[negotiating]:tag_x_:h", 5);
+  ASSERT_TRUE(some.ok()) << some.status().message();
+  EXPECT_EQ(some.value().host, "h");
+  EXPECT_EQ(some.value().port, 5);
+  EXPECT_EQ(some.value().traits.tls, ListenTls::kOff);
+  EXPECT_EQ(some.value().traits.protocol, BindingProtocol::kAuto);
+  EXPECT_EQ(some.value().traits.tag, "x");
+  const Result<ListenAddress> none = ParseListenAddress("btls:h:7", 5);
+  ASSERT_TRUE(none.ok());
+  EXPECT_EQ(none.value().traits.tls, ListenTls::kBasic);
+  EXPECT_EQ(none.value().traits.protocol, std::nullopt);
+  for (const char* bad : {"proto[proxy]:h", "proto[]:h", "tag[]:h", "tag[123456789]:h", "notls:"}) {
+    EXPECT_FALSE(ParseListenAddress(bad, 1).ok()) << bad;
+  }
+}
+
+TEST(AddressTest, ASocketSpeaksItsOwnProtocolOrThatOfAll) {
+  ServerOptions options;
+  options.listen = {"127.0.0.1", "proto[binary]:127.0.0.1"};
+  options.tcp_port = -1;
+  options.binding_protocol = BindingProtocol::kAscii;
+  const Result<std::vector<ListeningSocket>> sockets = BindAll(options);
+  ASSERT_TRUE(sockets.ok()) << sockets.status().message();
+  ASSERT_EQ(sockets.value().size(), 2U);
+  EXPECT_EQ(sockets.value()[0].Protocol(options), BindingProtocol::kAscii);
+  EXPECT_EQ(sockets.value()[1].Protocol(options), BindingProtocol::kBinary);
+  EXPECT_EQ(StatsName(sockets.value()[0]), "tcp:" + sockets.value()[0].Name());
+}
+
 TEST(AddressTest, ListsMayBeSeparatedOrRepeated) {
   ServerOptions options;
   options.listen = {"a,b:1", "c;d"};

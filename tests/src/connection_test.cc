@@ -300,6 +300,58 @@ TEST_F(ConnectionTest, DemoteAnswersWhenAllIsOnFlash) {
   EXPECT_EQ(Ask("debug nothing\r\n"), "ERROR\r\n");
 }
 
+TEST_F(ConnectionTest, ShutdownIsRefusedUnlessItWasAllowedAndThenClosesItsClient) {
+  EXPECT_EQ(Ask("shutdown\r\nshutdown nonsense\r\n"),
+            "ERROR: shutdown not enabled\r\nERROR: shutdown not enabled\r\n");
+  host_.options.shutdown_command = true;
+  EXPECT_EQ(Ask("shutdown now\r\nshutdown graceful x\r\nshutdown noreply\r\n"),
+            "CLIENT_ERROR invalid shutdown mode\r\nCLIENT_ERROR invalid shutdown mode\r\n"
+            "CLIENT_ERROR invalid shutdown mode\r\n");
+  EXPECT_EQ(host_.control.stops + host_.control.graceful_stops, 0);
+  EXPECT_EQ(Ask("shutdown graceful\r\nversion\r\n"), "");
+  EXPECT_TRUE(host_.closed);
+  EXPECT_EQ(host_.control.graceful_stops, 1);
+  EXPECT_EQ(host_.control.stops, 0);
+}
+
+TEST_F(ConnectionTest, StatsConnsAnswersWhenTheHostHasAskedAll) {
+  EXPECT_EQ(Ask("stats conns\r\nversion\r\n"), "");
+  EXPECT_TRUE(host_.listing);
+  EXPECT_EQ(connection_->StateName(), "conn_parse_cmd");
+  connection_->ConnectionsListed({{.fd = 5,
+                                   .address = "tcp:1.2.3.4:5",
+                                   .listen_address = "",
+                                   .state = "conn_listening",
+                                   .idle_s = 7},
+                                  {.fd = 6,
+                                   .address = "unix:/a",
+                                   .listen_address = "unix:/b",
+                                   .state = "conn_read",
+                                   .idle_s = 0}});
+  EXPECT_EQ(Receive(),
+            "STAT 5:addr tcp:1.2.3.4:5\r\nSTAT 5:state conn_listening\r\n"
+            "STAT 5:secs_since_last_cmd 7\r\nSTAT 6:addr unix:/a\r\n"
+            "STAT 6:listen_addr unix:/b\r\nSTAT 6:state conn_read\r\n"
+            "STAT 6:secs_since_last_cmd 0\r\nEND\r\nVERSION 1.6.18\r\n");
+}
+
+TEST_F(ConnectionTest, ItsStateHasMemcachedsNames) {
+  Open();
+  EXPECT_EQ(connection_->StateName(), "conn_new_cmd");
+  Send("version\r\n");
+  EXPECT_EQ(connection_->StateName(), "conn_read");
+  Send("set k 0 0 10\r\nabc");
+  EXPECT_EQ(connection_->StateName(), "conn_nread");
+  Send("defghij\r\nset k 0 0 2000000\r\nabc");
+  EXPECT_EQ(connection_->StateName(), "conn_swallow");
+  Send(std::string(1'999'997, 'x') + "\r\n");
+  StoreOnFlash("cold", "c");
+  Send("get cold\r\n");
+  EXPECT_EQ(connection_->StateName(), "conn_io_queue");
+  host_.Answer(0);
+  EXPECT_EQ(connection_->StateName(), "conn_read");
+}
+
 TEST_F(ConnectionTest, AnswersAMultiGetThatFitsNoBuffer) {
   Send(Set("k", "v"));
   Receive();

@@ -28,7 +28,12 @@ class NoControl final : public ServerControl {
     if (value == "unknown") return Status(StatusCode::kNotFound, "unknown");
     return Status(value == "bad" ? StatusCode::kInvalidArgument : StatusCode::kUnavailable, "why");
   }
+  void RequestStop(bool graceful) override { (graceful ? graceful_stops : stops)++; }
+  ListingTours& Tours() override { return tours; }
   int resets = 0;
+  int stops = 0;
+  int graceful_stops = 0;
+  ListingTours tours;
 };
 
 class HandHost final : public ConnectionHost {
@@ -61,6 +66,7 @@ class HandHost final : public ConnectionHost {
   void Cancel(Suspended& suspended) override { std::erase(wanted, &suspended); }
   void Completed(Suspended& suspended) override { completed.push_back(&suspended); }
   void Demote(Connection&) override { demoting = true; }
+  void ListConnections(Connection&) override { listing = true; }
   void Closed(Connection&) override { closed = true; }
 
   // The fill of the oldest waiting command comes back; found=false: its deadline passed.
@@ -92,6 +98,7 @@ class HandHost final : public ConnectionHost {
   int yields = 0;
   bool retry_room = false;
   bool demoting = false;
+  bool listing = false;
   bool closed = false;
 
  private:

@@ -49,6 +49,16 @@ TEST(OptionsCheckTest, AnItemIsAMultipleOfTheLargestChunk) {
               HasSubstr("larger than -I (256k): give at most 256k"));
 }
 
+TEST(OptionsCheckTest, EncryptionOfAnAddressNeedsEncryption) {
+  EXPECT_THAT(Checked({"-l", "127.0.0.1,mtls:[::1]"}), HasSubstr("need -Z"));
+  EXPECT_EQ(Checked({"-l", "proto[ascii]:tag[a]:127.0.0.1"}), "");
+}
+
+TEST(OptionsCheckTest, NapiIdsAreAtMostTheThreads) {
+  EXPECT_EQ(Checked({"-N", "5"}), "-N 5 is more than -t (4): give at most as many");
+  EXPECT_EQ(Checked({"-N", "5", "-t", "5"}), "");
+}
+
 TEST(OptionsCheckTest, TheSmallestChunkFitsTheLargest) {
   EXPECT_THAT(Checked({"-n", "400k"}), HasSubstr("give at most 256k"));
 }
@@ -68,6 +78,7 @@ TEST(OptionsCheckTest, ThereIsAPortToConnectTo) {
   EXPECT_THAT(Checked({"-p", "0"}), HasSubstr("nobody could connect"));
   EXPECT_THAT(Checked({"-l", "127.0.0.1:0,[::1]:0"}), HasSubstr("nobody could connect"));
   EXPECT_EQ(Checked({"-p", "-1"}), "");
+  EXPECT_EQ(Checked({"-p", "0", "-s", "/run/terraced.socket"}), "");
   EXPECT_EQ(Checked({"-p", "0", "-l", "127.0.0.1:11211"}), "");
   EXPECT_EQ(Checked({"-l", "127.0.0.1:0,[::1]:11211"}), "");
 }

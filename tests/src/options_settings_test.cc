@@ -77,9 +77,33 @@ TEST(OptionsSettingsTest, DefaultsAreMemcachedsInMemcachedsOrder) {
                                                           {"read_buf_mem_limit", "0"},
                                                           {"track_sizes", "no"},
                                                           {"inline_ascii_response", "no"},
+                                                          {"ext_item_size", "0"},
+                                                          {"ext_item_age", "4294967295"},
+                                                          {"ext_low_ttl", "0"},
+                                                          {"ext_recache_rate", "1"},
+                                                          {"ext_wbuf_size", "4194304"},
+                                                          {"ext_compact_under", "0"},
+                                                          {"ext_drop_under", "0"},
+                                                          {"ext_max_sleep", "1000000"},
+                                                          {"ext_max_frag", "0.80"},
                                                           {"slab_automove_freeratio", "0.010"},
+                                                          {"ext_drop_unread", "no"},
+                                                          {"ssl_enabled", "no"},
+                                                          {"ssl_chain_cert", "(null)"},
+                                                          {"ssl_key", "(null)"},
+                                                          {"ssl_verify_mode", "0"},
+                                                          {"ssl_keyformat", "1"},
+                                                          {"ssl_ciphers", "NULL"},
+                                                          {"ssl_ca_cert", "NULL"},
+                                                          {"ssl_wbuf_size", "16384"},
+                                                          {"ssl_session_cache", "no"},
+                                                          {"ssl_kernel_tls", "no"},
+                                                          {"ssl_min_version", "tlsv1.2"},
+                                                          {"proxy_enabled", "no"},
+                                                          {"proxy_uring_enabled", "no"},
                                                           {"num_napi_ids", "(null)"},
-                                                          {"memory_file", "(null)"}};
+                                                          {"memory_file", "(null)"},
+                                                          {"client_flags_size", "4"}};
   const auto settings = SettingsForStats(Options());
   ASSERT_GE(settings.size(), std::size(expected));
   for (size_t i = 0; i < std::size(expected); ++i) EXPECT_EQ(settings[i], expected[i]);
@@ -131,18 +155,32 @@ TEST(OptionsSettingsTest, WhatIsGivenIsShownInMemcachedsUnits) {
        "127.0.0.1",
        "-l",
        "::1",
+       "-s",
+       "/run/t",
+       "-a",
+       "0660",
+       "-A",
+       "-N",
+       "2",
        "-o",
        "slab_chunk_max=256,no_slab_reassign,temporary_ttl=100,no_maxconns_fast,flash_size=4g,"
        "flash_path=/srv/c,no_lru_maintainer,slab_sizes=96-192,track_sizes"});
   const std::pair<const char*, const char*> expected[] = {
-      {"maxbytes", "104857600"},    {"maxconns", "2000"},         {"num_threads", "2"},
-      {"tcp_backlog", "77"},        {"reqs_per_event", "7"},      {"chunk_size", "60"},
-      {"cas_enabled", "no"},        {"flush_enabled", "no"},      {"evictions", "off"},
-      {"growth_factor", "1.30"},    {"item_size_max", "2097152"}, {"binding_protocol", "ascii"},
-      {"inter", "127.0.0.1,::1"},   {"slab_chunk_max", "262144"}, {"slab_reassign", "no"},
-      {"temp_lru", "yes"},          {"temporary_ttl", "100"},     {"maxconns_fast", "no"},
-      {"flash_size", "4294967296"}, {"flash_path", "/srv/c"},     {"lru_maintainer_thread", "no"},
-      {"lru_segmented", "no"},      {"slab_sizes", "96-192"},     {"track_sizes", "no"}};
+      {"maxbytes", "104857600"},    {"maxconns", "2000"},
+      {"num_threads", "2"},         {"tcp_backlog", "77"},
+      {"reqs_per_event", "7"},      {"chunk_size", "60"},
+      {"cas_enabled", "no"},        {"flush_enabled", "no"},
+      {"evictions", "off"},         {"growth_factor", "1.30"},
+      {"item_size_max", "2097152"}, {"binding_protocol", "ascii"},
+      {"domain_socket", "/run/t"},  {"umask", "660"},
+      {"shutdown_command", "yes"},  {"num_napi_ids", "2"},
+      {"num_threads_per_udp", "1"}, {"inter", "127.0.0.1,::1"},
+      {"slab_chunk_max", "262144"}, {"slab_reassign", "no"},
+      {"temp_lru", "yes"},          {"temporary_ttl", "100"},
+      {"maxconns_fast", "no"},      {"flash_size", "4294967296"},
+      {"flash_path", "/srv/c"},     {"lru_maintainer_thread", "no"},
+      {"lru_segmented", "no"},      {"slab_sizes", "96-192"},
+      {"track_sizes", "no"}};
   for (const auto& [name, value] : expected) EXPECT_EQ(settings.at(name), value) << name;
 }
 

@@ -134,8 +134,65 @@ TEST(OptionsTest, ExtstoresPathAndSizeAreTakenApart) {
   EXPECT_EQ(options.cache.flash_read_threads, 8U);
   EXPECT_EQ(Parsed({"-o", "ext_recache_rate=1"}).cache.promote_hits, 2U);
   EXPECT_EQ(Parsed({"-o", "ext_recache_rate=0"}).cache.promote_hits, 0U);
-  for (const char* text : {"ext_path=/mnt", "ext_path=:1g", "ext_path=/mnt:", "ext_path=/mnt:0"}) {
+  for (const char* text : {"ext_path=/mnt", "ext_path=:1g", "ext_path=/mnt:", "ext_path=/mnt:0",
+                           "ext_path=/mnt:1g,ext_path=/b"}) {
     EXPECT_THAT(Refused({"-o", text}), HasSubstr("PATH:SIZE"));
+  }
+}
+
+TEST(OptionsTest, AddressesThatCannotBeAreRefused) {
+  for (const char* text : {"[::1", "h:x", "h:65536", "[::1]5", "127.0.0.1,h:x"}) {
+    EXPECT_THAT(Refused({"-l", text}), HasSubstr("holds what is no address")) << text;
+  }
+  EXPECT_THAT(Refused({"-l", "proto[proxy]:127.0.0.1"}),
+              StartsWith("-l: proto[proxy] is not spoken here"));
+}
+
+TEST(OptionsTest, TheMaskOfAUnixSocketIsOctal) {
+  EXPECT_EQ(Parsed({}).server.unix_mask, 0700U);
+  EXPECT_EQ(Parsed({"-s", "/run/t", "-a", "0770"}).server.unix_mask, 0770U);
+  for (const char* text : {"800", "1777", "x", "-1", "7 7"}) {
+    EXPECT_THAT(Refused({"-a", text}), HasSubstr("is no mask: give permissions in octal")) << text;
+  }
+}
+
+TEST(OptionsTest, RangesOfAddressesAreTakenOrNamed) {
+  EXPECT_EQ(Parsed({"-o", "allow=127.0.0.1;10.0.0.0/8;fd00::/8"}).server.allow.size(), 3U);
+  EXPECT_THAT(Refused({"-o", "allow=10.0.0.0/8;10.0.0.0/33"}),
+              StartsWith("-o allow: '10.0.0.0/33' is no range of addresses: give address"));
+}
+
+TEST(OptionsTest, TheProtocolIsOneOfThree) {
+  EXPECT_EQ(Parsed({}).server.binding_protocol, BindingProtocol::kAuto);
+  EXPECT_EQ(Parsed({"-B", "ascii"}).server.binding_protocol, BindingProtocol::kAscii);
+  EXPECT_EQ(Parsed({"-B", "binary"}).server.binding_protocol, BindingProtocol::kBinary);
+}
+
+TEST(OptionsTest, WhatMemcachedCallsMisuseHasACodeOfItsOwn) {
+  for (const auto& arguments : {std::initializer_list<const char*>{"-B", "foo"},
+                                {"-p", "70000"},
+                                {"-I", "100"},
+                                {"-m", "x"}}) {
+    EXPECT_EQ(Parse(arguments).status().code(), StatusCode::kNotFound);
+  }
+  EXPECT_EQ(Parse({"-t", "0"}).status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST(OptionsTest, NumbersWithoutEffectAreNumbersAllTheSame) {
+  EXPECT_EQ(
+      Parse({"-o", "ext_page_size=64,ext_wbuf_size=8,ext_max_sleep=0"}).value().notices.size(), 3U);
+  EXPECT_EQ(Refused({"-o", "ext_wbuf_size=8x"}),
+            "-o ext_wbuf_size: '8x' is not a number: give one from 0 to 4294967295");
+}
+
+TEST(OptionsTest, ManyThreadsAreNoticed) {
+  EXPECT_TRUE(Parse({"-t", "64"}).value().notices.empty());
+  EXPECT_THAT(Parse({"-t", "65"}).value().notices, ElementsAre(StartsWith("-t: ")));
+}
+
+TEST(OptionsTest, TheProxyIsRefused) {
+  for (const char* text : {"proxy_config=/etc/proxy.lua", "proxy_uring"}) {
+    EXPECT_THAT(Refused({"-o", text}), HasSubstr("proxy is not there")) << text;
   }
 }
 

@@ -11,6 +11,7 @@
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <thread>
@@ -297,6 +298,8 @@ TEST(ProcessTest, ThePortFileHasALineForEachSocket) {
   const std::string path = directory.Sub("ports");
   ASSERT_TRUE(WritePortFile(path, {"127.0.0.1:11211", "[::1]:11212"}).ok());
   EXPECT_EQ(ReadTextFile(path), "TCP INET: 11211\nTCP INET6: 11212\n");
+  ASSERT_TRUE(WritePortFile(directory.Sub("none"), {"unix:/run/a:5"}).ok());
+  EXPECT_FALSE(std::filesystem::exists(directory.Sub("none")));
 }
 
 TEST(ProcessTest, SignalsAreTakenOneByOneAndNobodyDiesOfThem) {

@@ -228,6 +228,58 @@ TEST_F(ServerTest, ChangesOfManyClientsAreAllKept) {
   }
 }
 
+TEST_F(ServerTest, ConnectionsOfAllWorkersAreListedWhoeverAsks) {
+  options_.server.worker_threads = 3;
+  Start();
+  const Peer idle(address_);
+  const Peer storing(address_);
+  EXPECT_EQ(storing.Ask("version\r\nset k 0 0 9\r\nabc", "\r\n"), "VERSION 1.6.18\r\n");
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 6; ++i) {
+    clients.emplace_back([this] {
+      const Peer peer(address_);
+      for (int round = 0; round < 30; ++round) {
+        const std::string conns = peer.Ask("stats conns\r\n", "END\r\n");
+        EXPECT_NE(conns.find(":addr tcp:" + address_ + "\r\n"), std::string::npos);
+        EXPECT_NE(conns.find(":state conn_listening\r\n"), std::string::npos);
+        EXPECT_NE(conns.find(":listen_addr tcp:" + address_ + "\r\n"), std::string::npos);
+        EXPECT_NE(conns.find(":state conn_parse_cmd\r\n"), std::string::npos);
+        EXPECT_NE(conns.find(":state conn_nread\r\n"), std::string::npos);
+        EXPECT_NE(conns.find(":secs_since_last_cmd 0\r\n"), std::string::npos);
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+}
+
+TEST_F(ServerTest, ClientsThatVanishWhileConnectionsAreListedHurtNobody) {
+  options_.server.worker_threads = 3;
+  Start();
+  for (int i = 0; i < 100; ++i) Peer(address_).Send("stats conns\r\nstats conns\r\n");
+  const Peer peer(address_);
+  EXPECT_NE(peer.Ask("stats conns\r\n", "END\r\n").find(":state conn_listening"),
+            std::string::npos);
+  // And the server stops with lists under way.
+  std::vector<std::unique_ptr<Peer>> asking;
+  for (int i = 0; i < 20; ++i) {
+    asking.push_back(std::make_unique<Peer>(address_));
+    asking.back()->Send("stats conns\r\n");
+  }
+  server_->Stop();
+}
+
+TEST_F(ServerTest, ClientsOfOtherAddressesAreClosedAndCounted) {
+  options_.server.allow = ParseAddressRanges("10.0.0.0/8;::1").value();
+  Start();
+  EXPECT_EQ(Peer(address_).Until("never"), "");
+  EXPECT_EQ(Peer(address_).Until("never"), "");
+  server_->Stop();
+  options_.server.allow = ParseAddressRanges("10.0.0.0/8;127.0.0.0/8").value();
+  Start();
+  EXPECT_NE(Peer(address_).Ask("stats\r\n", "END\r\n").find("STAT rejected_by_address 0\r\n"),
+            std::string::npos);
+}
+
 TEST_F(ServerTest, ResetKeepsGaugesAndForgetsCounters) {
   Start();
   const Peer peer(address_);

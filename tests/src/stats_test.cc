@@ -14,7 +14,9 @@ namespace {
 class StatMap final : public ReplySink {
  public:
   void Answer(const Request&, Reply) override {}
-  void Number(const Request&, uint64_t) override {}
+  void Done(const Request&, Reply, const tiering::ItemMeta&) override {}
+  void Number(const Request&, uint64_t, const tiering::ItemMeta&) override {}
+  void Miss(const Request&) override {}
   void Refuse(const Request&, std::string_view) override {}
   tiering::ValueSink& Value(const Request&, bool) override { std::abort(); }
   void End(const Request&) override {}

@@ -25,7 +25,10 @@ class CallingControl final : public ServerControl {
   }
   void ResetStats() override {}
   Status ChangeSetting(std::string_view, std::string_view) override { return {}; }
+  void RequestStop(bool) override {}
+  ListingTours& Tours() override { return tours; }
   std::function<void(std::string_view)> on_stats;
+  ListingTours tours;
 };
 
 class WorkerTest : public testing::Test {

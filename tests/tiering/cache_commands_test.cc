@@ -261,7 +261,7 @@ TEST_F(CacheCommandsTest, TouchMovesAFlashItemToRamWithItsNewExptime) {
   EXPECT_EQ(got.meta.client_flags, 9U);
   EXPECT_EQ(got.meta.cas_unique, cas_unique);
   EXPECT_EQ(got.meta.exptime_s, kStartS + 50);
-  EXPECT_FALSE(got.meta.fetched);  // a touch is no read
+  EXPECT_TRUE(got.meta.fetched);  // memcached takes a touch for an access
   EXPECT_EQ(rig_.Stats().commands.total_items, 1U);
 }
 

@@ -106,11 +106,11 @@ class CacheReferenceTest : public testing::Test {
     const Reference::Entry* const entry = reference_.Find(key);
     Reference::Entry fresh{RandomValue(), Random(2) * Random(UINT32_MAX), RandomExptime(), 0};
     const uint64_t compare = entry == nullptr ? 1 : entry->cas_unique - (Random(4) == 0 ? 1 : 0);
+    const bool joins = mode == StoreMode::kAppend || mode == StoreMode::kPrepend;
     Outcome expected = Outcome::kStored;
     if (mode == StoreMode::kAdd && entry != nullptr) expected = Outcome::kNotStored;
-    const bool needs_it =
-        mode == StoreMode::kReplace || mode == StoreMode::kAppend || mode == StoreMode::kPrepend;
-    if (needs_it && entry == nullptr) expected = Outcome::kNotStored;
+    if ((joins || mode == StoreMode::kReplace) && entry == nullptr) expected = Outcome::kNotStored;
+    if (joins && entry != nullptr && entry->cas_unique != compare) expected = Outcome::kExists;
     if (mode == StoreMode::kCas) {
       expected = entry == nullptr
                      ? Outcome::kNotFound
@@ -120,7 +120,7 @@ class CacheReferenceTest : public testing::Test {
               expected)
         << key;
     if (expected != Outcome::kStored) return;
-    if (mode == StoreMode::kAppend || mode == StoreMode::kPrepend) {
+    if (joins) {
       const std::string joined =
           mode == StoreMode::kAppend ? entry->value + fresh.value : fresh.value + entry->value;
       fresh = *entry;
