@@ -105,10 +105,9 @@ void Connection::DemoteDone() {
   demoting_ = false;
   replies_.WriteTo(demote_slot_);
   host_.Replies().Bind(&replies_, fd_);
-  const CommandSpec& command = *FindCommand("debug");
   Request request;
-  request.command = &command;
-  host_.Replies().For(command).Answer(request, Reply::kOk);
+  request.command = FindCommand("debug");
+  host_.Replies().For(request).Answer(request, Reply::kOk);
   replies_.CloseSlot(std::exchange(demote_slot_, nullptr));
   Advance();
 }
