@@ -48,6 +48,11 @@ bool IsFreeMemchunks(const Request& request) {
          ParseUnsigned(request.arguments[2], &chunks) && slab_class < storage::kSlabClassesMax;
 }
 
+// Groups that memcached has, but not in the binary protocol.
+bool IsTextOnlyGroup(std::string_view group) {
+  return group == "conns" || group == "extstore" || group == "cachedump";
+}
+
 }  // namespace
 
 Step HandleFlushAll(const CommandContext& context, const Request& request, tiering::Evidence*,
@@ -79,8 +84,9 @@ Step HandleStats(const CommandContext& context, const Request& request, tiering:
     sink.Answer(request, Reply::kReset);
     return Step::kDone;
   }
-  if (group == "conns") return Step::kListConnections;
-  const bool known = context.control.WriteStats(group, sink);
+  const bool refused = request.command->Has(kBinary) && IsTextOnlyGroup(group);
+  if (group == "conns" && !refused) return Step::kListConnections;
+  const bool known = !refused && context.control.WriteStats(group, sink);
   sink.Answer(request, known ? Reply::kEnd : Reply::kUnknownCommand);
   return Step::kDone;
 }
@@ -132,7 +138,9 @@ Step HandleMetaNoop(const CommandContext&, const Request& request, tiering::Evid
   return Step::kDone;
 }
 
-Step HandleQuit(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&) {
+Step HandleQuit(const CommandContext&, const Request& request, tiering::Evidence*,
+                ReplySink& sink) {
+  if (request.command->Has(kBinary)) sink.Answer(request, Reply::kOk);
   return Step::kClose;
 }
 

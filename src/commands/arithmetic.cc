@@ -14,6 +14,8 @@ tiering::CountPlan CountPlanOf(const CommandContext& context, const Request& req
       .delta = request.number};
   if (request.asks == 0) return plan;
   if (request.Asks(kAsksCompare)) plan.compare_cas = request.compare_cas;
+  // With -C no CAS unique is any item's.
+  if (!context.options.cas_enabled && plan.compare_cas != 0) plan.compare_cas = UINT64_MAX;
   if (request.Asks(kAsksNewCas)) plan.new_cas = request.new_cas;
   plan.binary_key = request.Asks(kAsksBinaryKey);
   plan.vivifies = request.Asks(kAsksVivify);
@@ -53,6 +55,7 @@ Step HandleArithmetic(const CommandContext& context, const Request& request,
       sink.Answer(request, Reply::kFlashFailed);
       return Step::kDone;
     default:
+      if (!context.options.cas_enabled) item.cas_unique = 0;
       sink.Number(request, value, item);
       return Step::kDone;
   }

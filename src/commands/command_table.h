@@ -1,5 +1,5 @@
 // The command table: one row for each word of the wire: who runs it, how many tokens it takes and how it
-// behaves. Codecs, connections, tests and the fuzz dictionary walk the same rows.
+// behaves. Codecs, connections, tests and the fuzz dictionary walk the same rows. Opcodes: binary_table.h.
 // Threads: constant. Errors: a word without a row is unknown.
 #pragma once
 
@@ -97,6 +97,7 @@ enum CommandFlags : uint32_t {
   kMeta = 1U << 8,           // its words are flags, and its answers the meta protocol's
   kSwallows = 1U << 9,       // a data block follows, which nobody wants
   kAnswersValue = 1U << 10,  // of each key: as long as values are
+  kBinary = 1U << 11,        // of the binary protocol
 };
 
 // The evidence is empty the first time and carries a fill (or the news that there will be none) afterwards.
@@ -112,6 +113,8 @@ struct CommandSpec {
   Handler handler;
 
   bool Has(uint32_t flag) const { return (flags & flag) != 0; }
+  // What stands behind a data block.
+  std::string_view BlockEnd() const { return Has(kBinary) ? std::string_view() : "\r\n"; }
 };
 constexpr uint8_t kAnyTokens = 255;
 

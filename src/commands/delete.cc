@@ -69,6 +69,7 @@ Step HandleTouch(const CommandContext& context, const Request& request, tiering:
     case tiering::Outcome::kNeedsFlash:
       return Step::kNeedsFlash;
     case tiering::Outcome::kHit:
+      if (!context.options.cas_enabled) value.item.cas_unique = 0;
       sink.Done(request, Reply::kTouched, value.item);
       return Step::kDone;
     case tiering::Outcome::kFlashFailed:

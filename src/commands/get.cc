@@ -36,13 +36,19 @@ Step HandleGetAndTouch(const CommandContext& context, const Request& request,
                        tiering::Evidence* evidence, ReplySink& sink) {
   const tiering::ReadPlan plan{.touches = true,
                                .exptime_s = AbsoluteExptime(request.exptime, context.clock)};
+  const bool one_key = !request.command->Has(kManyKeys);
   tiering::ValueSink& value = sink.Value(request, context.options.cas_enabled);
   switch (context.cache.Read(request.key, plan, evidence, value)) {
     case tiering::Outcome::kNeedsFlash:
       return Step::kNeedsFlash;
     case tiering::Outcome::kFlashFailed:
+      if (!one_key) return Step::kFlashFailed;
+      sink.Answer(request, Reply::kFlashFailed);
+      return Step::kDone;
     case tiering::Outcome::kNoMemory:  // it is on flash, and RAM has no room to bring it up
-      return Step::kFlashFailed;
+      if (!one_key) return Step::kFlashFailed;
+      sink.Answer(request, Reply::kNoMemoryToChange);
+      return Step::kDone;
     case tiering::Outcome::kMiss:
       sink.Miss(request);
       return Step::kDone;

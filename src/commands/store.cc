@@ -52,6 +52,12 @@ tiering::StorePlan StorePlanOf(const CommandContext& context, const Request& req
   }
   // With -C no CAS unique matches: items are numbered from 1.
   if (!context.options.cas_enabled) plan.compare_cas = 0;
+  // SET, ADD and REPLACE of the binary protocol with a CAS unique are all cas.
+  const bool joins =
+      plan.mode == tiering::StoreMode::kAppend || plan.mode == tiering::StoreMode::kPrepend;
+  if (request.command->Has(kBinary) && plan.compare_cas != 0 && !joins) {
+    plan.mode = tiering::StoreMode::kCas;
+  }
   return plan;
 }
 
@@ -116,6 +122,7 @@ Step HandleStore(const CommandContext& context, const Request& request, tiering:
   const tiering::Outcome outcome = context.cache.Store(request.key, StorePlanOf(context, request),
                                                        request.draft, evidence, &item);
   if (outcome == tiering::Outcome::kNeedsFlash) return Step::kNeedsFlash;
+  if (!context.options.cas_enabled) item.cas_unique = 0;
   sink.Done(request, ReplyTo(outcome), item);
   return Step::kDone;
 }

@@ -55,8 +55,9 @@ struct Gathered {
   Request request;
   size_t begin = 0;
   Codec codec{false, nullptr};
-  std::string_view
-      block;  // of a store command: its data block and line end, where they are all there
+  // Of a command with a data block: that and its line end, where they are all there.
+  bool has_block = false;
+  std::string_view block;
 };
 
 // Scratch of a worker: what its connections need only while they run.
@@ -124,6 +125,9 @@ class Connection {
   void ConnectionsListed(const std::vector<ConnectionView>& views);
   void Close();  // at once; nothing outstanding is answered
 
+  // What its listening socket or -B say; before anything is read.
+  void Speak(BindingProtocol binding) { codec_.Speak(binding); }
+
   ConnectionHost& Host() const { return host_; }
   int Fd() const { return fd_; }
   bool IsClosed() const { return fd_ < 0; }
@@ -184,6 +188,7 @@ class Connection {
   void BeginValue(const Request& request, tiering::Draft draft);
   void FinishValue();
   void StoreValue(Request* request, tiering::Draft* draft, std::string_view line_end);
+  size_t LineEndBytes() const { return store_.command->BlockEnd().size(); }
   void DropBuffered() { begin_ = end_; }
   Step Execute(const Request& request);
   void Suspend(const Request& request);

@@ -85,7 +85,7 @@ void Connection::ReadCommands() {
   more_to_read_ = static_cast<size_t>(result) == room;
 }
 
-// Straight into the item, then the two bytes after it, then what follows into the buffer: one system call.
+// Straight into the item, then its line end, then what follows into the buffer: one system call.
 void Connection::ReadValue() {
   constexpr size_t kPiecesMax = 16;
   std::array<iovec, kPiecesMax + 2> pieces;
@@ -94,7 +94,7 @@ void Connection::ReadValue() {
     pieces[count++] = {value_[i].data(), value_[i].size()};
   }
   if (value_.size() - value_next_ <= kPiecesMax) {
-    pieces[count++] = {line_end_.data() + line_end_bytes_, line_end_.size() - line_end_bytes_};
+    pieces[count++] = {line_end_.data() + line_end_bytes_, LineEndBytes() - line_end_bytes_};
     TERRACED_DCHECK(begin_ == end_);
     if (MakeRoom()) pieces[count++] = {buffer_.Data() + end_, buffer_.Capacity() - end_};
   }
@@ -112,7 +112,7 @@ void Connection::ReadValue() {
     if (piece.empty()) ++value_next_;
   }
   if (value_next_ < value_.size()) HotKillPoint(KillPoint::kValueHalf);
-  const size_t taken = std::min(left, line_end_.size() - line_end_bytes_);
+  const size_t taken = std::min(left, LineEndBytes() - line_end_bytes_);
   line_end_bytes_ += taken;
   end_ += left - taken;
 }

@@ -12,7 +12,6 @@ namespace terraced::server {
 namespace {
 
 constexpr size_t kBatchRequestsMax = 64;  // gathered before the first is run
-constexpr std::string_view kLineEnd = "\r\n";
 
 }  // namespace
 
@@ -20,7 +19,7 @@ bool Connection::RunCommands(uint32_t* left) {
   while (!IsClosed()) {
     if (state_ == State::kSwallow) SwallowBuffered();
     if (state_ == State::kValue) {
-      if (value_next_ < value_.size() || line_end_bytes_ < line_end_.size()) return false;
+      if (value_next_ < value_.size() || line_end_bytes_ < LineEndBytes()) return false;
       FinishValue();
       continue;
     }
@@ -65,7 +64,7 @@ Connection::Gathering Connection::Gather(uint32_t* left) {
     Gathered& gathered = scratch.batch[scratch.batch_size];
     gathered.begin = begin_;
     gathered.codec = codec_;
-    gathered.block = {};
+    gathered.has_block = false;
     Request& request = gathered.request;
     size_t consumed = 0;
     const Codec::Result result =
@@ -100,9 +99,11 @@ Connection::Gathering Connection::Gather(uint32_t* left) {
 
 // The data block behind a store command, where all of it has arrived. False: the rest is still to be read.
 bool Connection::TakeBlock(Gathered* gathered) {
-  const uint64_t bytes = gathered->request.value_bytes + kLineEnd.size();
+  const Request& request = gathered->request;
+  const uint64_t bytes = request.value_bytes + request.command->BlockEnd().size();
   if (bytes > end_ - begin_) return false;
   gathered->block = Unread().substr(0, bytes);
+  gathered->has_block = true;
   begin_ += bytes;
   return true;
 }
@@ -147,7 +148,7 @@ void Connection::RunGathered(Gathered* gathered, tiering::Draft* draft) {
     return;
   }
   ShowLine(request);
-  if (request.command->Has(kSwallows) && gathered->block.empty()) BeginSwallow(request);
+  if (request.command->Has(kSwallows) && !gathered->has_block) BeginSwallow(request);
   switch (Execute(request)) {
     case Step::kClose:
       state_ = State::kDraining;
@@ -219,7 +220,7 @@ void Connection::RunStore(Gathered* gathered, tiering::Draft* draft) {
   Request& request = gathered->request;
   const bool has_room = RequestRoom(*gathered, draft);
   if (waits_for_room_) return;
-  if (gathered->block.empty()) {
+  if (!gathered->has_block) {
     if (has_room) {
       BeginValue(request, std::move(*draft));
     } else {
@@ -232,7 +233,7 @@ void Connection::RunStore(Gathered* gathered, tiering::Draft* draft) {
 }
 
 void Connection::BeginSwallow(const Request& request) {
-  swallow_bytes_ = request.value_bytes + line_end_.size();
+  swallow_bytes_ = request.value_bytes + request.command->BlockEnd().size();
   state_ = State::kSwallow;
 }
 
@@ -257,20 +258,20 @@ void Connection::BeginValue(const Request& request, tiering::Draft draft) {
     piece = piece.subspan(taken);
     if (!piece.empty()) return;
   }
-  while (line_end_bytes_ < line_end_.size() && begin_ < end_) {
+  while (line_end_bytes_ < LineEndBytes() && begin_ < end_) {
     line_end_[line_end_bytes_++] = buffer_.Data()[begin_++];
   }
 }
 
 void Connection::FinishValue() {
   state_ = State::kCommands;
-  StoreValue(&store_, &draft_, {line_end_.data(), line_end_.size()});
+  StoreValue(&store_, &draft_, {line_end_.data(), line_end_bytes_});
   draft_.Reset();
 }
 
 void Connection::StoreValue(Request* request, tiering::Draft* draft, std::string_view line_end) {
   request->draft = draft;
-  if (line_end != kLineEnd) {
+  if (line_end != request->command->BlockEnd()) {
     host_.Replies().For(*request).Answer(*request, Reply::kBadChunk);
   } else {
     Execute(*request);

@@ -191,6 +191,8 @@ void Worker::Add(int fd, const ListeningSocket* origin) {
     Log::Write(LogLevel::kDebug, "<%d new auto-negotiating client connection", fd);
   }
   connection->origin = origin;
+  connection->Speak(origin != nullptr ? origin->Protocol(context_.options)
+                                      : context_.options.binding_protocol);
   connection->index = connections_.size();
   connections_.push_back(std::move(connection));
 }

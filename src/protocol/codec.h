@@ -1,14 +1,17 @@
 // Codec: what a connection speaks: its first byte says so (memcached's rule), unless -B or the listening socket has
-// decided before. Behind that one codec per protocol decodes bytes into Requests.
+// decided before; that is never asked again. Behind that one codec per protocol decodes bytes into Requests.
 // Threads: one per connection, used by its worker only. Ownership: as TextCodec. Who puts a copy back can decode a
 // Request again.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
+#include "src/protocol/binary_codec.h"
 #include "src/protocol/text_codec.h"
+#include "src/server_options.h"
 
 namespace terraced::server {
 
@@ -18,18 +21,35 @@ class Codec {
 
   Codec(bool test_commands, DecodedKeys* decoded) : text_(test_commands, decoded) {}
 
+  // Before the first byte. In ASCII a byte 0x80 is text; in binary whatever else comes first ends the connection.
+  void Speak(BindingProtocol binding) {
+    if (binding == BindingProtocol::kAscii) protocol_ = Protocol::kText;
+    if (binding == BindingProtocol::kBinary) protocol_ = Protocol::kBinary;
+  }
+
   Result Decode(std::string_view input, size_t keys_max, std::vector<tiering::Key>* keys,
                 Request* request, size_t* consumed) {
+    protocol_ = ProtocolOf(input);
+    if (protocol_ == Protocol::kBinary) return BinaryCodec::Decode(input, request, consumed);
     return text_.Decode(input, keys_max, keys, request, consumed);
   }
 
   // The key of the first request of the input: for hints, nothing is checked.
   std::string_view GlanceAtKey(std::string_view input) const {
-    return TextCodec::GlanceAtKey(input);
+    return ProtocolOf(input) == Protocol::kBinary ? BinaryCodec::GlanceAtKey(input)
+                                                  : TextCodec::GlanceAtKey(input);
   }
 
  private:
+  enum class Protocol : uint8_t { kUndecided, kText, kBinary };
+
+  Protocol ProtocolOf(std::string_view input) const {
+    if (protocol_ != Protocol::kUndecided || input.empty()) return protocol_;
+    return input[0] == kBinaryRequestMagic ? Protocol::kBinary : Protocol::kText;
+  }
+
   TextCodec text_;
+  Protocol protocol_ = Protocol::kUndecided;
 };
 
 }  // namespace terraced::server

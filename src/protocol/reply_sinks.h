@@ -3,6 +3,7 @@
 #pragma once
 
 #include "src/commands/command_table.h"
+#include "src/protocol/binary_reply.h"
 #include "src/protocol/meta_reply.h"
 #include "src/protocol/text_reply.h"
 
@@ -16,16 +17,19 @@ class ReplySinks {
   void Bind(ReplyOutput* output, int connection) {
     text_.Bind(output, connection);
     meta_.Bind(output, connection);
+    binary_.Bind(output, connection);
   }
-  ReplySink& For(const CommandSpec& command) {
-    if (command.Has(kMeta)) return meta_;
-    return text_;
+  ReplySink& For(const Request& request) {
+    if (!request.command->Has(kMeta | kBinary)) return text_;
+    if (request.command->Has(kMeta)) return meta_;
+    binary_.BeginStats(request);
+    return binary_;
   }
-  ReplySink& For(const Request& request) { return For(*request.command); }
 
  private:
   TextReply text_;
   MetaReply meta_;
+  BinaryReply binary_;
 };
 
 }  // namespace terraced::server

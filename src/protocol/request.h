@@ -64,6 +64,8 @@ struct Request {
   std::array<Word, kArgumentsMax> arguments;  // administration: the words after the command
   uint8_t argument_count = 0;
   uint32_t asks = 0;  // RequestAsks
+  uint8_t opcode;     // binary: repeated in the answer, as opaque is
+  uint32_t opaque;
   uint64_t compare_cas;
   uint64_t new_cas;
   uint64_t initial;

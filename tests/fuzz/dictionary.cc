@@ -4,13 +4,16 @@
 #include <array>
 #include <cstdio>
 
+#include "src/commands/binary_table.h"
 #include "src/commands/command_table.h"
 #include "src/option_table.h"
 #include "src/option_value.h"
+#include "src/protocol/binary_codec.h"
 
 namespace terraced::fuzz {
 namespace {
 
+using server::BinarySpec;
 using server::CommandSpec;
 using server::OptionKind;
 using server::OptionSpec;
@@ -26,6 +29,20 @@ std::string SampleRequest(const CommandSpec& command) {
   line += "\r\n";
   if (command.Has(server::kStores)) line += "1\r\n";  // a value of one byte
   return line;
+}
+
+// A packet that the row accepts.
+std::string SamplePacket(uint8_t opcode, const BinarySpec& spec) {
+  const char key_bytes = spec.Takes(server::kNeedsKey) ? 1 : 0;
+  const char value_bytes = spec.Takes(server::kMayHaveValue) ? 1 : 0;
+  std::string packet(server::kBinaryHeaderBytes, '\0');
+  packet[0] = server::kBinaryRequestMagic;
+  packet[1] = static_cast<char>(opcode);
+  packet[3] = key_bytes;
+  packet[4] = static_cast<char>(spec.extras_bytes);
+  packet[11] = static_cast<char>(spec.extras_bytes + key_bytes + value_bytes);
+  packet.append(spec.extras_bytes, '\0');
+  return packet.append(static_cast<size_t>(key_bytes + value_bytes), '1');
 }
 
 void AddOptionNames(const OptionSpec& spec, std::string* to) {
@@ -81,6 +98,11 @@ std::string CommandDictionary() {
   for (const CommandSpec& command : server::Commands()) {
     dictionary += DictionaryLine(command.word);
     dictionary += DictionaryLine(SampleRequest(command));
+  }
+  for (int opcode = 0; opcode < server::kBinaryOpcodes; ++opcode) {
+    const auto one = static_cast<uint8_t>(opcode);
+    const BinarySpec* const spec = server::FindBinaryCommand(one);
+    if (spec != nullptr) dictionary += DictionaryLine(SamplePacket(one, *spec));
   }
   for (const std::string_view token : {" noreply\r\n", "\r\n", " 0 0 ", " -1", " 4294967296"}) {
     dictionary += DictionaryLine(token);

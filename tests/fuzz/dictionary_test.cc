@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "src/commands/binary_table.h"
 #include "src/commands/command_table.h"
 #include "src/option_table.h"
+#include "src/protocol/binary_codec.h"
 #include "src/protocol/text_codec.h"
 
 namespace terraced::fuzz {
@@ -32,6 +34,19 @@ TEST(DictionaryTest, HasARequestOfEveryCommandThatIsAccepted) {
     EXPECT_EQ(codec.Decode(line, 8, &keys, &request, &consumed),
               server::TextCodec::Result::kRequest);
     EXPECT_EQ(request.command, &command) << line;
+  }
+}
+
+TEST(DictionaryTest, HasAPacketOfEveryOpcode) {
+  const std::string dictionary = CommandDictionary();
+  for (int opcode = 0; opcode < server::kBinaryOpcodes; ++opcode) {
+    const auto one = static_cast<uint8_t>(opcode);
+    std::string begin =
+        DictionaryLine(std::string{server::kBinaryRequestMagic, static_cast<char>(one)});
+    begin.resize(begin.size() - 2);  // the quote and the line end
+    EXPECT_EQ(dictionary.find(begin) != std::string::npos,
+              server::FindBinaryCommand(one) != nullptr)
+        << opcode;
   }
 }
 
