@@ -19,6 +19,7 @@
 #include "src/net/worker_counters.h"
 #include "src/protocol/codec.h"
 #include "src/protocol/reply_sinks.h"
+#include "tiering/administration.h"
 
 struct event;  // libevent's
 
@@ -89,6 +90,9 @@ class ConnectionHost {
   virtual void Completed(Suspended& suspended) = 0;
   // DemoteDone() when everything is on flash.
   virtual void Demote(Connection& connection) = 0;
+  // AddDumpPiece() and FlushReplies() when the next piece of the dump is there; the host ends the dump, after its last
+  // piece or with the connection.
+  virtual void AskDump(Connection& connection) = 0;
   // The connection is done with and will be destroyed when nobody is inside it any more.
   virtual void Closed(Connection& connection) = 0;
 
@@ -117,6 +121,7 @@ class Connection {
   void FillArrived(Suspended& suspended);      // from FillDone: only handed on
   void FlushReplies();                         // after one or more FinishSuspended
   void DemoteDone();
+  void AddDumpPiece(const tiering::DumpPiece& piece);
   void Close();  // at once; nothing outstanding is answered
 
   ConnectionHost& Host() const { return host_; }
@@ -183,6 +188,8 @@ class Connection {
   void Resume(Suspended& suspended);
   void Forget(Suspended& suspended);
   void FinishTouchKeys(const Request& request);
+  void BeginDump();
+  void ContinueDump();
   void SwallowBuffered();
   bool Flush(uint64_t* left);
   void Settle();
@@ -219,6 +226,8 @@ class Connection {
   ReplyQueue replies_;
   std::vector<std::unique_ptr<Suspended>> suspended_;
   ReplyQueue::Slot demote_slot_ = nullptr;
+  ReplyQueue::Slot dump_slot_ = nullptr;  // where the next piece of a dump goes
+  bool dump_asked_ = false;
 
   // The data block under way.
   Request store_;

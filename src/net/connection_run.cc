@@ -158,6 +158,9 @@ void Connection::RunGathered(Gathered* gathered, tiering::Draft* draft) {
       demote_slot_ = replies_.OpenSlot();
       host_.Demote(*this);
       break;
+    case Step::kDump:
+      BeginDump();
+      break;
     default:
       break;
   }

@@ -51,6 +51,7 @@ class Worker final : public Executor, private ConnectionHost {
  private:
   struct Arrival;
   struct Demotion;
+  struct Dump;
   struct Stop final : Completion {
     explicit Stop(Worker& of) : worker(of) {}
     void Run() override;
@@ -75,6 +76,7 @@ class Worker final : public Executor, private ConnectionHost {
   void Cancel(Suspended& suspended) override;
   void Completed(Suspended& suspended) override;
   void Demote(Connection& connection) override;
+  void AskDump(Connection& connection) override;
   void Closed(Connection& connection) override;
 
   // Events
@@ -104,6 +106,7 @@ class Worker final : public Executor, private ConnectionHost {
   void ExpireFills();
   void KickIdle();
   void CloseAll();
+  void EndDump();
   void MaybeLeave();
   void WatchForEnd(Connection& connection);
   void ActivateRoundEnd();
@@ -142,6 +145,7 @@ class Worker final : public Executor, private ConnectionHost {
   std::vector<Suspended*> completed_;  // their fills are back
   std::vector<Connection*> answered_;  // empty but in FinishCompleted
   std::vector<Demotion*> demotions_;
+  std::unique_ptr<Dump> dump_;  // there is at most one in the daemon
   bool round_end_active_ = false;
   bool running_turns_ = false;
   bool stopping_ = false;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "src/net/connection.h"
+#include "src/prefix_stats.h"
 #include "tests/support/fake_cache.h"
 
 namespace terraced::server {
@@ -33,7 +34,7 @@ class NoControl final : public ServerControl {
 
 class HandHost final : public ConnectionHost {
  public:
-  HandHost() : cache(Options(), clock), context_{cache, clock, options, control} {}
+  HandHost() : cache(Options(), clock), context_{cache, clock, options, control, prefixes} {}
 
   static tiering::CacheOptions Options() {
     tiering::CacheOptions options;
@@ -61,6 +62,13 @@ class HandHost final : public ConnectionHost {
   void Cancel(Suspended& suspended) override { std::erase(wanted, &suspended); }
   void Completed(Suspended& suspended) override { completed.push_back(&suspended); }
   void Demote(Connection&) override { demoting = true; }
+  // There is nothing to list, unless a test brings the pieces.
+  void AskDump(Connection& connection) override {
+    ++dump_asks;
+    if (hold_dumps) return;
+    connection.AddDumpPiece({.keys = {}, .items = {}, .last = true});
+    cache.Admin().EndDump();
+  }
   void Closed(Connection&) override { closed = true; }
 
   // The fill of the oldest waiting command comes back; found=false: its deadline passed.
@@ -80,6 +88,7 @@ class HandHost final : public ConnectionHost {
   Clock clock{1'000'000};
   ServerOptions options;
   NoControl control;
+  PrefixStats prefixes{':', false};
   support::FakeCache cache;
   ReplyBudget budget{64U << 20};
   BufferPool buffers;
@@ -93,6 +102,8 @@ class HandHost final : public ConnectionHost {
   bool retry_room = false;
   bool demoting = false;
   bool closed = false;
+  bool hold_dumps = false;
+  int dump_asks = 0;
 
  private:
   const CommandContext context_;
