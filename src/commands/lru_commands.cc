@@ -88,9 +88,9 @@ std::string_view Crawl(std::string_view where, tiering::Administration& admin) {
 
 // Empty: the dump begins.
 std::string_view Dump(const CommandContext& context, const Words& words) {
-  if (!context.options.dump_enabled) return "ERROR metadump not allowed";
   tiering::Administration& admin = context.cache.Admin();
   if (!admin.Settings().lru_crawler.Get()) return kCrawlerOff;
+  if (!context.options.dump_enabled) return "ERROR metadump not allowed";
   const auto classes = ParseClasses(words[2]);
   if (!classes.has_value()) return kBadClass;
   if (classes->none()) return "NOTSTARTED no items to crawl";

@@ -36,7 +36,8 @@ void SlabArena::Lock(uint64_t begin, uint64_t end) const {
 }
 
 Status SlabArena::SetLimitBytes(uint64_t limit_bytes) {
-  if (limit_bytes < kSlabPageBytes) return Invalid("the memory limit is less than a slab page");
+  if (limit_bytes < kSlabPageBytes)
+    return Status(StatusCode::kInvalidArgument, "the memory limit is less than a slab page");
   if (limit_bytes > limit_bytes_max_) {
     return Status(StatusCode::kInvalidArgument, "the memory limit cannot be raised above " +
                                                     std::to_string(limit_bytes_max_ >> 20) +

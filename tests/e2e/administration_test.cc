@@ -2,8 +2,10 @@
 // tier, in the other, and in both.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <set>
 #include <sstream>
@@ -255,6 +257,8 @@ TEST_F(AdministrationTest, AnswersLikeMemcachedWhereThingsAreTurnedOff) {
            "lru tune 20 20 0.1 0.1",
            "lru temp_ttl 3",
            "stats items"});
+  Compare({"-m", "64", "-X"}, {"lru_crawler metadump all", "lru_crawler metadump 77",
+                               "lru_crawler metadump", "lru_crawler metadump hash"});
   Compare({"-m", "64", "-L"}, {"cache_memlimit 100", "cache_memlimit 8", "cache_memlimit 7"});
 }
 
@@ -291,7 +295,8 @@ TEST_F(AdministrationTest, SizesAndColdItemsAreListedLikeMemcached) {
   const std::unique_ptr<Client> client = daemon->Connect();
   const auto cold = [](Client* of, int slab_class) {
     std::set<std::string> items;
-    std::istringstream lines(of->Ask("stats cachedump " + std::to_string(slab_class) + " 0\r\n"));
+    EXPECT_TRUE(of->Send("stats cachedump " + std::to_string(slab_class) + " 0\r\n").ok());
+    std::istringstream lines(of->ReadThrough("END\r\n").value());
     for (std::string line; std::getline(lines, line);) items.insert(line);
     return items;
   };
@@ -416,7 +421,8 @@ TEST_F(AdministrationTest, ADumpUnderLoadListsWhatStaysOnceAndNothingThatIsGone)
       const std::string key = "other" + std::to_string(i % 20'000);
       EXPECT_EQ(other->Set(key, ValueOf(key, 500)), "STORED\r\n");
       other->Get("key" + std::to_string(1'000 + i * 7 % (kKeys - 1'000)));
-      if (i % 1'000 == 999) EXPECT_EQ(other->Ask("debug demote\r\n"), "OK\r\n");
+      if (i % 1'000 != 999) continue;
+      EXPECT_EQ(other->Ask("debug demote\r\n"), "OK\r\n");
     }
   });
   for (int round = 0; round < 3; ++round) {
@@ -444,20 +450,14 @@ TEST_F(AdministrationTest, AClientThatDoesNotReadItsDumpCostsNobodyAnything) {
   ASSERT_NO_FATAL_FAILURE(SetMany(100'000, 150'000, 10));
   const std::unique_ptr<Client> sleeper = daemon_->Connect();
   ASSERT_TRUE(sleeper->Send("lru_crawler metadump all\r\nversion\r\n").ok());
-  EXPECT_EQ(RepliesTo(client_.get(), "version").find("VERSION"), 0U);
-  // It is under way as soon as somebody else is refused.
-  std::string refused;
-  for (int round = 0; round < 1'000 && !refused.starts_with("BUSY"); ++round) {
-    ASSERT_TRUE(client_->Send("lru_crawler metadump all\r\nversion\r\n").ok());
-    refused = client_->ReadThrough("VERSION 1.6.18\r\n").value();
-  }
-  EXPECT_TRUE(refused.starts_with("BUSY currently processing crawler request\r\n"));
+  const std::string first = sleeper->ReadBytes(1).value();
+  ASSERT_EQ(Ask("lru_crawler metadump all\r\n"), "BUSY currently processing crawler request\r\n");
   ASSERT_NO_FATAL_FAILURE(SetMany(0, 20'000, 10));
   EXPECT_LT(client_->Stat("reply_buf_bytes"), 1U << 20);
   // It wakes up, and gets all of it, and then what it asked for after that.
   const Result<std::string> text = sleeper->ReadThrough("END\r\nVERSION 1.6.18\r\n");
   ASSERT_TRUE(text.ok()) << text.status().message();
-  EXPECT_GE(ParseDump(text.value()).size(), 125'000U);
+  EXPECT_GE(ParseDump(first + text.value()).size(), 125'000U);
 }
 
 TEST_F(AdministrationTest, ADumpEndsWithItsClient) {
@@ -555,7 +555,7 @@ TEST_F(AdministrationTest, MemcachedToolWorks) {
   EXPECT_GE(lines(run("display")), 2U);
   EXPECT_NE(run("stats").find("curr_items"), std::string::npos);
   EXPECT_NE(run("settings").find("maxbytes"), std::string::npos);
-  EXPECT_NE(run("sizes").find("192"), std::string::npos);
+  EXPECT_NE(run("sizes").find("160"), std::string::npos);
   EXPECT_NE(run("keys").find("key=key150 "), std::string::npos);
   const std::string dump = run("dump");
   for (int i = 0; i < 200; ++i) {

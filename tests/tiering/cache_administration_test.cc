@@ -107,8 +107,9 @@ TEST(CacheAdministrationTest, APageIsReassignedByOrder) {
   Administration& admin = rig.cache->Admin();
   SlabMover& mover = rig.cache->MoverForTest();
   EXPECT_EQ(admin.ReassignPage(kAnySlabClass, 2), ReassignResult::kBadClass);
-  for (int i = 0; i < 3'000; ++i) rig->Set(CacheRig::NameOf(i), std::string(1'000, 'v'));
-  const int from = rig.ClassOf(CacheRig::NameOf(0));
+  // No page is left for it to grow again.
+  for (int i = 0; i < 12'000; ++i) rig->Set(CacheRig::NameOf(i), std::string(1'000, 'v'));
+  const int from = rig.ClassOf(CacheRig::NameOf(11'999));
   const int to = from + 3;
   const auto pages = [&](int slab_class) {
     return rig.Stats().slabs[static_cast<size_t>(slab_class)].total_pages;
