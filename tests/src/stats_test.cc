@@ -15,6 +15,7 @@ class StatMap final : public ReplySink {
  public:
   void Answer(const Request&, Reply) override {}
   void Number(const Request&, uint64_t) override {}
+  void Say(const Request&, std::string_view) override {}
   void Refuse(const Request&, std::string_view) override {}
   tiering::ValueSink& Value(const Request&, bool) override { std::abort(); }
   void End(const Request&) override {}
