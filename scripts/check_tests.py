@@ -20,6 +20,8 @@ TESTED_ELSEWHERE = {
     "src/commands/arithmetic.cc": ("tests/e2e/text_protocol_test.cc", "every reply beside memcached's"),
     "src/commands/delete.cc": ("tests/e2e/text_protocol_test.cc", "every reply beside memcached's"),
     "src/commands/get.cc": ("tests/e2e/text_protocol_test.cc", "every reply beside memcached's"),
+    "src/commands/lru_commands.cc": ("tests/e2e/administration_test.cc", "every reply beside memcached's"),
+    "src/commands/slabs_commands.cc": ("tests/e2e/administration_test.cc", "every reply beside memcached's"),
     "src/commands/store.cc": ("tests/e2e/text_protocol_test.cc", "every reply beside memcached's"),
     "src/net/buffer_pool.cc": ("tests/src/reply_queue_test.cc", "blocks taken, kept and given back"),
     "src/net/listener.cc": ("tests/src/server_test.cc", "accepting, -c and maxconns_fast over real sockets"),

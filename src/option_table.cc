@@ -112,6 +112,11 @@ Status CheckIgnoredNumber(Options& options) {
                 "'" + text + "' is not a number: give one from 0 to 4294967295");
 }
 
+Status FollowDelimiter(Options& options) {
+  options.server.detail_enabled = true;
+  return Status();
+}
+
 Field KillAtField(Options& options) {
   return &options.kill_at;
 }
@@ -191,6 +196,11 @@ constexpr OptionSpec kOptions[] = {
     {"disable-cas", 'C', "", kSwitch, Server<&ServerOptions::cas_enabled>, {}, "", kNetwork,
      kClears,
      "show 0 for every CAS unique; cas stores nothing"},
+    {"disable-dumping", 'X', "", kSwitch, Server<&ServerOptions::dump_enabled>, {}, "", kNetwork,
+     kClears,
+     "refuse stats cachedump and lru_crawler metadump"},
+    {"prefix-delimiter", 'D', "", kText, Server<&ServerOptions::prefix_delimiter>, {}, "<char>", kNetwork, 0,
+     "what ends the prefix of a key for stats detail, which it turns on", "", FollowDelimiter},
     {"disable-flush-all", 'F', "", kSwitch, Server<&ServerOptions::flush_enabled>, {}, "", kNetwork,
      kClears,
      "refuse flush_all"},
@@ -251,6 +261,9 @@ constexpr OptionSpec kOptions[] = {
     {"slab_automove_window", 0, "", kNumber, Cache<&CacheOptions::slab_automove_window_s>,
      {3, 1800}, "<seconds>", kMemory, kExtended,
      "how long a slab class is watched before pages move"},
+
+    {"track_sizes", 0, "", kSwitch, Cache<&CacheOptions::track_sizes>, {}, "", kMemory, kExtended,
+     "count items by their size, for stats sizes"},
 
     // --- LRU ---
     {"lru_maintainer", 0, "", kSwitch, Cache<&CacheOptions::lru_maintainer>, {}, "", kLru,
@@ -423,8 +436,6 @@ constexpr OptionSpec kOptions[] = {
      {0, kTera, 1ULL << 20}, "<megabytes>", kAccepted, kExtended | kNoEffect},
     {"slab_automove_freeratio", 0, "", kFraction,
      Accepted<&AcceptedOptions::slab_automove_freeratio>, {0, 1}, "<ratio>", kAccepted,
-     kExtended | kNoEffect},
-    {"track_sizes", 0, "", kSwitch, Accepted<&AcceptedOptions::track_sizes>, {}, "", kAccepted,
      kExtended | kNoEffect},
     {"modern", 0, "", kSwitch, Accepted<&AcceptedOptions::modern>, {}, "", kAccepted,
      kExtended | kHidden,

@@ -38,7 +38,6 @@ struct AcceptedOptions {
   uint32_t worker_logbuf_bytes = 64U << 10;
   uint64_t read_buf_mem_bytes = 0;
   double slab_automove_freeratio = 0.01;
-  bool track_sizes = false;
   bool modern = true;
   double ext_max_frag = 0.8;
   std::vector<std::string> ext_path;  // PATH:SIZE each, taken apart into flash_path and flash_size

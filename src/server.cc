@@ -11,8 +11,10 @@
 #include "src/net/worker.h"
 #include "src/option_change.h"
 #include "src/options.h"
+#include "src/prefix_stats.h"
 #include "src/stats.h"
 #include "storage/base/log.h"
+#include "tiering/administration.h"
 
 namespace terraced::server {
 namespace {
@@ -33,7 +35,10 @@ const char* ProtocolName(BindingProtocol protocol) {
 class TcpServer final : public Server, private ServerControl {
  public:
   TcpServer(const Options& options, std::vector<ListeningSocket> sockets)
-      : options_(options), sockets_(std::move(sockets)), replies_(ReplyMemoryBytes(options)) {
+      : options_(options),
+        sockets_(std::move(sockets)),
+        replies_(ReplyMemoryBytes(options)),
+        prefixes_(options.server.prefix_delimiter.front(), options.server.detail_enabled) {
     for (const ListeningSocket& socket : sockets_) addresses_.push_back(socket.Name());
   }
   ~TcpServer() override { Stop(); }
@@ -58,6 +63,7 @@ class TcpServer final : public Server, private ServerControl {
   std::vector<std::string> addresses_;
   ConnectionCounters connections_;
   ReplyBudget replies_;
+  PrefixStats prefixes_;
   tiering::Cache* cache_ = nullptr;
   const Clock* clock_ = nullptr;
   ListingTours tours_;  // outlives the workers, which hold its listings
@@ -74,7 +80,10 @@ class TcpServer final : public Server, private ServerControl {
 Status TcpServer::Start(tiering::Cache& cache, Clock& clock) {
   cache_ = &cache;
   clock_ = &clock;
-  const CommandContext context{cache, clock, options_.server, *this};
+  const CommandContext context{cache, clock, options_.server, *this, prefixes_};
+  tiering::AdminSettings& admin = cache.Admin().Settings();
+  admin.lru_crawler_tocrawl.Set(options_.accepted.lru_crawler_tocrawl);
+  admin.slab_automove_freeratio.Set(options_.accepted.slab_automove_freeratio);
   for (const ListeningSocket& socket : sockets_) {
     if (Log::On(LogLevel::kDebug)) {
       Log::Write(LogLevel::kDebug, "<%d server listening (%s)", socket.Fd(),
@@ -175,13 +184,21 @@ bool TcpServer::WriteStats(std::string_view group, ReplySink& sink) {
     stats.room_waits -= reset_.room_waits;
     stats.reply_pauses -= reset_.reply_pauses;
   }
-  const Options options = CurrentOptions();
-  return WriteStatGroup(group, StatsInput{cache_->Stats(), stats, options, *clock_}, sink);
+  Options options = CurrentOptions();
+  const tiering::CacheStats cache = cache_->Stats();
+  options.cache.slabs.limit_bytes = cache.limit_maxbytes;
+  return WriteStatGroup(group, StatsInput{cache, stats, options, *clock_}, sink);
 }
 
 Options TcpServer::CurrentOptions() const {
   Options options = options_;
   cache_->Live().CopyTo(&options.cache);
+  const tiering::AdminSettings& admin = cache_->Admin().Settings();
+  admin.CopyTo(&options.cache);
+  options.accepted.lru_crawler_tocrawl = admin.lru_crawler_tocrawl.Get();
+  options.accepted.slab_automove_freeratio = admin.slab_automove_freeratio.Get();
+  options.cache.track_sizes = cache_->Admin().TracksSizes();
+  options.server.detail_enabled = prefixes_.IsOn();
   return options;
 }
 

@@ -34,6 +34,9 @@ struct ServerOptions {
   uint32_t pipelined_reads_max = 512;     // flash reads one connection may have under way
   uint64_t reply_bytes_max = 4ULL << 20;  // unsent replies at which a connection stops being read
   uint64_t reply_memory_bytes = 0;        // of all connections; 0: chosen from -m
+  bool dump_enabled = true;               // -X turns it off: stats cachedump, lru_crawler metadump
+  std::string prefix_delimiter = ":";     // -D, of `stats detail`: its first byte counts
+  bool detail_enabled = false;            // -D turns it on
   bool flush_enabled = true;              // -F turns it off
   bool test_commands = false;             // -o test_commands: `debug ...`; for tests, not in -h
 };

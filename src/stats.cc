@@ -32,11 +32,9 @@ bool WriteStatGroup(std::string_view group, const StatsInput& input, ReplySink& 
   } else if (group == "settings") {
     WriteSettings(input, sink);
   } else if (group == "items") {
-    WriteItemStats(input.cache, sink);
+    WriteItemStats(input, sink);
   } else if (group == "slabs") {
     WriteSlabStats(input.cache, sink);
-  } else if (group == "sizes") {
-    sink.Stat("sizes_status", "disabled");
   } else if (group == "flash") {
     WriteFlash(input, sink);
   } else {

@@ -68,7 +68,7 @@ std::string StatsDocumentation();
 
 // A group of `stats`; false: there is none of that name. "" is the general one.
 bool WriteStatGroup(std::string_view group, const StatsInput& input, ReplySink& sink);
-void WriteItemStats(const tiering::CacheStats& stats, ReplySink& sink);
+void WriteItemStats(const StatsInput& input, ReplySink& sink);
 void WriteSlabStats(const tiering::CacheStats& stats, ReplySink& sink);
 
 }  // namespace terraced::server

@@ -35,14 +35,23 @@ uint64_t CountOf(const ClassGauges& gauges) {
   return count;
 }
 
-void WriteItems(const ClassGauges& gauges, const ClassCounters& counters, ClassWriter write) {
+// What memcached shows of LRU segments is there with them only.
+struct Shown {
+  bool segments;
+  bool temporary;
+};
+
+void WriteItems(const ClassGauges& gauges, const ClassCounters& counters, const Shown& shown,
+                ClassWriter write) {
   write("number", CountOf(gauges));
-  write("number_hot", gauges.items[kHot]);
-  write("number_warm", gauges.items[kWarm]);
-  write("number_cold", gauges.items[kCold]);
-  if (gauges.items[kTemp] > 0) write("number_temp", gauges.items[kTemp]);
-  write("age_hot", gauges.age_s[kHot]);
-  write("age_warm", gauges.age_s[kWarm]);
+  if (shown.segments) {
+    write("number_hot", gauges.items[kHot]);
+    write("number_warm", gauges.items[kWarm]);
+    write("number_cold", gauges.items[kCold]);
+    if (shown.temporary) write("number_temp", gauges.items[kTemp]);
+    write("age_hot", gauges.age_s[kHot]);
+    write("age_warm", gauges.age_s[kWarm]);
+  }
   write("age", gauges.age_s[kCold]);
   write("mem_requested", gauges.mem_requested);
   write("evicted", counters.evicted);
@@ -53,10 +62,11 @@ void WriteItems(const ClassGauges& gauges, const ClassCounters& counters, ClassW
   write("reclaimed", counters.reclaimed);
   write("expired_unfetched", counters.expired_unfetched);
   write("evicted_unfetched", counters.evicted_unfetched);
-  write("evicted_active", counters.evicted_active);
+  if (shown.segments) write("evicted_active", counters.evicted_active);
   write("crawler_reclaimed", counters.crawler_reclaimed);
   write("crawler_items_checked", counters.crawler_items_checked);
   write("lrutail_reflocked", counters.lrutail_reflocked);
+  if (!shown.segments) return;
   write("moves_to_cold", counters.moves_to_cold);
   write("moves_to_warm", counters.moves_to_warm);
   write("moves_within_lru", counters.moves_within_lru);
@@ -88,10 +98,13 @@ void WriteSlabs(const storage::SlabClassStats& slab, const ClassCounters& counte
 
 }  // namespace
 
-void WriteItemStats(const tiering::CacheStats& stats, ReplySink& sink) {
+void WriteItemStats(const StatsInput& input, ReplySink& sink) {
+  const tiering::CacheStats& stats = input.cache;
+  const tiering::CacheOptions& options = input.options.cache;
+  const Shown shown{options.lru_segmented, options.temporary_ttl_s >= 0};
   for (size_t i = 1; i < stats.gauges.size(); ++i) {
     if (CountOf(stats.gauges[i]) == 0) continue;
-    WriteItems(stats.gauges[i], stats.classes[i],
+    WriteItems(stats.gauges[i], stats.classes[i], shown,
                ClassWriter("items:" + std::to_string(i) + ":", sink));
   }
 }

@@ -253,6 +253,8 @@ void BatchBuilder::Slot(storage::BatchNumber number, InRam keep) {
     Shard& shard = *tiers_.shards[partition];
     {
       MutexLock lock(shard.mutex);
+      shard.slotted_serial = serial_;
+      shard.slotting = true;
       for (size_t i = begin; i < end; ++i) {
         entries_[i].identity = tiers_.index.Identity(partition, entries_[i].hash);
         if (i < begin + kIdentitiesPerHold) PrefetchEntry(shard, entries_[i]);
@@ -267,6 +269,8 @@ void BatchBuilder::Slot(storage::BatchNumber number, InRam keep) {
       KillPoints::Pass(KillPoint::kBatchSlotSome);
       YieldPoint::Pass();
     }
+    MutexLock lock(shard.mutex);
+    shard.slotting = false;
   }
   SyncPoints::Pass(SyncPoint::kDemoteSlotted);
 }

@@ -29,6 +29,8 @@
 
 namespace terraced::tiering {
 
+class Administration;  // tiering/administration.h
+
 enum class Outcome : uint8_t {
   kHit,
   kMiss,  // get, gat
@@ -148,6 +150,7 @@ class Cache {
   virtual Status ChangeSettings(const CacheOptions& options) = 0;
   virtual FlashReader& Reader() = 0;
   virtual bool HasFlash() const = 0;
+  virtual Administration& Admin() = 0;
 
   // Tests (`debug demote`): everything in RAM that may go to flash goes; `done` is posted when all
   // is ingested and has its slots.

@@ -26,10 +26,10 @@ void TwoTierCache::PrefetchChange(const Key& key) const {
 }
 
 LruSegment TwoTierCache::SegmentFor(uint32_t exptime_s) const {
-  const CacheOptions& options = tiers_->options;
-  if (!options.lru_segmented) return LruSegment::kCold;
-  const bool short_lived = options.temporary_ttl_s >= 0 && exptime_s != kExptimeNever &&
-                           exptime_s <= tiers_->clock.NowS() + options.temporary_ttl_s;
+  if (!tiers_->admin.lru_segmented.Get()) return LruSegment::kCold;
+  const int64_t temporary_s = tiers_->admin.temporary_ttl_s.Get();
+  const bool short_lived = temporary_s >= 0 && exptime_s != kExptimeNever &&
+                           exptime_s <= tiers_->clock.NowS() + temporary_s;
   return short_lived ? LruSegment::kTemp : LruSegment::kHot;
 }
 

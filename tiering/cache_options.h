@@ -34,6 +34,8 @@ struct CacheOptions {
   double slab_automove_ratio = 0.8;
   uint32_t slab_automove_window_s = 30;  // shown in `stats settings`; the mover keeps no window
 
+  bool track_sizes = false;  // count items by their size from the start
+
   // Flash tier
   std::string flash_path;         // empty: RAM only
   uint64_t flash_size_bytes = 0;  // quota on disk

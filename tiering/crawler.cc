@@ -16,15 +16,24 @@ constexpr uint64_t kUnsweptMax = 64;
 }  // namespace
 
 Status Crawler::Start() {
-  if (!tiers_.options.lru_crawler) return {};
   last_walk_us_ = MonotonicUs();
   // A flush_all may wait for a walk (SweepNow), so this one does not stand back.
   return thread_.Start(
       "crawler", [this] { return Round(); }, false);
 }
 
+bool Crawler::AskForWalk() {
+  if (tiers_.counters.crawler_running.load(std::memory_order_relaxed)) return false;
+  asked_.store(true, std::memory_order_relaxed);
+  thread_.Wake();
+  return true;
+}
+
 std::chrono::milliseconds Crawler::Round() {
-  if (!tiers_.flush.NeedsSweep() && MonotonicUs() - last_walk_us_ < kWalkEveryUs) return kRest;
+  if (!tiers_.admin.lru_crawler.Get()) return kRest;
+  const bool asked = asked_.exchange(false, std::memory_order_relaxed);
+  if (!asked && !tiers_.flush.NeedsSweep() && MonotonicUs() - last_walk_us_ < kWalkEveryUs)
+    return kRest;
   {
     MutexLock lock(mutex_);
     while (walking_) changed_.Wait(mutex_);
@@ -62,8 +71,10 @@ void Crawler::Walk() {
   bool complete = true;
   for (size_t i = 0; i < tiers_.shards.size() && complete; ++i) {
     uint64_t cursor = 0;
-    for (bool more = true; more && complete; complete = Pause()) {
-      more = WalkStep(*tiers_.shards[i], &cursor);
+    uint64_t items = 0;
+    for (bool more = true; more && complete; complete = Pause(items > 0)) {
+      items = 0;
+      more = WalkStep(*tiers_.shards[i], &cursor, &items);
     }
   }
   if (complete) tiers_.flush.Swept(epoch);
@@ -77,18 +88,18 @@ void Crawler::NoteWalked() {
   changed_.NotifyAll();
 }
 
-bool Crawler::Pause() {
+bool Crawler::Pause(bool rests) {
   SyncPoints::Pass(SyncPoint::kCrawlStep);
-  const std::chrono::microseconds rest(tiers_.options.lru_crawler_sleep_us);
+  const std::chrono::microseconds rest(tiers_.admin.lru_crawler_sleep_us.Get());
   const bool far_behind = tiers_.flush.Unswept() > kUnsweptMax;
   MutexLock lock(mutex_);
   if (waiting_ > 0) return true;
   if (thread_.Stopping()) return false;
-  if (rest.count() > 0 && !far_behind) changed_.WaitFor(mutex_, rest);
+  if (rests && rest.count() > 0 && !far_behind) changed_.WaitFor(mutex_, rest);
   return true;
 }
 
-bool Crawler::WalkStep(Shard& shard, uint64_t* cursor) {
+bool Crawler::WalkStep(Shard& shard, uint64_t* cursor, uint64_t* items) {
   std::vector<storage::Item*> dead;
   MutexLock lock(shard.mutex);
   ClassCounters* const classes = shard.classes.data();
@@ -96,6 +107,7 @@ bool Crawler::WalkStep(Shard& shard, uint64_t* cursor) {
   const bool more =
       shard.ram.Index().Walk(cursor, kBucketsPerHold, [&](storage::Position position) {
         storage::Item* const item = tiers_.arena->ItemAt(position);
+        ++*items;
         ++classes[tiers_.allocator.ListClass(*item)].crawler_items_checked;
         if (!shard.IsLive(*item, moment)) dead.push_back(item);
       });

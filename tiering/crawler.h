@@ -5,6 +5,8 @@
 // One walk at a time. A shard mutex is held for a bounded number of buckets, no other mutex while walking.
 #pragma once
 
+#include <atomic>
+
 #include "storage/base/mutex.h"
 #include "tiering/background_thread.h"
 #include "tiering/shard.h"
@@ -17,6 +19,8 @@ class Crawler {
   Status Start();
   void Join() { thread_.Join(); }
   void Wake() { thread_.Wake(); }
+  // A walk by the thread, soon. False: one is under way. While `lru_crawler` is off the thread walks never.
+  bool AskForWalk();
   // Returns after a whole walk: one on the caller's thread, or the rest of the one that is under way (which began
   // under an older epoch: look whether it was enough, and call again).
   void SweepNow();
@@ -26,12 +30,13 @@ class Crawler {
   void Walk();
   void NoteWalked();
   // Between two steps: rests, unless somebody waits for the walk. False: the thread is being stopped.
-  bool Pause();
-  // One bounded step; false when the shard is done.
-  bool WalkStep(Shard& shard, uint64_t* cursor);
+  bool Pause(bool rests);
+  // One bounded step, *items more were looked at; false when the shard is done.
+  bool WalkStep(Shard& shard, uint64_t* cursor, uint64_t* items);
 
   Tiers& tiers_;
   uint64_t last_walk_us_ = 0;
+  std::atomic<bool> asked_{false};
   Mutex mutex_;  // never held while walking
   CondVar changed_;
   bool walking_ TERRACED_GUARDED_BY(mutex_) = false;

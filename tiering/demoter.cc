@@ -38,7 +38,12 @@ Demoter::Demoter(Tiers& tiers, uint64_t first_serial)
       grower_(tiers, keeper_),
       next_serial_(first_serial),
       serial_end_(((first_serial >> storage::kSerialCounterBits) + 1)
-                  << storage::kSerialCounterBits) {}
+                  << storage::kSerialCounterBits) {
+  for (const auto& shard : tiers.shards) {
+    MutexLock lock(shard->mutex);
+    shard->slotted_serial = first_serial - 1;
+  }
+}
 
 uint64_t Demoter::ItemBytesMax() const {
   const uint64_t wanted = tiers_.live.flash_item_max_bytes.Get();
@@ -211,7 +216,7 @@ void Demoter::AnswerRequests() {
   rules.item_bytes_max = ItemBytesMax();
   // A batch that is not full has seen all there was; one more takes what was cancelled in it (touched while its
   // file was built). Clients that go on storing must not keep the answer waiting for ever.
-  const uint64_t rounds_max = tiers_.options.slabs.limit_bytes / batch_bytes_ + 2;
+  const uint64_t rounds_max = tiers_.arena->LimitBytes() / batch_bytes_ + 2;
   int not_full = 0;
   for (uint64_t round = 0; round < rounds_max && not_full < 2 && tiers_.FlashOnline(); ++round) {
     const Wrote wrote = WriteBatch(rules, InRam::kNone);

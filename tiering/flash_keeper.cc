@@ -168,7 +168,7 @@ void FlashKeeper::Gather(BatchNumber number, bool all, BatchBuilder* builder) {
     return true;
   };
   if (bytes_max == 0) return;
-  const Status status = tiers_.store->Records(serial, visit);
+  const Status status = tiers_.store->Records(serial, "", visit);
   if (!status.ok()) {
     Log::Write(LogLevel::kVerbose, "second chance of batch %016llx: %s",
                static_cast<unsigned long long>(serial), std::string(status.message()).c_str());

@@ -18,7 +18,7 @@ constexpr std::chrono::milliseconds kRestIdle{100};
 }  // namespace
 
 Status LruMaintainer::Start() {
-  if (!tiers_.options.lru_maintainer || !tiers_.options.lru_segmented) return {};
+  if (!tiers_.options.lru_maintainer) return {};
   return thread_.Start("lru_maintainer",
                        [this] { return Pass() >= kBusy ? kRestBusy : kRestIdle; });
 }

@@ -149,7 +149,7 @@ void Shard::Link(Position draft, Item* old, const Key& key, const Moment& moment
   TERRACED_DCHECK(ram.Find(key.hash, key.bytes) == old);
   if (old != nullptr) {
     if (old->Epoch() == FlushEpoch::Short(counted_epoch_)) --live_items_;
-    const bool may_stay = tiers_.options.lru_segmented && segment == LruSegment::kHot &&
+    const bool may_stay = tiers_.admin.lru_segmented.Get() && segment == LruSegment::kHot &&
                           old->Segment() != LruSegment::kTemp;
     if (!may_stay || !ram.Overwrite(old, draft, epoch, spare)) {
       ram.ReplaceItem(old, draft, key.hash, segment, epoch, spare);
@@ -199,11 +199,11 @@ void Shard::MoveToWarm(Item* item) {
 }
 
 uint32_t Shard::Juggle(SlabClass slab_class, const Moment& moment, uint32_t moves) {
-  const CacheOptions& options = tiers_.options;
+  const AdminSettings& admin = tiers_.admin;
   uint32_t moved = 0;
-  const Share hot{LruSegment::kHot, options.hot_lru_pct, options.hot_max_factor};
+  const Share hot{LruSegment::kHot, admin.hot_lru_pct.Get(), admin.hot_max_factor.Get()};
   while (moved < moves && MoveOverflow(slab_class, hot, moment)) ++moved;
-  const Share warm{LruSegment::kWarm, options.warm_lru_pct, options.warm_max_factor};
+  const Share warm{LruSegment::kWarm, admin.warm_lru_pct.Get(), admin.warm_max_factor.Get()};
   while (moved < moves && MoveOverflow(slab_class, warm, moment)) ++moved;
   return moved;
 }
@@ -266,7 +266,7 @@ Reclaimed Shard::Reclaim(SlabClass slab_class, EvictPolicy policy, const Moment&
 
 bool Shard::IsSpared(const Item& item, EvictPolicy policy) const {
   return item.Has(storage::kItemActive) && item.Segment() == LruSegment::kCold &&
-         !item.IsPinned() && policy != EvictPolicy::kSpareDirty && tiers_.options.lru_segmented;
+         !item.IsPinned() && policy != EvictPolicy::kSpareDirty && tiers_.admin.lru_segmented.Get();
 }
 
 std::optional<Reclaimed> Shard::ReclaimItem(Item* item, EvictPolicy policy, const Moment& moment,

@@ -126,6 +126,11 @@ class alignas(64) Shard {
   }
   void ResetCounters() TERRACED_REQUIRES(mutex);
 
+  // The newest batch of which records here were given slots, or are being given some, which is between two holds of the
+  // mutex: a key dump looks at both.
+  uint64_t slotted_serial TERRACED_GUARDED_BY(mutex) = storage::kNoSerial;
+  bool slotting TERRACED_GUARDED_BY(mutex) = false;
+
   storage::RamTier ram TERRACED_GUARDED_BY(mutex);
   CommandCounters commands TERRACED_GUARDED_BY(mutex);
   std::array<ClassCounters, storage::kSlabClassesMax> classes TERRACED_GUARDED_BY(mutex);

@@ -19,6 +19,8 @@ constexpr std::chrono::milliseconds kRestAfterMove{20};
 // memcached's: a class gives a page away without being asked where it could do without two and a
 // half.
 constexpr double kSparePages = 2.5;
+// A class keeps its last page.
+constexpr uint32_t kPagesToSpare = 2;
 // So many rounds without a chunk becoming free, and the page stays where it is.
 constexpr int kIdleRoundsMax = 50;
 constexpr std::chrono::milliseconds kRoundRest{1};
@@ -27,7 +29,7 @@ constexpr std::chrono::milliseconds kDemoterRest{5};
 }  // namespace
 
 Status SlabMover::Start() {
-  if (!tiers_.options.slab_reassign || tiers_.options.slab_automove == 0) return {};
+  if (!tiers_.options.slab_reassign) return {};
   return thread_.Start("slab_mover", [this] { return Round() ? kRestAfterMove : kRest; });
 }
 
@@ -59,7 +61,71 @@ std::array<SlabMover::Need, storage::kSlabClassesMax> SlabMover::Look() {
   return needs;
 }
 
+ReassignResult SlabMover::Reassign(int from, int to) {
+  MutexLock lock(mutex_);
+  if (order_.has_value() || tiers_.counters.slab_move_running.load(std::memory_order_relaxed)) {
+    return ReassignResult::kBusy;
+  }
+  if (from == to) return ReassignResult::kSame;
+  if (from == kAnySlabClass) from = AnyWithSpare(to);
+  const int largest = tiers_.arena->LargestClass();
+  if (from < kPagePool || from > largest || to < kPagePool || to > largest) {
+    return ReassignResult::kBadClass;
+  }
+  const uint64_t pages = from == kPagePool
+                             ? tiers_.arena->PooledPages()
+                             : tiers_.arena->Stats()[static_cast<size_t>(from)].total_pages;
+  if (pages < kPagesToSpare) return ReassignResult::kNoSpare;
+  order_ = Order{from, to};
+  thread_.Wake();
+  return ReassignResult::kOk;
+}
+
+int SlabMover::AnyWithSpare(int but) const {
+  const auto slabs = tiers_.arena->Stats();
+  int most = kAnySlabClass;
+  for (int i = 1; i <= tiers_.arena->LargestClass(); ++i) {
+    const uint32_t pages = slabs[static_cast<size_t>(i)].total_pages;
+    if (i == but || pages < kPagesToSpare) continue;
+    if (most == kAnySlabClass || pages > slabs[static_cast<size_t>(most)].total_pages) most = i;
+  }
+  return most;
+}
+
+std::optional<SlabMover::Order> SlabMover::TakeOrder() {
+  MutexLock lock(mutex_);
+  std::optional<Order> order;
+  order.swap(order_);
+  return order;
+}
+
 bool SlabMover::Round() {
+  if (const std::optional<Order> order = TakeOrder()) {
+    const auto to = static_cast<SlabClass>(order->to);
+    if (order->from != kPagePool) return MovePage(static_cast<SlabClass>(order->from), to);
+    return tiers_.arena->GivePooledPage(to);
+  }
+  if (tiers_.arena->MallocedBytes() > tiers_.arena->LimitBytes()) return Shrink();
+  return tiers_.admin.slab_automove.Get() != 0 && Balance();
+}
+
+// Free chunks first; else the oldest tail.
+bool SlabMover::Shrink() {
+  const auto needs = Look();
+  SlabClass best = storage::kNoSlabClass;
+  const auto free_pages = [&](SlabClass i) {
+    return needs[i].free_chunks / needs[i].chunks_per_page;
+  };
+  for (SlabClass i = 1; i <= tiers_.arena->LargestClass(); ++i) {
+    if (needs[i].pages < kPagesToSpare) continue;
+    const bool better = best == storage::kNoSlabClass || free_pages(i) > free_pages(best) ||
+                        (free_pages(i) == free_pages(best) && needs[i].age_s > needs[best].age_s);
+    if (better) best = i;
+  }
+  return best != storage::kNoSlabClass && MovePage(best, storage::kNoSlabClass);
+}
+
+bool SlabMover::Balance() {
   const auto needs = Look();
   SlabClass shortest = storage::kNoSlabClass;  // loses most for the pages it has
   SlabClass spare = storage::kNoSlabClass;
@@ -84,7 +150,7 @@ bool SlabMover::Round() {
   if (shortest == storage::kNoSlabClass || tiers_.arena->FreePages() > 0) return false;
   if (spare != storage::kNoSlabClass && spare != shortest) return MovePage(spare, shortest);
   if (oldest == storage::kNoSlabClass || oldest == shortest) return false;
-  const double ratio = tiers_.options.slab_automove_ratio;
+  const double ratio = tiers_.admin.slab_automove_ratio.Get();
   const bool older =
       static_cast<double>(needs[shortest].age_s) < static_cast<double>(needs[oldest].age_s) * ratio;
   // Ages are whole seconds: a class that loses its whole content many times over is short whatever

@@ -6,8 +6,10 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <vector>
 
+#include "tiering/administration.h"
 #include "tiering/background_thread.h"
 #include "tiering/shard.h"
 
@@ -20,7 +22,11 @@ class SlabMover {
   SlabMover(Tiers& tiers, Demoter& demoter) : tiers_(tiers), demoter_(demoter) {}
   Status Start();
   void Join() { thread_.Join(); }
-  // One decision and, where there is one, one page. True if a page moved.
+  // An order to move a page, as an administrator gives it: looked at now, and done by the thread soon.
+  ReassignResult Reassign(int from, int to);
+  void Wake() { thread_.Wake(); }
+  // An order, or one page of what is above the memory limit, or one decision and, where there is one, one page. True if
+  // a page moved.
   bool Round();
   bool MovePage(storage::SlabClass from, storage::SlabClass to);
 
@@ -32,7 +38,16 @@ class SlabMover {
     uint64_t free_chunks = 0;
     uint64_t chunks_per_page = 1;
   };
+  struct Order {
+    int from;
+    int to;
+  };
   std::array<Need, storage::kSlabClassesMax> Look();
+  std::optional<Order> TakeOrder();
+  bool Balance();
+  // Above the limit: the page that the cache misses least goes to the pool.
+  bool Shrink();
+  int AnyWithSpare(int but) const;
   // Whether a chunk belongs to an item that is being filled or sent and is in no list: only time frees it.
   bool HoldsDraft(const std::vector<storage::Position>& chunks) const;
   void Evacuate(storage::Position position);
@@ -46,6 +61,8 @@ class SlabMover {
   Demoter& demoter_;
   bool awaits_demoter_ = false;  // in this round of an evacuation
   std::array<uint64_t, storage::kSlabClassesMax> lost_before_{};
+  Mutex mutex_;
+  std::optional<Order> order_ TERRACED_GUARDED_BY(mutex_);
   BackgroundThread thread_;
 };
 

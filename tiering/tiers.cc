@@ -28,6 +28,7 @@ Tiers::Tiers(const CacheOptions& the_options, const Clock& the_clock,
              std::unique_ptr<storage::SharedIndex> the_shared_index, const HashKey& key)
     : options(the_options),
       live(the_options),
+      admin(the_options),
       clock(the_clock),
       hash_key(key),
       has_flash(!the_options.flash_path.empty()),

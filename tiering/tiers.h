@@ -16,6 +16,7 @@
 #include "storage/flash/shared_index.h"
 #include "storage/ram/item_allocator.h"
 #include "storage/ram/slab_arena.h"
+#include "tiering/admin_settings.h"
 #include "tiering/cache_options.h"
 #include "tiering/flush_epoch.h"
 #include "tiering/live_settings.h"
@@ -76,6 +77,7 @@ struct Tiers {
 
   const CacheOptions options;  // as at the start; what may change since is read from `live`
   LiveSettings live;
+  AdminSettings admin;  // likewise
   const Clock& clock;
   const HashKey hash_key;
   const bool has_flash;

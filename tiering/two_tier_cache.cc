@@ -236,6 +236,7 @@ TwoTierCache::TwoTierCache(const CacheOptions& options, const Clock& clock,
   maintainer_ = std::make_unique<LruMaintainer>(*tiers_);
   crawler_ = std::make_unique<Crawler>(*tiers_);
   mover_ = std::make_unique<SlabMover>(*tiers_, *demoter_);
+  administration_ = std::make_unique<CacheAdministration>(*tiers_, *crawler_, *mover_);
 }
 
 TwoTierCache::~TwoTierCache() {
@@ -396,12 +397,14 @@ Status TwoTierCache::StartThreads() {
   TERRACED_RETURN_IF_ERROR(demoter_->Start());
   TERRACED_RETURN_IF_ERROR(maintainer_->Start());
   TERRACED_RETURN_IF_ERROR(crawler_->Start());
-  return mover_->Start();
+  TERRACED_RETURN_IF_ERROR(mover_->Start());
+  return administration_->Start();
 }
 
 void TwoTierCache::StopThreads() {
   adopter_->Join();
   warmer_->Join();
+  administration_->Join();
   mover_->Join();
   crawler_->Join();
   maintainer_->Join();

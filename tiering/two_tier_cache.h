@@ -12,6 +12,7 @@
 #include "storage/flash/flash_directory.h"
 #include "tiering/arena_adopter.h"
 #include "tiering/cache.h"
+#include "tiering/cache_administration.h"
 #include "tiering/crawler.h"
 #include "tiering/demoter.h"
 #include "tiering/flash_reader.h"
@@ -74,6 +75,7 @@ class TwoTierCache final : public Cache {
   Status ChangeSettings(const CacheOptions& options) override;
   FlashReader& Reader() override { return *reader_; }
   bool HasFlash() const override { return tiers_->HasFlash(); }
+  Administration& Admin() override { return *administration_; }
   void DemoteAll(Executor& executor, Completion* done) override;
   Status Stop(const std::function<bool()>& hurry) override;
 
@@ -232,6 +234,7 @@ class TwoTierCache final : public Cache {
   std::unique_ptr<LruMaintainer> maintainer_;
   std::unique_ptr<Crawler> crawler_;
   std::unique_ptr<SlabMover> mover_;
+  std::unique_ptr<CacheAdministration> administration_;
 };
 
 template <typename Once>

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "src/commands/command_table.h"
+#include "src/prefix_stats.h"
 #include "src/protocol/text_codec.h"
 #include "storage/base/kill_point.h"
 #include "storage/base/log.h"
@@ -81,11 +82,13 @@ Step HandleStats(const CommandContext& context, const Request& request, tiering:
       request.argument_count == 0 ? std::string_view() : request.arguments[0];
   if (group == "reset") {
     context.control.ResetStats();
+    context.prefixes.Reset();
     sink.Answer(request, Reply::kReset);
     return Step::kDone;
   }
   const bool refused = request.command->Has(kBinary) && IsTextOnlyGroup(group);
   if (group == "conns" && !refused) return Step::kListConnections;
+  if (!refused && RunStatsCommand(context, request, sink)) return Step::kDone;
   const bool known = !refused && context.control.WriteStats(group, sink);
   sink.Answer(request, known ? Reply::kEnd : Reply::kUnknownCommand);
   return Step::kDone;

@@ -17,6 +17,7 @@
 namespace terraced::server {
 
 class ListingTours;
+class PrefixStats;  // src/prefix_stats.h
 
 // What `stats`, `extstore`, `shutdown` and `debug` ask of the daemon around the cache.
 class ServerControl {
@@ -41,6 +42,7 @@ struct CommandContext {
   const Clock& clock;
   const ServerOptions& options;
   ServerControl& control;
+  PrefixStats& prefixes;
 };
 
 // What a handler leaves to do.
@@ -50,6 +52,7 @@ enum class Step : uint8_t {
   kFlashFailed,  // gat: this key could not be brought up, the whole command must not look complete
   kClose,        // answer what is outstanding, then close
   kListConnections,  // `stats conns`: answer when every worker has been asked
+  kDump,             // the cache's dump has begun: write it piece by piece
   kDemote,           // `debug demote`: answer OK when the cache says so
 };
 
@@ -82,6 +85,7 @@ enum class Verb : uint8_t {
   kMetaArithmetic,
   kMetaDebug,
   kMetaNoop,
+  kAdministration,  // lru, lru_crawler, slabs, cache_memlimit: words that their handlers look at
   kRefused,  // no word of the wire: a request the codec could not accept
 };
 
@@ -140,6 +144,14 @@ Step HandleDelete(const CommandContext&, const Request&, tiering::Evidence*, Rep
 Step HandleTouch(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 // arithmetic.cc
 Step HandleArithmetic(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+// lru_commands.cc
+Step HandleLru(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+Step HandleLruCrawler(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+// slabs_commands.cc
+Step HandleSlabs(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+Step HandleCacheMemlimit(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+// stats_commands.cc: false: the group is not one of its.
+bool RunStatsCommand(const CommandContext& context, const Request& request, ReplySink& sink);
 // admin.cc
 Step HandleFlushAll(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleStats(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);

@@ -1,5 +1,6 @@
 // delete, md; touch.
 #include "src/commands/command_table.h"
+#include "src/prefix_stats.h"
 
 namespace terraced::server {
 namespace {
@@ -38,9 +39,10 @@ Step HandleDelete(const CommandContext& context, const Request& request,
                   tiering::Evidence* evidence, ReplySink& sink) {
   tiering::ItemMeta item;
   const tiering::DeletePlan plan = DeletePlanOf(context, request);
-  switch (context.cache.Delete(request.key, plan, evidence, &item)) {
-    case tiering::Outcome::kNeedsFlash:
-      return Step::kNeedsFlash;
+  const tiering::Outcome outcome = context.cache.Delete(request.key, plan, evidence, &item);
+  if (outcome == tiering::Outcome::kNeedsFlash) return Step::kNeedsFlash;
+  if (!request.command->Has(kMeta)) context.prefixes.NoteDelete(request.key.bytes);
+  switch (outcome) {
     case tiering::Outcome::kDeleted:
       sink.Done(request, Reply::kDeleted, item);
       return Step::kDone;

@@ -1,5 +1,6 @@
 // get, gets, gat, gats: one key of the command at a time; END is written by the connection after the last. mg, me.
 #include "src/commands/command_table.h"
+#include "src/prefix_stats.h"
 
 #include "src/protocol/meta_codec.h"
 
@@ -20,16 +21,12 @@ bool StandsBefore(std::string_view flags, char first, char second) {
 Step HandleGet(const CommandContext& context, const Request& request, tiering::Evidence* evidence,
                ReplySink& sink) {
   tiering::ValueSink& value = sink.Value(request, context.options.cas_enabled);
-  switch (context.cache.Get(request.key, evidence, value)) {
-    case tiering::Outcome::kNeedsFlash:
-      return Step::kNeedsFlash;
-    case tiering::Outcome::kHit:
-      return Step::kDone;
-    default:
-      // A read that failed or took too long is a miss for a plain get: the cache has counted it as such.
-      sink.Miss(request);
-      return Step::kDone;
-  }
+  const tiering::Outcome outcome = context.cache.Get(request.key, evidence, value);
+  if (outcome == tiering::Outcome::kNeedsFlash) return Step::kNeedsFlash;
+  context.prefixes.NoteGet(request.key.bytes, outcome == tiering::Outcome::kHit);
+  // A read that failed or took too long is a miss for a plain get: the cache has counted it as such.
+  if (outcome != tiering::Outcome::kHit) sink.Miss(request);
+  return Step::kDone;
 }
 
 Step HandleGetAndTouch(const CommandContext& context, const Request& request,
@@ -38,9 +35,10 @@ Step HandleGetAndTouch(const CommandContext& context, const Request& request,
                                .exptime_s = AbsoluteExptime(request.exptime, context.clock)};
   const bool one_key = !request.command->Has(kManyKeys);
   tiering::ValueSink& value = sink.Value(request, context.options.cas_enabled);
-  switch (context.cache.Read(request.key, plan, evidence, value)) {
-    case tiering::Outcome::kNeedsFlash:
-      return Step::kNeedsFlash;
+  const tiering::Outcome outcome = context.cache.Read(request.key, plan, evidence, value);
+  if (outcome == tiering::Outcome::kNeedsFlash) return Step::kNeedsFlash;
+  context.prefixes.NoteGet(request.key.bytes, outcome == tiering::Outcome::kHit);
+  switch (outcome) {
     case tiering::Outcome::kFlashFailed:
       if (!one_key) return Step::kFlashFailed;
       sink.Answer(request, Reply::kFlashFailed);

@@ -1,6 +1,7 @@
 // set, add, replace, append, prepend, cas, ms: room for the item when the command line is known, the store itself
 // when the value is there.
 #include "src/commands/command_table.h"
+#include "src/prefix_stats.h"
 
 namespace terraced::server {
 namespace {
@@ -103,6 +104,8 @@ tiering::AllocateResult BeginStore(const CommandContext& context, const Request&
   const tiering::AllocateResult result =
       context.cache.Allocate(request.key, request.client_flags, ExptimeOf(context, request),
                              request.value_bytes, may_wait, draft);
+  const bool counts = result == tiering::AllocateResult::kOk && !request.command->Has(kMeta);
+  if (counts) context.prefixes.NoteSet(request.key.bytes);
   if (result != tiering::AllocateResult::kTooLarge &&
       result != tiering::AllocateResult::kNoMemory) {
     return result;

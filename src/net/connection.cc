@@ -158,6 +158,7 @@ void Connection::Advance() {
     if (!paused || yielded_ || MustPause()) break;
   }
   ResumePostponed();
+  ContinueDump();
   Settle();
 }
 
@@ -189,8 +190,9 @@ void Connection::Settle() {
 
 // No further request may be started now; whatever ends the reason calls Advance().
 bool Connection::MustPause() {
-  return waits_for_room_ || write_waits_ || waits_for_host_ || writes_suspended_ > 0 ||
-         (!suspended_.empty() && suspended_.size() >= ReadsAllowed()) || RepliesFull();
+  return waits_for_room_ || write_waits_ || waits_for_host_ || dump_slot_ != nullptr ||
+         writes_suspended_ > 0 || (!suspended_.empty() && suspended_.size() >= ReadsAllowed()) ||
+         RepliesFull();
 }
 
 // A block is what the first byte costs already, and enough for everybody to go on with.

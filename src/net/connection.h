@@ -20,6 +20,7 @@
 #include "src/net/worker_counters.h"
 #include "src/protocol/codec.h"
 #include "src/protocol/reply_sinks.h"
+#include "tiering/administration.h"
 
 struct event;  // libevent's
 
@@ -94,6 +95,9 @@ class ConnectionHost {
   virtual void Demote(Connection& connection) = 0;
   // ConnectionsListed() with those of all workers.
   virtual void ListConnections(Connection& connection) = 0;
+  // AddDumpPiece() and FlushReplies() when the next piece of the dump is there; the host ends the dump, after its last
+  // piece or with the connection.
+  virtual void AskDump(Connection& connection) = 0;
   // The connection is done with and will be destroyed when nobody is inside it any more.
   virtual void Closed(Connection& connection) = 0;
 
@@ -123,6 +127,7 @@ class Connection {
   void FlushReplies();                         // after one or more FinishSuspended
   void DemoteDone();
   void ConnectionsListed(const std::vector<ConnectionView>& views);
+  void AddDumpPiece(const tiering::DumpPiece& piece);
   void Close();  // at once; nothing outstanding is answered
 
   // What its listening socket or -B say; before anything is read.
@@ -198,6 +203,8 @@ class Connection {
   void Resume(Suspended& suspended);
   void Forget(Suspended& suspended);
   void FinishTouchKeys(const Request& request);
+  void BeginDump();
+  void ContinueDump();
   void SwallowBuffered();
   bool Flush(uint64_t* left);
   void Settle();
@@ -235,6 +242,8 @@ class Connection {
   ReplyQueue replies_;
   std::vector<std::unique_ptr<Suspended>> suspended_;
   ReplyQueue::Slot host_slot_ = nullptr;  // of what the host will answer
+  ReplyQueue::Slot dump_slot_ = nullptr;  // where the next piece of a dump goes
+  bool dump_asked_ = false;
 
   // The data block under way.
   Request store_;

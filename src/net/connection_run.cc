@@ -164,6 +164,9 @@ void Connection::RunGathered(Gathered* gathered, tiering::Draft* draft) {
       host_slot_ = replies_.OpenSlot();
       host_.ListConnections(*this);
       break;
+    case Step::kDump:
+      BeginDump();
+      break;
     default:
       break;
   }

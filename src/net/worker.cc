@@ -66,6 +66,26 @@ struct Worker::Demotion final : Completion {
   Connection* connection;
 };
 
+// `lru_crawler metadump` under way. It outlives its connection while a piece of it is being made.
+struct Worker::Dump final : Completion {
+  Dump(Worker& of, Connection* by) : worker(of), connection(by) {}
+  void Run() override {
+    asked = false;
+    if (connection == nullptr) {
+      worker.EndDump();
+      return;
+    }
+    Connection& to = *connection;
+    to.AddDumpPiece(piece);
+    if (piece.last) worker.EndDump();
+    to.FlushReplies();
+  }
+  Worker& worker;
+  Connection* connection;
+  tiering::DumpPiece piece;
+  bool asked = false;
+};
+
 void Worker::Stop::Run() {
   worker.stopping_ = true;
   worker.CloseAll();
@@ -280,6 +300,10 @@ void Worker::Closed(Connection& connection) {
     if (demotion->connection == &connection) demotion->connection = nullptr;
   }
   if (connection.WaitsForHost()) context_.control.Tours().Forget(connection);
+  if (dump_ != nullptr && dump_->connection == &connection) {
+    dump_->connection = nullptr;
+    if (!dump_->asked) EndDump();
+  }
   const size_t index = connection.index;
   closed_.push_back(std::move(connections_[index]));
   if (index + 1 < connections_.size()) {
@@ -476,11 +500,22 @@ void Worker::DescribeConnections(std::vector<ConnectionView>* views) const {
 
 // --- The end --------------------------------------------------------------------------------------
 
+void Worker::AskDump(Connection& connection) {
+  if (dump_ == nullptr) dump_ = std::make_unique<Dump>(*this, &connection);
+  dump_->asked = true;
+  context_.cache.Admin().NextDumpPiece(&dump_->piece, *this, dump_.get());
+}
+
+void Worker::EndDump() {
+  context_.cache.Admin().EndDump();
+  dump_.reset();
+}
+
 // What readers and demoter still hold points into this worker: it leaves when the last of it has come back.
 void Worker::MaybeLeave() {
   if (!stopping_) return;
   fills_.Submit();
-  if (fills_.Idle() && demotions_.empty()) {
+  if (fills_.Idle() && demotions_.empty() && dump_ == nullptr) {
     closed_.clear();
     event_base_loopbreak(base_.get());
   }

@@ -57,6 +57,7 @@ class Worker final : public Executor, private ConnectionHost {
  private:
   struct Arrival;
   struct Demotion;
+  struct Dump;
   struct Stop final : Completion {
     explicit Stop(Worker& of) : worker(of) {}
     void Run() override;
@@ -82,6 +83,7 @@ class Worker final : public Executor, private ConnectionHost {
   void Completed(Suspended& suspended) override;
   void Demote(Connection& connection) override;
   void ListConnections(Connection& connection) override;
+  void AskDump(Connection& connection) override;
   void Closed(Connection& connection) override;
 
   // Events
@@ -111,6 +113,7 @@ class Worker final : public Executor, private ConnectionHost {
   void ExpireFills();
   void KickIdle();
   void CloseAll();
+  void EndDump();
   void MaybeLeave();
   void WatchForEnd(Connection& connection);
   void ActivateRoundEnd();
@@ -149,6 +152,7 @@ class Worker final : public Executor, private ConnectionHost {
   std::vector<Suspended*> completed_;  // their fills are back
   std::vector<Connection*> answered_;  // empty but in FinishCompleted
   std::vector<Demotion*> demotions_;
+  std::unique_ptr<Dump> dump_;  // there is at most one in the daemon
   bool round_end_active_ = false;
   bool running_turns_ = false;
   bool stopping_ = false;

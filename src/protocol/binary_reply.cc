@@ -169,6 +169,16 @@ void BinaryReply::Miss(const Request& request) {
         with_key ? std::string_view() : TextOf(status));
 }
 
+void BinaryReply::Say(const Request& request, std::string_view line) {
+  constexpr std::string_view kClientError = "CLIENT_ERROR ";
+  if (line.starts_with(kClientError)) {
+    Refuse(request, line.substr(kClientError.size()));
+    return;
+  }
+  Stat("detailed", std::string(line) + "\r\n");
+  Answer(request, Reply::kEnd);
+}
+
 void BinaryReply::Stat(std::string_view name, std::string_view value) {
   Write({.opcode = stat_opcode_, .opaque = stat_opaque_}, {}, name, value);
 }

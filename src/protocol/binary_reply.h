@@ -43,6 +43,8 @@ class BinaryReply final : public ReplySink, private tiering::ValueSink {
   void Done(const Request& request, Reply reply, const tiering::ItemMeta& item) override;
   void Number(const Request& request, uint64_t value, const tiering::ItemMeta& item) override;
   void Refuse(const Request& request, std::string_view why) override;
+  // One packet, as of a statistic that is called `detailed`: nothing else says lines in binary.
+  void Say(const Request& request, std::string_view line) override;
   // The request outlives the call of the cache.
   tiering::ValueSink& Value(const Request& request, bool cas_enabled) override;
   void Miss(const Request& request) override;

@@ -29,6 +29,7 @@ class MetaReply final : public ReplySink, private tiering::ValueSink {
   void Miss(const Request& request) override;
   void End(const Request&) override {}
   void Stat(std::string_view, std::string_view) override {}
+  void Say(const Request&, std::string_view) override {}
 
  private:
   static constexpr size_t kLineBytesMax = 1024;

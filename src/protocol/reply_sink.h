@@ -33,6 +33,8 @@ class ReplySink {
   // The same of a command that stored, deleted or touched: what became of the item, or why not.
   virtual void Done(const Request& request, Reply reply, const tiering::ItemMeta& item) = 0;
   virtual void Number(const Request& request, uint64_t value, const tiering::ItemMeta& item) = 0;
+  // One line of text, or several with line ends between them, as administration commands have them.
+  virtual void Say(const Request& request, std::string_view line) = 0;
   // A CLIENT_ERROR that says why: one line of text.
   virtual void Refuse(const Request& request, std::string_view why) = 0;
   // Where the value (or what else is asked for) of a hit of request.key goes; good for one call of the cache. Without

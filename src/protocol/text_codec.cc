@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <string>
 
 #include "src/protocol/meta_codec.h"
 
@@ -164,6 +167,7 @@ Reply FillArguments(const Tokens& tokens, Request* request) {
     case Verb::kShutdown:
     case Verb::kQuit:
     case Verb::kDebug:
+    case Verb::kAdministration:
       request->argument_count = static_cast<uint8_t>(std::min(tokens.count - 1, kArgumentsMax));
       std::copy_n(tokens.words.begin() + 1, request->argument_count, request->arguments.begin());
       return Reply::kNone;
@@ -198,6 +202,17 @@ bool ParseUnsigned(std::string_view token, uint64_t* value) {
   if (negative && magnitude != 0) return false;
   *value = magnitude;
   return true;
+}
+
+std::optional<double> ParseDecimal(std::string_view token) {
+  const std::string text(token);
+  char* end = nullptr;
+  errno = 0;
+  const double value = std::strtod(text.c_str(), &end);
+  if (errno == ERANGE || end == text.c_str() || (*end != '\0' && !IsBlank(*end))) {
+    return std::nullopt;
+  }
+  return value;
 }
 
 bool ParseSigned(std::string_view token, int64_t* value) {

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -75,5 +76,7 @@ class TextCodec {
 // token's end or a blank after them; false when out of range.
 bool ParseUnsigned(std::string_view token, uint64_t* value);
 bool ParseSigned(std::string_view token, int64_t* value);
+// As its safe_strtod does.
+std::optional<double> ParseDecimal(std::string_view token);
 
 }  // namespace terraced::server

@@ -91,6 +91,13 @@ void TextReply::Number(const Request& request, uint64_t value, const tiering::It
   Write({text.data(), static_cast<size_t>(end - text.data())});
 }
 
+void TextReply::Say(const Request& request, std::string_view line) {
+  Show(request, line);
+  if (request.noreply) return;
+  Write(line);
+  Write(kLineEnd);
+}
+
 void TextReply::Refuse(const Request& request, std::string_view why) {
   const std::string line = "CLIENT_ERROR " + std::string(why);
   Show(request, line);

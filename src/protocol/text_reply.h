@@ -24,6 +24,7 @@ class TextReply final : public ReplySink, private tiering::ValueSink {
   void Answer(const Request& request, Reply reply) override;
   void Done(const Request& request, Reply reply, const tiering::ItemMeta& item) override;
   void Number(const Request& request, uint64_t value, const tiering::ItemMeta& item) override;
+  void Say(const Request& request, std::string_view line) override;
   void Refuse(const Request& request, std::string_view why) override;
   tiering::ValueSink& Value(const Request& request, bool cas_enabled) override;
   void Miss(const Request&) override {}

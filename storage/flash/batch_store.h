@@ -1,8 +1,8 @@
 // BatchStore: batches as files. Building, ingesting, reading and dropping; RocksDB stays behind it.
 // The stored key is serial + key, so files are disjoint and a read opens just the file its slot
 // names. Beside each file stands the list of its key hashes, sorted: growth of the index and the
-// check of collisions read it without touching records. Threads: Write, Drop, Hashes, Records and
-// Empty by the demoter thread (or start-up); Read and ReadMany by any number of readers at once. No
+// check of collisions read it without touching records. Threads: Write, Drop, Hashes and Empty
+// by the demoter thread (or start-up); ReadMany and Records by any number of readers at once. No
 // lock of ours is held across a call. Errors: a Status with RocksDB's words; an error of Write
 // means that the batch counts as not there (its serial is burnt: the file may exist all the same).
 #pragma once
@@ -68,9 +68,9 @@ class BatchStore {
                         const std::function<bool(std::span<const uint64_t>)>& visit) = 0;
   // How many of `wanted` (ascending) are no key hashes of the batch.
   virtual Result<uint64_t> CountMissing(uint64_t serial, std::span<const uint64_t> wanted) = 0;
-  // Every record of the batch in key order (second chance); visit returns false to stop.
+  // Every record of the batch in key order, from `first_key` on (second chance, dumps); visit returns false to stop.
   virtual Status Records(
-      uint64_t serial,
+      uint64_t serial, std::string_view first_key,
       const std::function<bool(std::string_view key, std::string_view record)>& visit) = 0;
   // Drops files (and hash lists) of serials for which `keep` is false: orphans of failed ingests,
   // flushes.

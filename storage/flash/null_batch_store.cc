@@ -23,7 +23,7 @@ class NullBatchStore final : public BatchStore {
     return Off();
   }
   Result<uint64_t> CountMissing(uint64_t, std::span<const uint64_t>) override { return Off(); }
-  Status Records(uint64_t,
+  Status Records(uint64_t, std::string_view,
                  const std::function<bool(std::string_view, std::string_view)>&) override {
     return Off();
   }

@@ -62,7 +62,7 @@ class RocksBatchStore final : public BatchStore {
                 const std::function<bool(std::span<const uint64_t>)>& visit) override;
   Result<uint64_t> CountMissing(uint64_t serial, std::span<const uint64_t> wanted) override;
   Status Records(
-      uint64_t serial,
+      uint64_t serial, std::string_view first_key,
       const std::function<bool(std::string_view key, std::string_view record)>& visit) override;
   Status Retain(const std::function<bool(uint64_t serial)>& keep) override;
   Status Recover(uint64_t room_bytes) override;
@@ -310,11 +310,12 @@ Result<uint64_t> RocksBatchStore::CountMissing(uint64_t serial, std::span<const 
 }
 
 Status RocksBatchStore::Records(
-    uint64_t serial, const std::function<bool(std::string_view, std::string_view)>& visit) {
+    uint64_t serial, std::string_view first_key,
+    const std::function<bool(std::string_view, std::string_view)>& visit) {
   if (!IsSerial(serial)) return RefusedSerial(serial);
   const Loan loan(database_);
   if (loan.Db() == nullptr) return RocksDatabase::ClosedStatus();
-  const std::string begin = StoredKey(serial, "");
+  const std::string begin = StoredKey(serial, first_key);
   const std::string end = StoredKey(serial + 1, "");
   const rocksdb::Slice end_slice(end);
   rocksdb::ReadOptions options;

@@ -65,6 +65,12 @@ class HashIndex {
   // growth included. The visitor may erase the item it is given, and no other.
   template <typename Visitor>
   bool Walk(uint64_t* cursor, uint32_t buckets, Visitor visit) const;
+  // The same in the order of the reversed hash, which growth does not change: a key that is there during a whole walk is
+  // visited exactly once, replaced or moved meanwhile or not, and no key twice. The visitor may not erase.
+  template <typename Visitor>
+  bool WalkOnce(uint64_t* cursor, uint32_t buckets, Visitor visit) const;
+  // A walk whose cursor is above this one has come past the hash.
+  static uint64_t CursorOf(uint64_t hash) { return Reverse(hash); }
 
  private:
   // The hash: bits 56-63 chose the shard, bits 0-2 the first buckets, bits 3-34 are the tag. The
@@ -72,6 +78,8 @@ class HashIndex {
   // again.
   static constexpr int kFirstBucketBits = 3;
   static constexpr uint32_t kSlots = 8;
+  static constexpr int kReversedBits = 40;  // more than a bucket's number has
+  static constexpr uint64_t kReversedEnd = 1ULL << kReversedBits;
   using Word = uint64_t;  // tag << 32 | position; 0 is an empty slot
 
   // Slots are filled from the front without gaps. A full bucket whose chain goes on has a link in
@@ -153,6 +161,18 @@ class HashIndex {
     const uint64_t number = hash & (2 * level - 1);
     return number < count ? number : number & (level - 1);
   }
+  // How many low bits of the hash all items of the bucket have in common.
+  int BitsOf(uint64_t number) const {
+    const uint64_t count = BucketCount();
+    const uint64_t level = LevelSize(count);
+    const int bits = std::countr_zero(level);
+    return number >= level || number + level < count ? bits + 1 : bits;
+  }
+  static uint64_t Reverse(uint64_t bits) {
+    uint64_t reversed = 0;
+    for (int i = 0; i < kReversedBits; ++i) reversed |= (bits >> i & 1U) << (kReversedBits - 1 - i);
+    return reversed;
+  }
   void SetBucketCount(uint64_t count);
   bool TakeOver(const ArenaIndexRoot& root);
   // What a process that was killed in the middle of a change left behind: words of another bucket or that are there
@@ -202,6 +222,23 @@ bool HashIndex::Walk(uint64_t* cursor, uint32_t buckets, Visitor visit) const {
     for (const Position position : found) visit(position);
   }
   return *cursor < BucketCount();
+}
+
+// A bucket holds the hashes of one interval in the order of their reversed low bits, and a split halves that interval.
+// So where one ends another begins, however much the index grows between two calls.
+template <typename Visitor>
+bool HashIndex::WalkOnce(uint64_t* cursor, uint32_t buckets, Visitor visit) const {
+  for (uint32_t i = 0; i < buckets && *cursor < kReversedEnd; ++i) {
+    const uint64_t number = BucketOf(Reverse(*cursor));
+    for (const Bucket* at = &buckets_.At(number); at != nullptr; at = NextOf(*at)) {
+      for (uint32_t slot = 0; slot < kSlots; ++slot) {
+        const Position position = PositionIn(Load(*at, slot));
+        if (position != kNoPosition) visit(position);
+      }
+    }
+    *cursor += kReversedEnd >> BitsOf(number);
+  }
+  return *cursor < kReversedEnd;
 }
 
 }  // namespace terraced::storage

@@ -13,6 +13,7 @@
 
 #include "storage/ram/cas_runs.h"
 #include "storage/ram/item.h"
+#include "storage/ram/size_histogram.h"
 #include "storage/ram/slab_arena.h"
 
 namespace terraced::storage {
@@ -57,6 +58,11 @@ class ItemAllocator {
   static uint64_t RequestedBytes(const Item& item) {
     return kItemHeaderBytes + item.PrefixBytes() + item.key_length + item.ValueBytes();
   }
+  // The same of an item that could be made.
+  uint64_t TotalBytes(size_t key_length, uint32_t client_flags, uint64_t value_bytes) const {
+    return kItemHeaderBytes + (with_serials_ ? sizeof(uint32_t) : 0) +
+           (client_flags != 0 ? sizeof(uint32_t) : 0) + key_length + value_bytes;
+  }
   // Whose LRU lists the item is in: its chunk's class, or the largest where it is chunked.
   SlabClass ListClass(const Item& item) const {
     return item.Has(kItemChunked) ? arena_.LargestClass()
@@ -68,12 +74,13 @@ class ItemAllocator {
   bool WithSerials() const { return with_serials_; }
   CasRuns& Uniques() { return uniques_; }
   const CasRuns& Uniques() const { return uniques_; }
+  SizeHistogram& Sizes() { return sizes_; }
+  // An item is linked (+1) or unlinked (-1): for the histogram of sizes, if it is on.
+  void NoteSize(const Item& item, int64_t change) {
+    if (sizes_.IsOn()) sizes_.Note(RequestedBytes(item), uniques_.Unique(item), change);
+  }
 
  private:
-  uint64_t TotalBytes(size_t key_length, uint32_t client_flags, uint64_t value_bytes) const {
-    return kItemHeaderBytes + (with_serials_ ? sizeof(uint32_t) : 0) +
-           (client_flags != 0 ? sizeof(uint32_t) : 0) + key_length + value_bytes;
-  }
   // The class of the ValueChunk that has to hold so many value bytes or the first part of them.
   SlabClass ChunkClassFor(uint64_t value_bytes) const;
   uint32_t CapacityOf(SlabClass slab_class) const {
@@ -88,6 +95,7 @@ class ItemAllocator {
   const uint32_t chunk_bytes_max_;
   const bool with_serials_;
   CasRuns uniques_;
+  SizeHistogram sizes_;
 };
 
 // ItemRef: a pin on an item whose value is being sent or encoded outside the shard mutex. The item

@@ -87,6 +87,7 @@ bool RamTier::Adopt(Item* item, uint64_t hash) {
   PushTail(item);
   item_bytes_ += ItemAllocator::RequestedBytes(*item);
   if (adopted_) adopted_(item, hash);
+  allocator_.NoteSize(*item, 1);  // under the CAS unique that it has from now on
   return true;
 }
 
@@ -156,6 +157,7 @@ void RamTier::Link(Position draft, uint64_t hash, LruSegment segment, uint8_t ep
   index_.Insert(hash, draft);
   PushHead(item, segment);
   item_bytes_ += ItemAllocator::RequestedBytes(*item);
+  allocator_.NoteSize(*item, 1);
 }
 
 void RamTier::Unlink(Item* item, uint64_t hash) {
@@ -165,6 +167,7 @@ void RamTier::Unlink(Item* item, uint64_t hash) {
   MarkUnlinked(item);
   TERRACED_CHECK(index_.Erase(hash, position));
   item_bytes_ -= ItemAllocator::RequestedBytes(*item);
+  allocator_.NoteSize(*item, -1);
   allocator_.Retire(position);
 }
 
@@ -184,6 +187,8 @@ void RamTier::ReplaceItem(Item* old, Position draft, uint64_t hash, LruSegment s
   PushHead(item, segment);
   item_bytes_ += ItemAllocator::RequestedBytes(*item);
   item_bytes_ -= ItemAllocator::RequestedBytes(*old);
+  allocator_.NoteSize(*item, 1);
+  allocator_.NoteSize(*old, -1);
   allocator_.Retire(old_position, spare);
 }
 
@@ -201,6 +206,8 @@ bool RamTier::Overwrite(Item* old, Position draft, uint8_t epoch, Position* spar
   const uint64_t grown = ItemAllocator::RequestedBytes(*item) - ItemAllocator::RequestedBytes(*old);
   list.bytes += grown;  // modulo 2^64, like the sum below
   item_bytes_ += grown;
+  allocator_.NoteSize(*old, -1);
+  allocator_.NoteSize(*item, 1);
   // Not linked while it changes: a process killed meanwhile leaves a miss, never half a value. A kill is like a signal:
   // what the thread has stored is there in its order, so only the compiler has to be held back.
   MarkUnlinked(old);

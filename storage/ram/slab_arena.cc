@@ -173,9 +173,12 @@ Result<std::unique_ptr<SlabArena>> SlabArena::Create(const SlabOptions& options,
     pages = std::min<uint64_t>(arena->file_->MappedBytes(), (1ULL << 32) << arena->unit_shift_) /
             kSlabPageBytes;
   }
+  TERRACED_RETURN_IF_ERROR(arena->Map(options, &pages));
   arena->pages_ = std::make_unique<Page[]>(pages);
-  arena->mapped_bytes_ = pages * kSlabPageBytes;
-  arena->created_limit_bytes_ = options.limit_bytes;
+  arena->limit_bytes_max_ = arena->file_ != nullptr || options.preallocate
+                                ? options.limit_bytes
+                                : (pages - arena->first_page_ - sizes.size()) * kSlabPageBytes;
+  arena->lock_memory_ = options.lock_memory;
   arena->limit_bytes_.store(options.limit_bytes, std::memory_order_relaxed);
   {
     MutexLock lock(arena->mutex_);
@@ -184,31 +187,28 @@ Result<std::unique_ptr<SlabArena>> SlabArena::Create(const SlabOptions& options,
     arena->index_pages_max_ = static_cast<uint32_t>(index_pages);
   }
   arena->populated_end_.store(arena->first_page_, std::memory_order_relaxed);
-  TERRACED_RETURN_IF_ERROR(arena->Map(options));
   if (arena->file_ != nullptr && arena->file_->IsLeft()) arena->TakeOverPages();
   return arena;
 }
 
-Status SlabArena::Map(const SlabOptions& options) {
+Status SlabArena::Map(const SlabOptions& options, uint64_t* pages) {
+  const uint64_t used_bytes = *pages * kSlabPageBytes;
   if (file_ != nullptr) {
     UseFile();
   } else {
-    void* const at = mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED) {
+    base_ = Reserve(pages);
+    if (base_ == nullptr) {
       return Status::FromErrno(
-          "mapping " + std::to_string(mapped_bytes_ >> 20) + " MiB of item memory", errno);
+          "mapping " + std::to_string(used_bytes >> 20) + " MiB of item memory", errno);
     }
-    base_ = static_cast<char*>(at);
   }
+  mapped_bytes_ = *pages * kSlabPageBytes;
   // Neither is worth refusing to start for: without them the cache is only slower. Items are reached in random order,
   // so each would cost a walk of the page tables too: large pages are asked for in any case, -L wants to know.
   if (madvise(base_, mapped_bytes_, MADV_HUGEPAGE) != 0 && options.preallocate) {
     Log::Write(LogLevel::kNotice, "huge pages for item memory: %s", std::strerror(errno));
   }
-  if (options.lock_memory && mlock2(base_, mapped_bytes_, MLOCK_ONFAULT) != 0) {
-    Log::Write(LogLevel::kNotice, "locking item memory (-k): %s", std::strerror(errno));
-  }
+  if (options.lock_memory) Lock(0, used_bytes);
   return Status();
 }
 
@@ -546,16 +546,6 @@ uint64_t SlabArena::FreePages() const {
 
 uint64_t SlabArena::LimitBytes() const {
   return limit_bytes_.load(std::memory_order_relaxed);
-}
-
-Status SlabArena::SetLimitBytes(uint64_t limit_bytes) {
-  if (limit_bytes < kSlabPageBytes) return Invalid("the memory limit is less than a slab page");
-  if (limit_bytes > created_limit_bytes_) {
-    return Invalid("the memory limit cannot be raised above what it was at start (" +
-                   std::to_string(created_limit_bytes_ >> 20) + " MiB)");
-  }
-  limit_bytes_.store(limit_bytes, std::memory_order_relaxed);
-  return Status();
 }
 
 }  // namespace terraced::storage

@@ -85,9 +85,8 @@ class SlabArena {
 
   // --- Page mover: one page at a time, driven by tiering::SlabMover ---
 
-  // Takes a page of `from` out of service: its free chunks leave
-  // the free list at once, chunks freed later do not return to it. kBusy: a page is already
-  // leaving; kNotFound: `from` has none to spare (a class keeps its last page, as in memcached).
+  // Takes a page of `from` out of service: its free chunks leave the free list at once, chunks freed later do not return
+  // to it. kBusy: a page is already leaving; kNotFound: `from` has none to spare (a class keeps its last page).
   // One mover at a time calls these four.
   Status BeginPageMove(SlabClass from);
   // Positions of the leaving page whose chunks are still allocated, in order.
@@ -132,10 +131,12 @@ class SlabArena {
   uint64_t MallocedBytes() const;  // pages handed to classes, `total_malloced` of `stats slabs`
   uint64_t FreePages() const;      // slab_global_page_pool plus what -m still allows
   uint64_t LimitBytes() const;
-  // For cache_memlimit at run time. Above a lowered limit no page is taken; those that classes have stay theirs.
-  // kInvalidArgument below one page, and above the limit at Create: that much is mapped, and no
-  // more.
+  // For cache_memlimit at run time. Above a lowered limit no page is taken; what classes have is the mover's to give back.
+  // kInvalidArgument below one page and beyond the address space: sixteen times the limit at Create where the system
+  // grants that, not more than it in a file or with preallocated memory.
   Status SetLimitBytes(uint64_t limit_bytes);
+  uint64_t PooledPages() const;  // that were taken from classes and given to none
+  bool GivePooledPage(SlabClass to);  // false: there is none, or the limit is used up
 
  private:
   struct Page {
@@ -176,7 +177,9 @@ class SlabArena {
   static Result<Geometry> GeometryOf(const SlabOptions& options, bool in_file);
 
   SlabArena();
-  Status Map(const SlabOptions& options);
+  Status Map(const SlabOptions& options, uint64_t* pages);  // *pages: needed; then had
+  char* Reserve(uint64_t* pages) const;
+  void Lock(uint64_t begin, uint64_t end) const;
   void UseFile();
   // Takes the pages over that the file names. Before: geometry.
   void TakeOverPages();
@@ -219,7 +222,8 @@ class SlabArena {
   uint64_t mapped_bytes_ = 0;
   uint32_t unit_shift_ = 3;
   SlabClass largest_class_ = kNoSlabClass;
-  uint64_t created_limit_bytes_ = 0;
+  uint64_t limit_bytes_max_ = 0;
+  bool lock_memory_ = false;
   std::unique_ptr<Class[]> classes_;  // by number; 0 is not used
   std::unique_ptr<Page[]> pages_;     // by page number; page 0 holds no chunks
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "src/net/connection.h"
+#include "src/prefix_stats.h"
 #include "tests/support/fake_cache.h"
 
 namespace terraced::server {
@@ -38,7 +39,7 @@ class NoControl final : public ServerControl {
 
 class HandHost final : public ConnectionHost {
  public:
-  HandHost() : cache(Options(), clock), context_{cache, clock, options, control} {}
+  HandHost() : cache(Options(), clock), context_{cache, clock, options, control, prefixes} {}
 
   static tiering::CacheOptions Options() {
     tiering::CacheOptions options;
@@ -67,6 +68,13 @@ class HandHost final : public ConnectionHost {
   void Completed(Suspended& suspended) override { completed.push_back(&suspended); }
   void Demote(Connection&) override { demoting = true; }
   void ListConnections(Connection&) override { listing = true; }
+  // There is nothing to list, unless a test brings the pieces.
+  void AskDump(Connection& connection) override {
+    ++dump_asks;
+    if (hold_dumps) return;
+    connection.AddDumpPiece({.keys = {}, .items = {}, .last = true});
+    cache.Admin().EndDump();
+  }
   void Closed(Connection&) override { closed = true; }
 
   // The fill of the oldest waiting command comes back; found=false: its deadline passed.
@@ -86,6 +94,7 @@ class HandHost final : public ConnectionHost {
   Clock clock{1'000'000};
   ServerOptions options;
   NoControl control;
+  PrefixStats prefixes{':', false};
   support::FakeCache cache;
   ReplyBudget budget{64U << 20};
   BufferPool buffers;
@@ -100,6 +109,8 @@ class HandHost final : public ConnectionHost {
   bool demoting = false;
   bool listing = false;
   bool closed = false;
+  bool hold_dumps = false;
+  int dump_asks = 0;
 
  private:
   const CommandContext context_;

@@ -23,7 +23,7 @@ Settings SettingsOf(std::initializer_list<const char*> arguments) {
 }
 
 // Names, order and values as memcached 1.6.18 answers them without options, as far as the features
-// exist; dump_enabled differs on purpose.
+// exist.
 TEST(OptionsSettingsTest, DefaultsAreMemcachedsInMemcachedsOrder) {
   const std::pair<std::string, std::string> expected[] = {{"maxbytes", "67108864"},
                                                           {"maxconns", "1024"},
@@ -61,7 +61,7 @@ TEST(OptionsSettingsTest, DefaultsAreMemcachedsInMemcachedsOrder) {
                                                           {"lru_crawler_tocrawl", "0"},
                                                           {"tail_repair_time", "0"},
                                                           {"flush_enabled", "yes"},
-                                                          {"dump_enabled", "no"},
+                                                          {"dump_enabled", "yes"},
                                                           {"hash_algorithm", "murmur3"},
                                                           {"lru_maintainer_thread", "yes"},
                                                           {"lru_segmented", "yes"},
@@ -164,7 +164,10 @@ TEST(OptionsSettingsTest, WhatIsGivenIsShownInMemcachedsUnits) {
        "2",
        "-o",
        "slab_chunk_max=256,no_slab_reassign,temporary_ttl=100,no_maxconns_fast,flash_size=4g,"
-       "flash_path=/srv/c,no_lru_maintainer,slab_sizes=96-192,track_sizes"});
+       "flash_path=/srv/c,no_lru_maintainer,slab_sizes=96-192,track_sizes",
+       "-X",
+       "-D",
+       "/"});
   const std::pair<const char*, const char*> expected[] = {
       {"maxbytes", "104857600"},    {"maxconns", "2000"},
       {"num_threads", "2"},         {"tcp_backlog", "77"},
@@ -180,7 +183,9 @@ TEST(OptionsSettingsTest, WhatIsGivenIsShownInMemcachedsUnits) {
       {"maxconns_fast", "no"},      {"flash_size", "4294967296"},
       {"flash_path", "/srv/c"},     {"lru_maintainer_thread", "no"},
       {"lru_segmented", "no"},      {"slab_sizes", "96-192"},
-      {"track_sizes", "no"}};
+      {"track_sizes", "yes"},
+      {"dump_enabled", "no"},       {"stat_key_prefix", "/"},
+      {"detail_enabled", "yes"}};
   for (const auto& [name, value] : expected) EXPECT_EQ(settings.at(name), value) << name;
 }
 

@@ -197,8 +197,8 @@ TEST(OptionsTest, TheProxyIsRefused) {
 }
 
 TEST(OptionsTest, WhatHasNoEffectIsTakenAndNoticedOnce) {
-  Result<CommandLine> line = Parse({"-o", "hashpower=20,no_hashexpand,track_sizes,modern", "-o",
-                                    "inline_ascii_resp,no_drop_privileges"});
+  Result<CommandLine> line = Parse({"-o", "hashpower=20,no_hashexpand,tail_repair_time=60,modern",
+                                    "-o", "inline_ascii_resp,no_drop_privileges"});
   ASSERT_TRUE(line.ok()) << line.status().message();
   EXPECT_EQ(line.value().notices.size(), 5U);  // `modern` says nothing, as in memcached
   EXPECT_THAT(line.value().notices[0], StartsWith("-o hashpower: "));

@@ -1,4 +1,5 @@
 #include "src/net/worker.h"
+#include "src/prefix_stats.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -33,7 +34,8 @@ class CallingControl final : public ServerControl {
 
 class WorkerTest : public testing::Test {
  protected:
-  WorkerTest() : cache_(CacheOptions(), clock_), context_{cache_, clock_, options_, control_} {
+  WorkerTest()
+      : cache_(CacheOptions(), clock_), context_{cache_, clock_, options_, control_, prefixes_} {
     Result<std::unique_ptr<Worker>> worker = Worker::Create(context_, connections_, budget_, [] {});
     TERRACED_CHECK(worker.ok());
     worker_ = std::move(worker).value();
@@ -78,6 +80,7 @@ class WorkerTest : public testing::Test {
   support::FakeCache cache_;
   ConnectionCounters connections_;
   ReplyBudget budget_{16U << 20};
+  PrefixStats prefixes_{':', false};
   const CommandContext context_;
   std::unique_ptr<Worker> worker_;
 };

@@ -12,6 +12,7 @@
 #include "storage/base/mutex.h"
 #include "storage/flash/batch_store.h"
 #include "storage/ram/item_allocator.h"
+#include "tests/support/fake_administration.h"
 #include "tiering/cache.h"
 #include "tiering/flash_reader.h"
 
@@ -67,6 +68,7 @@ class FakeCache final : public tiering::Cache {
   Status ChangeSettings(const tiering::CacheOptions& options) override;
   tiering::FlashReader& Reader() override { return *reader_; }
   bool HasFlash() const override { return true; }
+  FakeAdministration& Admin() override { return administration_; }
   void DemoteAll(Executor& executor, Completion* done) override;
   Status Stop(const std::function<bool()>& hurry) override;
 
@@ -95,6 +97,7 @@ class FakeCache final : public tiering::Cache {
 
   const tiering::CacheOptions options_;
   tiering::LiveSettings live_;
+  FakeAdministration administration_{options_};
   const Clock& clock_;
   const std::unique_ptr<storage::BatchStore> store_;
   const std::unique_ptr<tiering::FlashReader> reader_;

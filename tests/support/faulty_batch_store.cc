@@ -97,7 +97,8 @@ Result<uint64_t> MemoryBatchStore::CountMissing(uint64_t serial, std::span<const
 }
 
 Status MemoryBatchStore::Records(
-    uint64_t serial, const std::function<bool(std::string_view, std::string_view)>& visit) {
+    uint64_t serial, std::string_view first_key,
+    const std::function<bool(std::string_view, std::string_view)>& visit) {
   Batch copy;  // so that nothing is held while the visitor runs
   {
     const MutexLock lock(mutex_);
@@ -106,7 +107,7 @@ Status MemoryBatchStore::Records(
     copy = batch->second;
   }
   for (const auto& [key, record] : copy.records) {
-    if (!visit(key, record)) break;
+    if (key >= first_key && !visit(key, record)) break;
   }
   return Status();
 }
@@ -229,8 +230,9 @@ Result<uint64_t> FaultyBatchStore::CountMissing(uint64_t serial, std::span<const
 }
 
 Status FaultyBatchStore::Records(
-    uint64_t serial, const std::function<bool(std::string_view, std::string_view)>& visit) {
-  return Run(BatchCall::kRecords, [&] { return inner_->Records(serial, visit); });
+    uint64_t serial, std::string_view first_key,
+    const std::function<bool(std::string_view, std::string_view)>& visit) {
+  return Run(BatchCall::kRecords, [&] { return inner_->Records(serial, first_key, visit); });
 }
 
 Status FaultyBatchStore::Retain(const std::function<bool(uint64_t serial)>& keep) {

@@ -36,7 +36,7 @@ class MemoryBatchStore final : public BatchStore {
                 const std::function<bool(std::span<const uint64_t>)>& visit) override;
   Result<uint64_t> CountMissing(uint64_t serial, std::span<const uint64_t> wanted) override;
   Status Records(
-      uint64_t serial,
+      uint64_t serial, std::string_view first_key,
       const std::function<bool(std::string_view key, std::string_view record)>& visit) override;
   Status Retain(const std::function<bool(uint64_t serial)>& keep) override;
   Status Recover(uint64_t) override { return Status(); }
@@ -98,7 +98,7 @@ class FaultyBatchStore final : public BatchStore {
                 const std::function<bool(std::span<const uint64_t>)>& visit) override;
   Result<uint64_t> CountMissing(uint64_t serial, std::span<const uint64_t> wanted) override;
   Status Records(
-      uint64_t serial,
+      uint64_t serial, std::string_view first_key,
       const std::function<bool(std::string_view key, std::string_view record)>& visit) override;
   Status Retain(const std::function<bool(uint64_t serial)>& keep) override;
   Status Recover(uint64_t room_bytes) override;

@@ -36,7 +36,7 @@ TEST(MemoryBatchStoreTest, HoldsBatchesUntilTheyAreDropped) {
   EXPECT_EQ(hashes, std::vector<uint64_t>{3});
   std::string keys;
   ASSERT_TRUE(store
-                  .Records(4,
+                  .Records(4, "",
                            [&](std::string_view key, std::string_view) {
                              keys += key;
                              return true;

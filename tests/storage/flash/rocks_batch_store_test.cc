@@ -113,7 +113,7 @@ TEST_F(RocksBatchStoreTest, ARecordBeingVisitedOutlivesTheDropOfItsBatch) {
   const Values values = SomeValues(2000, 500, 1);
   ASSERT_TRUE(Write(1, values).ok());
   Values seen;
-  const Status status = store_->Records(1, [&](std::string_view key, std::string_view record) {
+  const Status status = store_->Records(1, "", [&](std::string_view key, std::string_view record) {
     if (seen.empty()) {
       EXPECT_TRUE(store_->Drop(1).ok());
     }
@@ -135,9 +135,9 @@ TEST_F(RocksBatchStoreTest, RecordsComeInKeyOrderUntilTheVisitorHasEnough) {
     keys += key;
     return key != "b";
   };
-  EXPECT_TRUE(store_->Records(1, visit).ok());
+  EXPECT_TRUE(store_->Records(1, "", visit).ok());
   EXPECT_EQ(keys, "ab");
-  EXPECT_TRUE(store_->Records(2, visit).ok());
+  EXPECT_TRUE(store_->Records(2, "", visit).ok());
   EXPECT_EQ(keys, "abd");
 }
 
@@ -352,7 +352,7 @@ class RocksBatchStoreDamageTest : public RocksBatchStoreTest {
       }
     }
     static_cast<void>(store_
-                          ->Records(1,
+                          ->Records(1, "",
                                     [](std::string_view key, std::string_view record) {
                                       static_cast<void>(DecodeRecord(1, key, record).ok());
                                       return true;

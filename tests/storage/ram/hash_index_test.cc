@@ -49,6 +49,39 @@ class HashIndexTest : public testing::Test {
   HashIndex index_;
 };
 
+// Items are inserted, replaced and erased between the steps of the walk, and the index grows by a multiple.
+TEST_F(HashIndexTest, WalksOnceThoughItGrows) {
+  constexpr int kItems = 4'000;
+  const auto name = [](int i) { return "key" + std::to_string(i); };
+  std::map<std::string, int> visits;
+  std::vector<Position> positions;
+  for (int i = 0; i < kItems; ++i) {
+    positions.push_back(NewItem(name(i)));
+    index_.Insert(HashOf(name(i)), positions.back());
+  }
+  int next = kItems;
+  uint64_t cursor = 0;
+  uint64_t before = 0;
+  bool more = true;
+  while (more) {
+    more = index_.WalkOnce(&cursor, 2, [&](Position position) {
+      const std::string_view key = arena_->ItemAt(position)->Key();
+      ++visits[std::string(key)];
+      EXPECT_GE(HashIndex::CursorOf(HashOf(key)), before);
+      EXPECT_LT(HashIndex::CursorOf(HashOf(key)), uint64_t{1} << 40);
+    });
+    before = cursor;
+    for (int i = 0; i < 40; ++i, ++next) index_.Insert(HashOf(name(next)), NewItem(name(next)));
+    const int moved = next % kItems;
+    const Position copy = NewItem(name(moved));
+    ASSERT_TRUE(index_.Replace(HashOf(name(moved)), positions[static_cast<size_t>(moved)], copy));
+    positions[static_cast<size_t>(moved)] = copy;
+  }
+  EXPECT_GT(next, 2 * kItems);
+  for (int i = 0; i < kItems; ++i) EXPECT_EQ(visits[name(i)], 1) << i;
+  for (const auto& [key, times] : visits) EXPECT_EQ(times, 1) << key;
+}
+
 TEST_F(HashIndexTest, HintsAtTheItemWhereverGrowthHasMovedIt) {
   constexpr int kItems = 20'000;
   std::vector<Position> positions;

@@ -399,7 +399,6 @@ TEST(SlabArenaTest, ALoweredLimitIsReachedByTheMover) {
   const auto arena = MakeArena(WithPages(4));
   for (const Position position : AllocateAll(*arena, 8)) arena->Free(position);
   EXPECT_EQ(arena->SetLimitBytes(0).code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(arena->SetLimitBytes(5ULL * kSlabPageBytes).code(), StatusCode::kInvalidArgument);
   ASSERT_TRUE(arena->SetLimitBytes(2ULL * kSlabPageBytes).ok());
   EXPECT_EQ(arena->LimitBytes(), 2ULL * kSlabPageBytes);
   EXPECT_EQ(arena->FreePages(), 0U);
@@ -411,6 +410,37 @@ TEST(SlabArenaTest, ALoweredLimitIsReachedByTheMover) {
   EXPECT_EQ(AllocateAll(*arena, 8).size(), 2 * per_page);
   ASSERT_TRUE(arena->SetLimitBytes(4ULL * kSlabPageBytes).ok());
   EXPECT_EQ(AllocateAll(*arena, 8).size(), 2 * per_page);
+}
+
+TEST(SlabArenaTest, TheLimitCanBeRaisedAsFarAsThereIsAddressSpace) {
+  const auto arena = MakeArena(WithPages(4));
+  const size_t per_page = kSlabPageBytes / arena->ChunkBytes(8);
+  EXPECT_EQ(AllocateAll(*arena, 8).size(), 4 * per_page);
+  ASSERT_TRUE(arena->SetLimitBytes(20ULL * kSlabPageBytes).ok());
+  EXPECT_EQ(AllocateAll(*arena, 8).size(), 16 * per_page);
+  EXPECT_EQ(arena->MallocedBytes(), 20ULL * kSlabPageBytes);
+  EXPECT_EQ(arena->SetLimitBytes(1ULL << 40).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(arena->LimitBytes(), 20ULL * kSlabPageBytes);
+}
+
+TEST(SlabArenaTest, TheLimitOfPreallocatedMemoryCannotBeRaised) {
+  SlabOptions options = WithPages(4);
+  options.preallocate = true;
+  const auto arena = MakeArena(options);
+  EXPECT_EQ(arena->SetLimitBytes(5ULL * kSlabPageBytes).code(), StatusCode::kInvalidArgument);
+}
+
+TEST(SlabArenaTest, APageOfThePoolCanBeGivenToAClass) {
+  const auto arena = MakeArena(WithPages(4));
+  EXPECT_FALSE(arena->GivePooledPage(5));
+  for (const Position position : AllocateAll(*arena, 8)) arena->Free(position);
+  ASSERT_TRUE(arena->BeginPageMove(8).ok());
+  ASSERT_TRUE(arena->FinishPageMove(kNoSlabClass));
+  EXPECT_EQ(arena->PooledPages(), 1U);
+  EXPECT_TRUE(arena->GivePooledPage(5));
+  EXPECT_EQ(arena->PooledPages(), 0U);
+  EXPECT_EQ(arena->Stats()[5].total_pages, 1U);
+  EXPECT_EQ(AllocateAll(*arena, 5).size(), kSlabPageBytes / arena->ChunkBytes(5));
 }
 
 // Threads allocate and free until pages have moved to and fro many times: for TSan.
