@@ -14,10 +14,12 @@ namespace {
 class StatMap final : public ReplySink {
  public:
   void Answer(const Request&, Reply) override {}
-  void Number(const Request&, uint64_t) override {}
+  void Done(const Request&, Reply, const tiering::ItemMeta&) override {}
+  void Number(const Request&, uint64_t, const tiering::ItemMeta&) override {}
   void Say(const Request&, std::string_view) override {}
   void Refuse(const Request&, std::string_view) override {}
   tiering::ValueSink& Value(const Request&, bool) override { std::abort(); }
+  void Miss(const Request&) override {}
   void End(const Request&) override {}
   void Stat(std::string_view name, std::string_view value) override {
     EXPECT_TRUE(seen.emplace(name, value).second) << name << " twice";
