@@ -9,13 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include "storage/flash/flash_directory.h"
 #include "tiering/arena_adopter.h"
 #include "tiering/cache.h"
 #include "tiering/cache_administration.h"
 #include "tiering/crawler.h"
 #include "tiering/demoter.h"
 #include "tiering/flash_reader.h"
+#include "tiering/flash_start.h"
 #include "tiering/hot_list_warmer.h"
 #include "tiering/lru_maintainer.h"
 #include "tiering/promotion_policy.h"
@@ -25,23 +25,6 @@
 #include "tiering/tiers.h"
 
 namespace terraced::tiering {
-
-// What a start found on flash, and how it came to be as it is.
-enum class FlashOrigin {
-  kEmpty,   // new, or nothing that could be trusted
-  kClean,   // INDEX of a clean stop is to be read
-  kKilled,  // the shared index of a run that was killed is to be taken over
-};
-struct FlashStart {
-  std::unique_ptr<storage::FlashDirectory> directory;
-  std::unique_ptr<storage::BatchStore> store;
-  std::unique_ptr<storage::SharedIndex> shared_index;  // null: private memory
-  std::unique_ptr<storage::ArenaFile> arena_file;      // null: private memory
-  storage::FlashState state;
-  uint64_t last_run = 0;  // that changed anything in the flash directory
-  FlashOrigin origin = FlashOrigin::kEmpty;
-  std::string summary;  // why the tier was emptied
-};
 
 class TwoTierCache final : public Cache {
  public:
