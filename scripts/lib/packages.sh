@@ -17,6 +17,18 @@ TEST_PACKAGES=(
   libclang-rt-14-dev              # libFuzzer and clang's sanitizers; clang only recommends them
   python3                         # scripts/check_*.py, scripts/bench
   gnuplot-nox                     # plots of scripts/bench
+  python3-pymemcache python3-pylibmc libmemcached-tools  # the clients of tests/clients that scripts/test runs
+  sasl2-bin libsasl2-modules      # saslpasswd2 and the mechanism PLAIN, for clients that log in
+)
+
+# What `scripts/test clients` needs beside those: the other client libraries, and what runs them.
+CLIENT_PACKAGES=(
+  python3-memcache
+  php-cli php-memcached
+  ruby ruby-dalli
+  libcache-memcached-fast-perl
+  golang-go golang-github-bradfitz-gomemcache-dev
+  default-jdk-headless libspymemcached-java
 )
 
 # missing_packages PACKAGE...: one name a line. A package that is only half installed counts as missing.
