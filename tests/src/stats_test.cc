@@ -20,7 +20,6 @@ class StatMap final : public ReplySink {
   void Say(const Request&, std::string_view) override {}
   void Refuse(const Request&, std::string_view) override {}
   tiering::ValueSink& Value(const Request&, bool) override { std::abort(); }
-  void Miss(const Request&) override {}
   void End(const Request&) override {}
   void Stat(std::string_view name, std::string_view value) override {
     EXPECT_TRUE(seen.emplace(name, value).second) << name << " twice";
