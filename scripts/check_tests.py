@@ -18,6 +18,7 @@ TESTED_ELSEWHERE = {
     "src/main.cc": ("tests/e2e/command_line_test.cc", "the start, its refusals and the stop of the real daemon"),
     "src/commands/admin.cc": ("tests/e2e/text_protocol_test.cc", "every reply beside memcached's"),
     "src/commands/arithmetic.cc": ("tests/e2e/text_protocol_test.cc", "every reply beside memcached's"),
+    "src/commands/binary_table.cc": ("tests/src/binary_codec_test.cc", "every row decoded, at every split"),
     "src/commands/delete.cc": ("tests/e2e/text_protocol_test.cc", "every reply beside memcached's"),
     "src/commands/get.cc": ("tests/e2e/text_protocol_test.cc", "every reply beside memcached's"),
     "src/commands/lru_commands.cc": ("tests/e2e/administration_test.cc", "every reply beside memcached's"),

@@ -328,5 +328,44 @@ TEST(AllocateTest, I4CasUniquesGrowAndBelongToOneStartsBlock) {
   EXPECT_GT(rig->cas_unique, first);
 }
 
+// --- What ms asks beside set ------------------------------------------------------------------------------------
+
+TEST_F(CacheStoresTest, AnOlderUniqueMayStoreAStaleValueThatKeepsTheEnd) {
+  for (const bool on_flash : {false, true}) {
+    rig_->Set("k", "old", 0, kStartS + 100);
+    const uint64_t cas_unique = rig_->cas_unique;
+    if (on_flash) rig_.Demote();
+    const StorePlan plan{
+        .mode = StoreMode::kCas, .compare_cas = cas_unique - 1, .stale_if_older = true};
+    EXPECT_EQ(rig_->Store(plan, "k", "new", 0, kStartS + 5), Outcome::kStored);
+    const Got got = rig_->Get("k");
+    EXPECT_EQ(got, "new");
+    EXPECT_TRUE(got.meta.stale);
+    EXPECT_EQ(got.meta.exptime_s, kStartS + 100);
+    const StorePlan newer{
+        .mode = StoreMode::kCas, .compare_cas = rig_->cas_unique + 1, .stale_if_older = true};
+    EXPECT_EQ(rig_->Store(newer, "k", "no"), Outcome::kExists);
+  }
+}
+
+TEST_F(CacheStoresTest, AUniqueMayBeChosenAndComparedByAppend) {
+  EXPECT_EQ(rig_->Store({.new_cas = 4'711, .binary_key = true}, "k", "a"), Outcome::kStored);
+  EXPECT_TRUE(rig_->Get("k").meta.binary_key);
+  EXPECT_EQ(rig_->Get("k").meta.cas_unique, 4'711U);
+  EXPECT_EQ(rig_->Store({.mode = StoreMode::kAppend, .compare_cas = 4'712}, "k", "b"),
+            Outcome::kExists);
+  EXPECT_EQ(rig_->Store({.mode = StoreMode::kAppend, .compare_cas = 4'711}, "k", "b"),
+            Outcome::kStored);
+  EXPECT_EQ(rig_->Get("k"), "ab");
+  EXPECT_EQ(rig_->item.value_bytes, 2U);
+}
+
+TEST_F(CacheStoresTest, AppendToNothingMayStoreWhatItHas) {
+  EXPECT_EQ(rig_->Store({.mode = StoreMode::kPrepend}, "k", "a"), Outcome::kNotStored);
+  EXPECT_EQ(rig_->Store({.mode = StoreMode::kPrepend, .vivifies = true}, "k", "a"),
+            Outcome::kStored);
+  EXPECT_EQ(rig_->Get("k"), "a");
+}
+
 }  // namespace
 }  // namespace terraced::tiering
