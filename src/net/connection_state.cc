@@ -26,7 +26,7 @@ std::string_view Connection::StateName() const {
 void Connection::ConnectionsListed(const std::vector<ConnectionView>& views) {
   waits_for_host_ = false;
   replies_.WriteTo(host_slot_);
-  host_.Replies().Bind(&replies_, fd_);
+  host_.Replies().Bind(&replies_, Fd());
   ReplySink& sink = host_.Replies();
   for (const ConnectionView& view : views) {
     const std::string prefix = std::to_string(view.fd) + ":";
