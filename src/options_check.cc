@@ -106,6 +106,18 @@ Status CheckPorts(const ServerOptions& server) {
       "-p and -l name no port but 0, so nobody could connect: give -p a port, or -1, or -s");
 }
 
+Status CheckTls(const ServerOptions& server) {
+  if (!server.tls_enabled) return Status();
+  if (!server.unix_socket.empty()) return Refuse("-Z needs a TCP port: leave out -s, or -Z");
+  if (server.tls.chain_cert.empty()) {
+    return Refuse("-Z needs a certificate: name its file, -o ssl_chain_cert=FILE");
+  }
+  if (server.tls.key.empty()) {
+    return Refuse("-Z needs the certificate's key: name its file, -o ssl_key=FILE");
+  }
+  return Status();
+}
+
 }  // namespace
 
 uint64_t FlashSizeLeast(const Options& options) {
@@ -131,6 +143,7 @@ Status CheckLiveOptions(const Options& options) {
 Status CheckOptions(Options* options) {
   tiering::CacheOptions& cache = options->cache;
   TERRACED_RETURN_IF_ERROR(CheckPorts(options->server));
+  TERRACED_RETURN_IF_ERROR(CheckTls(options->server));
   if (options->accepted.napi_ids > options->server.worker_threads) {
     return Refuse("-N " + std::to_string(options->accepted.napi_ids) + " is more than -t (" +
                   std::to_string(options->server.worker_threads) + "): give at most as many");

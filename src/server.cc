@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <utility>
 
@@ -32,8 +33,11 @@ const char* ProtocolName(BindingProtocol protocol) {
 
 class TcpServer final : public Server, private ServerControl {
  public:
-  TcpServer(const Options& options, std::vector<ListeningSocket> sockets)
-      : options_(options), sockets_(std::move(sockets)), replies_(ReplyMemoryBytes(options)) {
+  TcpServer(const Options& options, std::vector<ListeningSocket> sockets, std::unique_ptr<Tls> tls)
+      : options_(options),
+        sockets_(std::move(sockets)),
+        tls_(std::move(tls)),
+        replies_(ReplyMemoryBytes(options)) {
     for (const ListeningSocket& socket : sockets_) addresses_.push_back(socket.Name());
   }
   ~TcpServer() override { Stop(); }
@@ -47,6 +51,7 @@ class TcpServer final : public Server, private ServerControl {
   void ResetStats() override;
   Status ChangeSetting(std::string_view name, std::string_view value) override;
   void RequestStop(bool graceful) override;
+  Status RefreshCertificates() override;
   ListingTours& Tours() override { return tours_; }
   void PrepareTours();
   ServerStats Collect() const;
@@ -56,6 +61,8 @@ class TcpServer final : public Server, private ServerControl {
   const Options& options_;
   std::vector<ListeningSocket> sockets_;
   std::vector<std::string> addresses_;
+  const std::unique_ptr<Tls> tls_;
+  std::atomic<uint32_t> refreshed_s_{0};  // when the certificates were read last
   ConnectionCounters connections_;
   ReplyBudget replies_;
   tiering::Cache* cache_ = nullptr;
@@ -74,6 +81,7 @@ class TcpServer final : public Server, private ServerControl {
 Status TcpServer::Start(tiering::Cache& cache, Clock& clock) {
   cache_ = &cache;
   clock_ = &clock;
+  refreshed_s_.store(clock.NowS());
   const CommandContext context{cache, clock, options_.server, *this};
   for (const ListeningSocket& socket : sockets_) {
     if (Log::On(LogLevel::kDebug)) {
@@ -90,6 +98,7 @@ Status TcpServer::Start(tiering::Cache& cache, Clock& clock) {
   for (uint32_t i = 0; i < options_.server.worker_threads; ++i) {
     TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<Worker> worker,
                               Worker::Create(context, connections_, replies_, on_leave));
+    if (tls_ != nullptr) worker->UseTls(*tls_);
     workers_.push_back(std::move(worker));
   }
   PrepareTours();
@@ -123,6 +132,20 @@ void TcpServer::RequestStop(bool graceful) {
   ::kill(::getpid(), graceful ? SIGUSR1 : SIGINT);
 }
 
+// Reads a few small files on the thread of a worker, at an operator's word.
+Status TcpServer::RefreshCertificates() {
+  if (tls_ == nullptr) return Status(StatusCode::kUnavailable, "TLS is not enabled");
+  const Status status = tls_->Refresh();
+  if (!status.ok()) {
+    Log::Write(LogLevel::kNotice, "the old certificates stay: %s",
+               std::string(status.message()).c_str());
+    return status;
+  }
+  refreshed_s_.store(clock_->NowS());
+  Log::Write(LogLevel::kVerbose, "certificates were read again");
+  return Status();
+}
+
 void TcpServer::Stop() {
   if (listener_ != nullptr) listener_->Stop();
   for (const std::unique_ptr<Worker>& worker : workers_) worker->BeginStop();
@@ -143,6 +166,10 @@ ServerStats TcpServer::Collect() const {
   stats.accepting_conns = connections_.accepting.load();
   stats.reply_buf_bytes = replies_.HeldBytes();
   stats.reply_buf_limit_bytes = replies_.BytesMax();
+  if (tls_ != nullptr) {
+    stats.ssl_new_sessions = tls_->NewSessions();
+    stats.time_since_server_cert_refresh = clock_->NowS() - refreshed_s_.load();
+  }
   for (const std::unique_ptr<Worker>& worker : workers_) {
     const WorkerCounters& counted = worker->Counted();
     stats.bytes_read += counted.bytes_read.Get();
@@ -152,6 +179,8 @@ ServerStats TcpServer::Collect() const {
     stats.flash_waits += counted.flash_waits.Get();
     stats.room_waits += counted.room_waits.Get();
     stats.reply_pauses += counted.reply_pauses.Get();
+    stats.ssl_handshake_errors += counted.tls_handshake_errors.Get();
+    stats.ssl_proto_errors += counted.tls_protocol_errors.Get();
     stats.read_buf_count += counted.read_buf_count.Get();
     stats.read_buf_bytes += counted.read_buf_bytes.Get();
   }
@@ -174,6 +203,9 @@ bool TcpServer::WriteStats(std::string_view group, ReplySink& sink) {
     stats.flash_waits -= reset_.flash_waits;
     stats.room_waits -= reset_.room_waits;
     stats.reply_pauses -= reset_.reply_pauses;
+    stats.ssl_handshake_errors -= reset_.ssl_handshake_errors;
+    stats.ssl_proto_errors -= reset_.ssl_proto_errors;
+    stats.ssl_new_sessions -= reset_.ssl_new_sessions;
   }
   const Options options = CurrentOptions();
   return WriteStatGroup(group, StatsInput{cache_->Stats(), stats, options, *clock_}, sink);
@@ -203,9 +235,9 @@ void TcpServer::ResetStats() {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::Bind(const Options& options) {
+Result<std::unique_ptr<Server>> Server::Bind(const Options& options, std::unique_ptr<Tls> tls) {
   TERRACED_ASSIGN_OR_RETURN(std::vector<ListeningSocket> sockets, BindAll(options.server));
-  return std::unique_ptr<Server>(new TcpServer(options, std::move(sockets)));
+  return std::unique_ptr<Server>(new TcpServer(options, std::move(sockets), std::move(tls)));
 }
 
 }  // namespace terraced::server

@@ -30,6 +30,8 @@ constexpr CommandSpec kCommands[] = {
     {"verbosity", Verb::kVerbosity, 2, 3, kReads | kTakesNoreply, &HandleVerbosity},
     {"extstore", Verb::kExtstore, 1, kAnyTokens, kWrites | kTakesNoreply, &HandleExtstore},
     {"shutdown", Verb::kShutdown, 1, kAnyTokens, kWrites, &HandleShutdown},
+    {"refresh_certs", Verb::kRefreshCerts, 1, kAnyTokens, kReads | kTakesNoreply,
+     &HandleRefreshCerts},
     {"quit", Verb::kQuit, 1, kAnyTokens, kReads, &HandleQuit},
     {"debug", Verb::kDebug, 2, 4, kWrites | kTestOnly, &HandleDebug},
 };

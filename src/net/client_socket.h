@@ -10,7 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <utility>
@@ -27,6 +27,8 @@ class Transport {
   virtual bool HasBuffered() const = 0;
   // Reading goes on when the socket is writable, and not before.
   virtual bool ReadWantsWrite() const = 0;
+  // A client that has not got so far by then that it can ask for anything is hung up on. 0: it has.
+  virtual uint32_t DeadlineS() const { return 0; }
   // Everything was answered; Close() comes next.
   virtual void Finish() = 0;
   virtual void Close(int fd) = 0;
@@ -56,6 +58,7 @@ class ClientSocket {
   }
   bool HasBuffered() const { return transport_ != nullptr && transport_->HasBuffered(); }
   bool ReadWantsWrite() const { return transport_ != nullptr && transport_->ReadWantsWrite(); }
+  uint32_t DeadlineS() const { return transport_ == nullptr ? 0 : transport_->DeadlineS(); }
   void Finish() {
     if (transport_ != nullptr) transport_->Finish();
   }

@@ -128,6 +128,7 @@ class Connection {
   bool IsClosed() const { return socket_.IsClosed(); }
   // For idle_timeout: nothing is under way, the client has not said anything since then.
   bool IsIdle() const;
+  uint32_t DeadlineS() const { return socket_.DeadlineS(); }  // of a handshake; 0: none
   uint32_t LastHeardS() const { return last_heard_s_; }
   // Demote or ListConnections is under way.
   bool WaitsForHost() const { return waits_for_host_; }

@@ -113,6 +113,12 @@ Worker::~Worker() {
   if (mailbox_fd_ >= 0) ::close(mailbox_fd_);
 }
 
+void Worker::UseTls(Tls& tls) {
+  tls_ = &tls;
+  tls_scratch_.resize(context_.options.tls.write_buffer_bytes);
+  event_add(idle_timer_.get(), &kIdleCheck);
+}
+
 Status Worker::Start() {
   TERRACED_ASSIGN_OR_RETURN(thread_, StartThread("worker", [this] { Loop(); }));
   return Status();
@@ -182,7 +188,8 @@ void Worker::Add(int fd, const ListeningSocket* origin) {
     connections_count_.current.fetch_sub(1);
     return;
   }
-  auto connection = std::make_unique<Connection>(static_cast<ConnectionHost&>(*this), fd);
+  auto connection = std::make_unique<Connection>(static_cast<ConnectionHost&>(*this), fd,
+                                                 MakeTransport(fd, origin));
   connection->watch = event_new(base_.get(), fd, EV_READ | EV_PERSIST, &OnSocket, connection.get());
   TERRACED_CHECK(connection->watch != nullptr);
   event_add(connection->watch, nullptr);
@@ -192,6 +199,15 @@ void Worker::Add(int fd, const ListeningSocket* origin) {
   connection->origin = origin;
   connection->index = connections_.size();
   connections_.push_back(std::move(connection));
+}
+
+std::unique_ptr<Transport> Worker::MakeTransport(int fd, const ListeningSocket* origin) {
+  if (tls_ == nullptr || origin == nullptr || origin->Family() == SocketFamily::kUnix)
+    return nullptr;
+  const ListenTls mode = origin->Traits().tls;
+  if (mode == ListenTls::kOff) return nullptr;
+  const uint32_t deadline_s = context_.clock.NowS() + context_.options.tls.handshake_timeout_s;
+  return tls_->Accept(fd, mode, deadline_s, tls_scratch_, counters_);
 }
 
 void Worker::OnSocket(int, short what, void* argument) {
@@ -310,8 +326,23 @@ void Worker::KickIdle() {
   }
 }
 
-void Worker::OnIdleTimer(int, short, void* worker) {
-  static_cast<Worker*>(worker)->KickIdle();
+void Worker::KickUnshaken() {
+  const uint32_t now_s = context_.clock.NowS();
+  std::vector<Connection*> late;
+  for (const std::unique_ptr<Connection>& connection : connections_) {
+    const uint32_t deadline_s = connection->DeadlineS();
+    if (deadline_s != 0 && deadline_s <= now_s) late.push_back(connection.get());
+  }
+  for (Connection* connection : late) {
+    counters_.tls_handshake_errors.Add(1);
+    connection->Close();
+  }
+}
+
+void Worker::OnIdleTimer(int, short, void* argument) {
+  auto& worker = *static_cast<Worker*>(argument);
+  if (worker.context_.options.idle_timeout_s > 0) worker.KickIdle();
+  if (worker.tls_ != nullptr) worker.KickUnshaken();
 }
 
 // --- The end of a round ---------------------------------------------------------------------------

@@ -15,6 +15,7 @@
 #include "src/net/address.h"
 #include "src/net/connection.h"
 #include "src/net/connection_listing.h"
+#include "src/net/tls.h"
 #include "src/net/worker_counters.h"
 #include "storage/base/executor.h"
 #include "storage/base/mutex.h"
@@ -42,6 +43,8 @@ class Worker final : public Executor, private ConnectionHost {
                                                 std::function<void()> on_leave);
   ~Worker() override;
 
+  // Before Start: connections begin with a handshake, but those of Unix sockets and of notls:.
+  void UseTls(Tls& tls);
   Status Start();
   // A non-blocking socket that came in at `origin` (which outlives it; nullptr: at none); counted in
   // ConnectionCounters::current already.
@@ -109,7 +112,9 @@ class Worker final : public Executor, private ConnectionHost {
   void ShowBuffers();
   void RetryRooms();
   void ExpireFills();
+  std::unique_ptr<Transport> MakeTransport(int fd, const ListeningSocket* origin);
   void KickIdle();
+  void KickUnshaken();
   void CloseAll();
   void MaybeLeave();
   void WatchForEnd(Connection& connection);
@@ -120,6 +125,7 @@ class Worker final : public Executor, private ConnectionHost {
   ConnectionCounters& connections_count_;
   const std::function<void()> on_leave_;
   int mailbox_fd_ = -1;
+  Tls* tls_ = nullptr;         // nullptr: plain text
   bool says_changes_ = false;  // of the event loop: an event can be had once for each change
   // Self-synchronised.
   WorkerCounters counters_;
@@ -137,6 +143,7 @@ class Worker final : public Executor, private ConnectionHost {
   ReplyAccount account_;
   WorkerScratch scratch_;
   TextReply replies_;
+  TlsScratch tls_scratch_;
   tiering::FillQueue fills_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> closed_;  // destroyed at the end of the round

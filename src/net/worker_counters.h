@@ -28,6 +28,8 @@ struct WorkerCounters {
   OwnedCounter flash_waits;     // commands that waited for flash
   OwnedCounter room_waits;      // store commands that waited for the demoter
   OwnedCounter reply_pauses;    // connections not read because they did not read their replies
+  OwnedCounter tls_handshake_errors;
+  OwnedCounter tls_protocol_errors;
   OwnedCounter read_buf_count;  // gauges
   OwnedCounter read_buf_bytes;
 };

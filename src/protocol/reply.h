@@ -32,6 +32,7 @@ enum class Reply : uint8_t {
   kFlushNotAllowed,
   kShutdownNotEnabled,
   kBadShutdownMode,
+  kTlsNotEnabled,
   kCount
 };
 

@@ -160,6 +160,7 @@ Reply FillArguments(const Tokens& tokens, Request* request) {
     case Verb::kVersion:
     case Verb::kExtstore:
     case Verb::kShutdown:
+    case Verb::kRefreshCerts:
     case Verb::kQuit:
     case Verb::kDebug:
       request->argument_count = static_cast<uint8_t>(std::min(tokens.count - 1, kArgumentsMax));
