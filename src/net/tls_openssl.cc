@@ -74,6 +74,7 @@ class TlsSession final : public Transport {
   bool HasBuffered() const override {
     return !starved_ && (end_ != End::kNone || SSL_has_pending(session_.get()) != 0);
   }
+  bool TakesMore() const override { return false; }
   bool ReadWantsWrite() const override { return read_wants_write_; }
   uint32_t DeadlineS() const override { return shaken_ ? 0 : deadline_s_; }
   void Finish() override;
@@ -287,13 +288,14 @@ Result<ContextPtr> OpenSslTls::MakeContext() {
   SSL_CTX_set_verify(context, VerifyFlags(options_.verify_mode), nullptr);
   const auto* const id = reinterpret_cast<const unsigned char*>(kSessionContext.data());
   SSL_CTX_set_session_id_context(context, id, static_cast<unsigned int>(kSessionContext.size()));
+  // Sessions are kept here or nowhere: a ticket that carries one outlives the certificates that it came of.
+  SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
   if (options_.session_cache) {
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_SERVER);
     SSL_CTX_set_app_data(context, &new_sessions_);
     SSL_CTX_sess_set_new_cb(context, &OnNewSession);
   } else {
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
     SSL_CTX_set_num_tickets(context, 0);
   }
   if (options_.kernel_tls) {
