@@ -116,6 +116,12 @@ Status CheckIgnoredNumber(Options& options) {
                 "'" + text + "' is not a number: give one from 0 to 4294967295");
 }
 
+// Else -U is the TCP port as well.
+Status FollowPort(Options& options) {
+  options.server.tcp_port_given = true;
+  return Status();
+}
+
 Field KillAtField(Options& options) {
   return &options.kill_at;
 }
@@ -159,7 +165,7 @@ constexpr OptionSpec kOptions[] = {
     // --- Network ---
     {"port", 'p', "", kNumber, Server<&ServerOptions::tcp_port>, {-1, 65535}, "<number>", kNetwork,
      kUsage,
-     "TCP port; -1 is any free one, 0 none but those that -l names"},
+     "TCP port; -1 is any free one, 0 none but those that -l names", "", FollowPort},
     {"listen", 'l', "", kList, Server<&ServerOptions::listen>, {}, "<address>", kNetwork, 0,
      "address to listen on, as in 127.0.0.1, [::1]:11211 or *; may be repeated; without it every "
      "address; proto[ascii]: or proto[binary]: in front counts instead of -B", "", FollowListen},
@@ -189,9 +195,9 @@ constexpr OptionSpec kOptions[] = {
     {"protocol", 'B', "", kChoice, Accepted<&AcceptedOptions::protocol>, {}, "<name>", kNetwork,
      kUsage,
      "protocol of connections; auto takes it from the first byte", "auto,ascii,binary", FollowProtocol},
-    {"udp-port", 'U', "", kNumber, Accepted<&AcceptedOptions::udp_port>, {0, 0}, "<number>",
+    {"udp-port", 'U', "", kNumber, Server<&ServerOptions::udp_port>, {-1, 65535}, "<number>",
      kNetwork, 0,
-     "UDP is not served; 0 is accepted"},
+     "UDP port; 0 is none; without -p it is the TCP port as well"},
     {"disable-cas", 'C', "", kSwitch, Server<&ServerOptions::cas_enabled>, {}, "", kNetwork,
      kClears,
      "show 0 for every CAS unique; cas stores nothing"},

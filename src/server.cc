@@ -33,12 +33,15 @@ const char* ProtocolName(BindingProtocol protocol) {
 
 class TcpServer final : public Server, private ServerControl {
  public:
-  TcpServer(const Options& options, std::vector<ListeningSocket> sockets, std::unique_ptr<Tls> tls)
+  TcpServer(const Options& options, std::vector<ListeningSocket> sockets,
+            std::vector<ListeningSocket> udp_sockets, std::unique_ptr<Tls> tls)
       : options_(options),
         sockets_(std::move(sockets)),
+        udp_sockets_(std::move(udp_sockets)),
         tls_(std::move(tls)),
         replies_(ReplyMemoryBytes(options)) {
     for (const ListeningSocket& socket : sockets_) addresses_.push_back(socket.Name());
+    for (const ListeningSocket& socket : udp_sockets_) addresses_.push_back(socket.Name());
   }
   ~TcpServer() override { Stop(); }
 
@@ -60,6 +63,7 @@ class TcpServer final : public Server, private ServerControl {
 
   const Options& options_;
   std::vector<ListeningSocket> sockets_;
+  std::vector<ListeningSocket> udp_sockets_;  // all workers read them
   std::vector<std::string> addresses_;
   const std::unique_ptr<Tls> tls_;
   std::atomic<uint32_t> refreshed_s_{0};  // when the certificates were read last
@@ -99,6 +103,7 @@ Status TcpServer::Start(tiering::Cache& cache, Clock& clock) {
     TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<Worker> worker,
                               Worker::Create(context, connections_, replies_, on_leave));
     if (tls_ != nullptr) worker->UseTls(*tls_);
+    for (const ListeningSocket& socket : udp_sockets_) worker->AddUdp(socket);
     workers_.push_back(std::move(worker));
   }
   PrepareTours();
@@ -121,7 +126,16 @@ void TcpServer::PrepareTours() {
                        .address = StatsName(socket),
                        .listen_address = "",
                        .state = "conn_listening",
-                       .idle_s = clock_->UptimeS()});
+                       .idle_s = clock_->UptimeS(),
+                       .is_udp = false});
+    }
+    for (const ListeningSocket& socket : udp_sockets_) {
+      views.push_back({.fd = socket.Fd(),
+                       .address = StatsName(socket),
+                       .listen_address = "",
+                       .state = "conn_read",
+                       .idle_s = clock_->UptimeS(),
+                       .is_udp = true});
     }
     return views;
   });
@@ -179,6 +193,8 @@ ServerStats TcpServer::Collect() const {
     stats.flash_waits += counted.flash_waits.Get();
     stats.room_waits += counted.room_waits.Get();
     stats.reply_pauses += counted.reply_pauses.Get();
+    stats.udp_requests_dropped += counted.udp_requests_dropped.Get();
+    stats.udp_replies_dropped += counted.udp_replies_dropped.Get();
     stats.ssl_handshake_errors += counted.tls_handshake_errors.Get();
     stats.ssl_proto_errors += counted.tls_protocol_errors.Get();
     stats.read_buf_count += counted.read_buf_count.Get();
@@ -203,6 +219,8 @@ bool TcpServer::WriteStats(std::string_view group, ReplySink& sink) {
     stats.flash_waits -= reset_.flash_waits;
     stats.room_waits -= reset_.room_waits;
     stats.reply_pauses -= reset_.reply_pauses;
+    stats.udp_requests_dropped -= reset_.udp_requests_dropped;
+    stats.udp_replies_dropped -= reset_.udp_replies_dropped;
     stats.ssl_handshake_errors -= reset_.ssl_handshake_errors;
     stats.ssl_proto_errors -= reset_.ssl_proto_errors;
     stats.ssl_new_sessions -= reset_.ssl_new_sessions;
@@ -237,7 +255,9 @@ void TcpServer::ResetStats() {
 
 Result<std::unique_ptr<Server>> Server::Bind(const Options& options, std::unique_ptr<Tls> tls) {
   TERRACED_ASSIGN_OR_RETURN(std::vector<ListeningSocket> sockets, BindAll(options.server));
-  return std::unique_ptr<Server>(new TcpServer(options, std::move(sockets), std::move(tls)));
+  TERRACED_ASSIGN_OR_RETURN(std::vector<ListeningSocket> udp_sockets, BindUdp(options.server));
+  return std::unique_ptr<Server>(
+      new TcpServer(options, std::move(sockets), std::move(udp_sockets), std::move(tls)));
 }
 
 }  // namespace terraced::server

@@ -30,6 +30,8 @@ struct TlsOptions {
 
 struct ServerOptions {
   int tcp_port = 11211;  // -p; 0 = only those of -l, -1 = any free port
+  bool tcp_port_given = false;
+  int udp_port = 0;  // -U; 0 = off, -1 = any free port. Without -p it is TCP's port as well
   std::vector<std::string>
       listen;                 // -l, as given: host, host:port, [v6]:port, *; empty = any address
   std::string unix_socket;    // -s: the only place to listen then

@@ -32,6 +32,8 @@ struct ServerStats {
   uint64_t flash_waits = 0;
   uint64_t room_waits = 0;
   uint64_t reply_pauses = 0;
+  uint64_t udp_requests_dropped = 0;
+  uint64_t udp_replies_dropped = 0;
   uint64_t ssl_handshake_errors = 0;
   uint64_t ssl_proto_errors = 0;
   uint64_t ssl_new_sessions = 0;

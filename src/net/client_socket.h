@@ -1,5 +1,5 @@
 // ClientSocket: what a connection reads from and writes to: a socket, and where its bytes are not what goes over the
-// wire a Transport between them (TLS, an exchange of datagrams). Without one each call is one system call.
+// wire a Transport between them (TLS, an exchange over UDP). Without one each call is one system call.
 // Threads: belongs to a connection's worker. Ownership: owns the transport, which says what becomes of the descriptor;
 // without one Close() closes it. Nothing is closed by the destructor.
 // Errors: as the system calls: -1 and errno, EAGAIN where nothing can be done now.
@@ -25,6 +25,8 @@ class Transport {
   virtual ssize_t Write(std::span<const iovec> pieces) = 0;
   // There is something to read for which the socket need not become readable any more.
   virtual bool HasBuffered() const = 0;
+  // It takes what is written whenever that is, and no event says so.
+  virtual bool TakesMore() const = 0;
   // Reading goes on when the socket is writable, and not before.
   virtual bool ReadWantsWrite() const = 0;
   // A client that has not got so far by then that it can ask for anything is hung up on. 0: it has.
@@ -57,6 +59,7 @@ class ClientSocket {
     return SendPieces(fd_, pieces);
   }
   bool HasBuffered() const { return transport_ != nullptr && transport_->HasBuffered(); }
+  bool TakesMore() const { return transport_ != nullptr && transport_->TakesMore(); }
   bool ReadWantsWrite() const { return transport_ != nullptr && transport_->ReadWantsWrite(); }
   uint32_t DeadlineS() const { return transport_ == nullptr ? 0 : transport_->DeadlineS(); }
   void Finish() {

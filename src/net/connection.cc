@@ -176,14 +176,16 @@ void Connection::Settle() {
     Close();
     return;
   }
-  if (begin_ == end_ && state_ == State::kCommands) {
+  if (begin_ == end_ && (state_ == State::kCommands || state_ == State::kDraining)) {
     buffer_.Reset();
     begin_ = end_ = 0;
   }
   bool read = state_ != State::kDraining && !MustPause();
   account_.Publish();
-  // No event will say again what a transport has read already.
-  if (read && !yielded_ && socket_.HasBuffered()) {
+  // No event will say again what a transport has read already, or that it takes more.
+  const bool goes_on =
+      (read && socket_.HasBuffered()) || (socket_.TakesMore() && replies_.CanSend());
+  if (goes_on && !yielded_) {
     yielded_ = true;
     host_.RunSoon(*this);
   }

@@ -18,10 +18,10 @@ bool Connection::ReadResult(ssize_t result) {
   }
   if (result == 0) {
     // The client has said all it wants; what it asked is still answered unless it broke off in a value.
-    if (state_ == State::kCommands) {
-      state_ = State::kDraining;
-    } else {
+    if (state_ == State::kValue) {
       Close();
+    } else {
+      state_ = State::kDraining;
     }
     return false;
   }

@@ -30,6 +30,7 @@ void Connection::ConnectionsListed(const std::vector<ConnectionView>& views) {
   ReplySink& sink = host_.Replies();
   for (const ConnectionView& view : views) {
     const std::string prefix = std::to_string(view.fd) + ":";
+    if (view.is_udp) sink.Stat(prefix + "UDP", "UDP");
     sink.Stat(prefix + "addr", view.address);
     if (!view.listen_address.empty()) sink.Stat(prefix + "listen_addr", view.listen_address);
     sink.Stat(prefix + "state", view.state);

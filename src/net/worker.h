@@ -15,26 +15,17 @@
 #include "src/net/address.h"
 #include "src/net/connection.h"
 #include "src/net/connection_listing.h"
+#include "src/net/event_base.h"
 #include "src/net/tls.h"
+#include "src/net/udp_port.h"
 #include "src/net/worker_counters.h"
 #include "storage/base/executor.h"
 #include "storage/base/mutex.h"
 #include "tiering/fill.h"
 
-struct event_base;
-
 namespace terraced::server {
 
-struct EventDeleter {
-  void operator()(::event* event) const;
-  void operator()(::event_base* base) const;
-};
-using EventPtr = std::unique_ptr<::event, EventDeleter>;
-using EventBasePtr = std::unique_ptr<::event_base, EventDeleter>;
-// A loop that is used by one thread only.
-EventBasePtr MakeEventBase();
-
-class Worker final : public Executor, private ConnectionHost {
+class Worker final : public Executor, private ConnectionHost, private UdpHost {
  public:
   // `on_leave` is called (on the worker's thread) whenever a connection has gone.
   static Result<std::unique_ptr<Worker>> Create(const CommandContext& context,
@@ -45,6 +36,8 @@ class Worker final : public Executor, private ConnectionHost {
 
   // Before Start: connections begin with a handshake, but those of Unix sockets and of notls:.
   void UseTls(Tls& tls);
+  // Before Start: a socket that all workers read, and that outlives them.
+  void AddUdp(const ListeningSocket& socket);
   Status Start();
   // A non-blocking socket that came in at `origin` (which outlives it; nullptr: at none); counted in
   // ConnectionCounters::current already.
@@ -87,6 +80,9 @@ class Worker final : public Executor, private ConnectionHost {
   void ListConnections(Connection& connection) override;
   void Closed(Connection& connection) override;
 
+  // UdpHost
+  bool BeginExchange(UdpPort& port, const UdpPeer& peer, const UdpRequest& request) override;
+
   // Events
   static void OnSocket(int fd, short what, void* connection);
   static void OnGone(int fd, short what, void* connection);
@@ -101,6 +97,7 @@ class Worker final : public Executor, private ConnectionHost {
 
   void Loop();
   void Add(int fd, const ListeningSocket* origin);
+  void Keep(std::unique_ptr<Connection> connection);
   void DrainMailbox();
   void FinishCompleted();
   void FinishSome(bool large);
@@ -145,6 +142,8 @@ class Worker final : public Executor, private ConnectionHost {
   TextReply replies_;
   TlsScratch tls_scratch_;
   tiering::FillQueue fills_;
+  std::vector<std::unique_ptr<UdpPort>> udp_;  // outlives exchanges
+  size_t udp_exchanges_ = 0;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> closed_;  // destroyed at the end of the round
   std::vector<Connection*> received_;     // have read, and run when all others have read too

@@ -18,6 +18,7 @@ struct Wire {
   std::string input;     // has been taken off the socket, and is read 4 bytes at a time
   bool ends = false;     // behind the input
   bool is_full = false;  // what a read has to send first cannot be sent
+  bool takes_more = false;
   std::string output;
   std::vector<std::string> calls;
 };
@@ -48,6 +49,7 @@ class HeldTransport final : public Transport {
   bool HasBuffered() const override {
     return !wants_write_ && (!wire_.input.empty() || wire_.ends);
   }
+  bool TakesMore() const override { return wire_.takes_more; }
   bool ReadWantsWrite() const override { return wants_write_; }
   void Finish() override { wire_.calls.push_back("finish"); }
   void Close(int fd) override {
@@ -136,6 +138,16 @@ TEST_F(ClientSocketTest, AReadThatWaitsForTheSocketToBeWritableGoesOnThen) {
   EXPECT_EQ(wire_.output, "VERSION 1.6.18\r\n");
   EXPECT_TRUE(host_.reads);
   EXPECT_FALSE(host_.writes);
+}
+
+TEST_F(ClientSocketTest, ATransportThatAlwaysTakesMoreNeedsNoEventForALongReply) {
+  wire_.takes_more = true;
+  wire_.input = Set("k", std::string(100'000, 'v'));
+  Wake();
+  wire_.output.clear();
+  for (int i = 0; i < 10; ++i) wire_.input += "get k\r\n";
+  Wake();
+  EXPECT_EQ(wire_.output.size(), 10 * (Value("k", std::string(100'000, 'v')).size() + 5));
 }
 
 TEST_F(ClientSocketTest, APausedConnectionLeavesInTheTransportWhatItHolds) {
