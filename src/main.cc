@@ -68,6 +68,7 @@ class Daemon {
   Step StartLayers();
   void Started();
   void ServeUntilSignal();
+  void Reload();
   ExitCode Stop();
   ExitCode Refuse(const Failure& failure);
   bool HasFlash() const { return !options_.cache.flash_path.empty(); }
@@ -87,7 +88,8 @@ Step Daemon::Resolve() {
   if (Step failed = Check(ExitCode::kUsage, CheckOptions(&options_))) return failed;
   for (std::string* const path :
        {&options_.cache.flash_path, &options_.cache.flash_index_dir, &options_.cache.memory_file,
-        &options_.server.unix_socket, &options_.daemon.pid_file, &options_.daemon.log_file}) {
+        &options_.server.unix_socket, &options_.daemon.pid_file, &options_.daemon.log_file,
+        &options_.server.tls.chain_cert, &options_.server.tls.key, &options_.server.tls.ca_cert}) {
     if (path->empty() || *path == tiering::kNoIndexDirectory) continue;
     Result<std::string> absolute = AbsolutePath(*path);
     if (!absolute.ok()) return Failure{ExitCode::kFailure, absolute.status()};
@@ -121,7 +123,13 @@ Step Daemon::TakeAsRoot() {
   if (options_.daemon.lock_memory) RaiseLockedMemoryLimit();
   AllowPrioritiesToReturn();
   if (Step failed = Check(ExitCode::kSystem, RaiseDescriptorLimit(options_))) return failed;
-  Result<std::unique_ptr<Server>> server = Server::Bind(options_);
+  std::unique_ptr<Tls> tls;
+  if (options_.server.tls_enabled) {
+    Result<std::unique_ptr<Tls>> made = Tls::Create(options_.server.tls);
+    if (!made.ok()) return Failure{ExitCode::kUsage, made.status()};
+    tls = std::move(made).value();
+  }
+  Result<std::unique_ptr<Server>> server = Server::Bind(options_, std::move(tls));
   if (!server.ok()) return Failure{ExitCode::kSystem, server.status()};
   server_ = std::move(server).value();
   if (account_.has_value() && !options_.server.unix_socket.empty()) {
@@ -182,6 +190,13 @@ void Daemon::Started() {
   original_stderr_ = -1;
 }
 
+// SIGHUP. What could not be read again stays as it was, which the server has logged.
+void Daemon::Reload() {
+  if (server_->RefreshCertificates().code() == StatusCode::kUnavailable) {
+    Log::Write(LogLevel::kVerbose, "terraced: SIGHUP: there is nothing to read again");
+  }
+}
+
 // This thread is the clock: it wakes with each second, or for a signal.
 void Daemon::ServeUntilSignal() {
   for (;;) {
@@ -190,7 +205,7 @@ void Daemon::ServeUntilSignal() {
     cache_->Tick();
     MemoryReserve::Refill();
     if (signal == SIGHUP) {
-      Log::Write(LogLevel::kVerbose, "terraced: SIGHUP: there is nothing to read again");
+      Reload();
     } else if (signal == SIGUSR1) {
       Log::Write(LogLevel::kNotice, "Gracefully stopping");  // as memcached says it
       return;

@@ -36,6 +36,10 @@ Field Server(Options& options) {
   return &(options.server.*Member);
 }
 template <auto Member>
+Field Tls(Options& options) {
+  return &(options.server.tls.*Member);
+}
+template <auto Member>
 Field Daemon(Options& options) {
   return &(options.daemon.*Member);
 }
@@ -117,6 +121,12 @@ Status FollowDelimiter(Options& options) {
   return Status();
 }
 
+// Else -U is the TCP port as well.
+Status FollowPort(Options& options) {
+  options.server.tcp_port_given = true;
+  return Status();
+}
+
 Field KillAtField(Options& options) {
   return &options.kill_at;
 }
@@ -160,7 +170,7 @@ constexpr OptionSpec kOptions[] = {
     // --- Network ---
     {"port", 'p', "", kNumber, Server<&ServerOptions::tcp_port>, {-1, 65535}, "<number>", kNetwork,
      kUsage,
-     "TCP port; -1 is any free one, 0 none but those that -l names"},
+     "TCP port; -1 is any free one, 0 none but those that -l names", "", FollowPort},
     {"listen", 'l', "", kList, Server<&ServerOptions::listen>, {}, "<address>", kNetwork, 0,
      "address to listen on, as in 127.0.0.1, [::1]:11211 or *; may be repeated; without it every "
      "address; proto[ascii]: or proto[binary]: in front counts instead of -B", "", FollowListen},
@@ -190,9 +200,9 @@ constexpr OptionSpec kOptions[] = {
     {"protocol", 'B', "", kChoice, Accepted<&AcceptedOptions::protocol>, {}, "<name>", kNetwork,
      kUsage,
      "protocol of connections; auto takes it from the first byte", "auto,ascii,binary", FollowProtocol},
-    {"udp-port", 'U', "", kNumber, Accepted<&AcceptedOptions::udp_port>, {0, 0}, "<number>",
+    {"udp-port", 'U', "", kNumber, Server<&ServerOptions::udp_port>, {-1, 65535}, "<number>",
      kNetwork, 0,
-     "UDP is not served; 0 is accepted"},
+     "UDP port; 0 is none; without -p it is the TCP port as well"},
     {"disable-cas", 'C', "", kSwitch, Server<&ServerOptions::cas_enabled>, {}, "", kNetwork,
      kClears,
      "show 0 for every CAS unique; cas stores nothing"},
@@ -220,6 +230,36 @@ constexpr OptionSpec kOptions[] = {
      {0, kTera}, "<size>", kNetwork, kExtended,
      "memory for unsent replies of all connections together; as it is used up each is no longer "
      "read from at less, down to 16k; 0 is a sixteenth of -m, at least 16m"},
+
+    // --- TLS ---
+    {"enable-ssl", 'Z', "", kSwitch, Server<&ServerOptions::tls_enabled>, {}, "", kNetwork, 0,
+     "TLS for TCP connections; ssl_chain_cert and ssl_key are needed"},
+    {"ssl_chain_cert", 0, "", kText, Tls<&TlsOptions::chain_cert>, {}, "<file>", kNetwork, kExtended,
+     "certificate chain, PEM; read again by refresh_certs and SIGHUP, as are the key and ssl_ca_cert"},
+    {"ssl_key", 0, "", kText, Tls<&TlsOptions::key>, {}, "<file>", kNetwork, kExtended,
+     "private key of the certificate, without a pass phrase"},
+    {"ssl_keyformat", 0, "", kChoice, Tls<&TlsOptions::key_format>, {}, "<name>", kNetwork, kExtended,
+     "format of the key", "PEM,DER"},
+    {"ssl_verify_mode", 0, "", kNumber, Tls<&TlsOptions::verify_mode>, {0, 3}, "<number>", kNetwork,
+     kExtended,
+     "certificates of clients: 0 none is asked for, 1 one that is given must be good, 2 or 3 one is required"},
+    {"ssl_ca_cert", 0, "", kText, Tls<&TlsOptions::ca_cert>, {}, "<file>", kNetwork, kExtended,
+     "who may have signed certificates of clients, PEM"},
+    {"ssl_ciphers", 0, "", kText, Tls<&TlsOptions::ciphers>, {}, "<list>", kNetwork, kExtended,
+     "cipher list of TLS 1.2 and below, as openssl ciphers takes it"},
+    {"ssl_min_version", 0, "", kNumber, Tls<&TlsOptions::min_version>, {0, 3}, "<number>", kNetwork,
+     kExtended,
+     "least version of TLS: 2 is TLS 1.2"},
+    {"ssl_wbuf_size", 0, "", kBytes, Tls<&TlsOptions::write_buffer_bytes>,
+     {kKilo, kMega, 1ULL << 10}, "<kilobytes>", kNetwork, kExtended,
+     "buffer of a worker in which small replies become one record"},
+    {"ssl_session_cache", 0, "", kSwitch, Tls<&TlsOptions::session_cache>, {}, "", kNetwork, kExtended,
+     "let clients resume sessions"},
+    {"ssl_kernel_tls", 0, "", kSwitch, Tls<&TlsOptions::kernel_tls>, {}, "", kNetwork, kExtended,
+     "let the kernel encrypt, where it can"},
+    {"ssl_handshake_timeout", 0, "", kNumber, Tls<&TlsOptions::handshake_timeout_s>, {1, 3600},
+     "<seconds>", kNetwork, kExtended,
+     "a client that has not finished its handshake by then is hung up on"},
 
     // --- Memory ---
     {"memory-limit", 'm', "", kBytes, Slab<&SlabOptions::limit_bytes>, {kMega, kTera, 1ULL << 20},

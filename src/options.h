@@ -24,7 +24,6 @@ namespace terraced::server {
 // memcached's options that change nothing here. They are read, so that a working command line stays
 // one, and kept, because `stats settings` shows them.
 struct AcceptedOptions {
-  int udp_port = 0;               // -U: only 0, there is no UDP
   std::string protocol = "auto";  // -B, which binding_protocol follows
   std::string unix_mask = "700";  // -a, which the server's follows
   std::string allow;              // as given

@@ -101,9 +101,24 @@ Status CheckPorts(const ServerOptions& server) {
     if (address.traits.tls == ListenTls::kAsConfigured || server.tls_enabled) continue;
     return Refuse("-l: notls:, btls: and mtls: need -Z: leave them out, nothing is encrypted");
   }
-  if (any) return Status();
+  if (server.tls_enabled && !any) {
+    return Refuse("-Z needs a TCP port, and -p and -l name no port but 0: give -p a port, or -1");
+  }
+  if (any || server.udp_port != 0) return Status();
   return Refuse(
       "-p and -l name no port but 0, so nobody could connect: give -p a port, or -1, or -s");
+}
+
+Status CheckTls(const ServerOptions& server) {
+  if (!server.tls_enabled) return Status();
+  if (!server.unix_socket.empty()) return Refuse("-Z needs a TCP port: leave out -s, or -Z");
+  if (server.tls.chain_cert.empty()) {
+    return Refuse("-Z needs a certificate: name its file, -o ssl_chain_cert=FILE");
+  }
+  if (server.tls.key.empty()) {
+    return Refuse("-Z needs the certificate's key: name its file, -o ssl_key=FILE");
+  }
+  return Status();
 }
 
 }  // namespace
@@ -130,7 +145,10 @@ Status CheckLiveOptions(const Options& options) {
 
 Status CheckOptions(Options* options) {
   tiering::CacheOptions& cache = options->cache;
+  ServerOptions& server = options->server;
+  if (server.udp_port != 0 && !server.tcp_port_given) server.tcp_port = server.udp_port;
   TERRACED_RETURN_IF_ERROR(CheckPorts(options->server));
+  TERRACED_RETURN_IF_ERROR(CheckTls(options->server));
   if (options->accepted.napi_ids > options->server.worker_threads) {
     return Refuse("-N " + std::to_string(options->accepted.napi_ids) + " is more than -t (" +
                   std::to_string(options->server.worker_threads) + "): give at most as many");

@@ -50,6 +50,15 @@ std::string RecacheRate(const Options& options) {
   return std::to_string(hits == 0 ? 0 : hits - 1);
 }
 
+std::string OrNull(const std::string& text) {
+  return text.empty() ? "(null)" : text;
+}
+
+// memcached shows OpenSSL's number of it.
+std::string KeyFormat(const Options& options) {
+  return options.server.tls.key_format == "DER" ? "2" : "1";
+}
+
 std::string TemporaryTtl(const Options& options) {
   // memcached shows its default of 61 where the TEMP segment is off.
   const int64_t ttl_s = options.cache.temporary_ttl_s;
@@ -132,17 +141,19 @@ constexpr SettingSpec kSettings[] = {
            return std::string(text.data());
          }},
     {.name = "ext_drop_unread", .constant = "no"},
-    {.name = "ssl_enabled", .constant = "no"},
-    {.name = "ssl_chain_cert", .constant = "(null)"},
-    {.name = "ssl_key", .constant = "(null)"},
-    {.name = "ssl_verify_mode", .constant = "0"},
-    {.name = "ssl_keyformat", .constant = "1"},
-    {.name = "ssl_ciphers", .constant = "NULL"},
-    {.name = "ssl_ca_cert", .constant = "NULL"},
-    {.name = "ssl_wbuf_size", .constant = "16384"},
-    {.name = "ssl_session_cache", .constant = "no"},
-    {.name = "ssl_kernel_tls", .constant = "no"},
-    {.name = "ssl_min_version", .constant = "tlsv1.2"},
+    {.name = "ssl_enabled", .option = "enable-ssl"},
+    {.name = "ssl_chain_cert",
+     .make = [](const Options& o) { return OrNull(o.server.tls.chain_cert); }},
+    {.name = "ssl_key", .make = [](const Options& o) { return OrNull(o.server.tls.key); }},
+    {.name = "ssl_verify_mode", .option = "ssl_verify_mode"},
+    {.name = "ssl_keyformat", .make = KeyFormat},
+    {.name = "ssl_ciphers", .option = "ssl_ciphers"},
+    {.name = "ssl_ca_cert", .option = "ssl_ca_cert"},
+    {.name = "ssl_wbuf_size", .option = "ssl_wbuf_size"},
+    {.name = "ssl_session_cache", .option = "ssl_session_cache"},
+    {.name = "ssl_kernel_tls", .option = "ssl_kernel_tls"},
+    {.name = "ssl_min_version",
+     .make = [](const Options& o) { return "tlsv1." + std::to_string(o.server.tls.min_version); }},
     {.name = "proxy_enabled", .constant = "no"},
     {.name = "proxy_uring_enabled", .constant = "no"},
     {.name = "num_napi_ids",

@@ -419,7 +419,8 @@ Status WritePortFile(const std::string& path, const std::vector<std::string>& ad
   for (const std::string& address : addresses) {
     const size_t colon = address.rfind(':');
     if (colon == std::string::npos || address.starts_with("unix:")) continue;
-    text += address[0] == '[' ? "TCP INET6: " : "TCP INET: ";
+    text += address.starts_with("udp") ? "UDP " : "TCP ";
+    text += address.find('[') != std::string::npos ? "INET6: " : "INET: ";
     text += address.substr(colon + 1) + "\n";
   }
   if (text.empty()) return Status();

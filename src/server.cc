@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <utility>
 
@@ -34,12 +35,16 @@ const char* ProtocolName(BindingProtocol protocol) {
 
 class TcpServer final : public Server, private ServerControl {
  public:
-  TcpServer(const Options& options, std::vector<ListeningSocket> sockets)
+  TcpServer(const Options& options, std::vector<ListeningSocket> sockets,
+            std::vector<ListeningSocket> udp_sockets, std::unique_ptr<Tls> tls)
       : options_(options),
         sockets_(std::move(sockets)),
+        udp_sockets_(std::move(udp_sockets)),
+        tls_(std::move(tls)),
         replies_(ReplyMemoryBytes(options)),
         prefixes_(options.server.prefix_delimiter.front(), options.server.detail_enabled) {
     for (const ListeningSocket& socket : sockets_) addresses_.push_back(socket.Name());
+    for (const ListeningSocket& socket : udp_sockets_) addresses_.push_back(socket.Name());
   }
   ~TcpServer() override { Stop(); }
 
@@ -52,6 +57,7 @@ class TcpServer final : public Server, private ServerControl {
   void ResetStats() override;
   Status ChangeSetting(std::string_view name, std::string_view value) override;
   void RequestStop(bool graceful) override;
+  Status RefreshCertificates() override;
   ListingTours& Tours() override { return tours_; }
   void PrepareTours();
   ServerStats Collect() const;
@@ -60,7 +66,10 @@ class TcpServer final : public Server, private ServerControl {
 
   const Options& options_;
   std::vector<ListeningSocket> sockets_;
+  std::vector<ListeningSocket> udp_sockets_;  // all workers read them
   std::vector<std::string> addresses_;
+  const std::unique_ptr<Tls> tls_;
+  std::atomic<uint32_t> refreshed_s_{0};  // when the certificates were read last
   ConnectionCounters connections_;
   ReplyBudget replies_;
   PrefixStats prefixes_;
@@ -80,6 +89,7 @@ class TcpServer final : public Server, private ServerControl {
 Status TcpServer::Start(tiering::Cache& cache, Clock& clock) {
   cache_ = &cache;
   clock_ = &clock;
+  refreshed_s_.store(clock.NowS());
   const CommandContext context{cache, clock, options_.server, *this, prefixes_};
   tiering::AdminSettings& admin = cache.Admin().Settings();
   admin.lru_crawler_tocrawl.Set(options_.accepted.lru_crawler_tocrawl);
@@ -99,6 +109,8 @@ Status TcpServer::Start(tiering::Cache& cache, Clock& clock) {
   for (uint32_t i = 0; i < options_.server.worker_threads; ++i) {
     TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<Worker> worker,
                               Worker::Create(context, connections_, replies_, on_leave));
+    if (tls_ != nullptr) worker->UseTls(*tls_);
+    for (const ListeningSocket& socket : udp_sockets_) worker->AddUdp(socket);
     workers_.push_back(std::move(worker));
   }
   PrepareTours();
@@ -121,7 +133,16 @@ void TcpServer::PrepareTours() {
                        .address = StatsName(socket),
                        .listen_address = "",
                        .state = "conn_listening",
-                       .idle_s = clock_->UptimeS()});
+                       .idle_s = clock_->UptimeS(),
+                       .is_udp = false});
+    }
+    for (const ListeningSocket& socket : udp_sockets_) {
+      views.push_back({.fd = socket.Fd(),
+                       .address = StatsName(socket),
+                       .listen_address = "",
+                       .state = "conn_read",
+                       .idle_s = clock_->UptimeS(),
+                       .is_udp = true});
     }
     return views;
   });
@@ -130,6 +151,20 @@ void TcpServer::PrepareTours() {
 void TcpServer::RequestStop(bool graceful) {
   // The main thread takes it, as if it came from outside.
   ::kill(::getpid(), graceful ? SIGUSR1 : SIGINT);
+}
+
+// Reads a few small files on the thread of a worker, at an operator's word.
+Status TcpServer::RefreshCertificates() {
+  if (tls_ == nullptr) return Status(StatusCode::kUnavailable, "TLS is not enabled");
+  const Status status = tls_->Refresh();
+  if (!status.ok()) {
+    Log::Write(LogLevel::kNotice, "the old certificates stay: %s",
+               std::string(status.message()).c_str());
+    return status;
+  }
+  refreshed_s_.store(clock_->NowS());
+  Log::Write(LogLevel::kVerbose, "certificates were read again");
+  return Status();
 }
 
 void TcpServer::Stop() {
@@ -152,6 +187,10 @@ ServerStats TcpServer::Collect() const {
   stats.accepting_conns = connections_.accepting.load();
   stats.reply_buf_bytes = replies_.HeldBytes();
   stats.reply_buf_limit_bytes = replies_.BytesMax();
+  if (tls_ != nullptr) {
+    stats.ssl_new_sessions = tls_->NewSessions();
+    stats.time_since_server_cert_refresh = clock_->NowS() - refreshed_s_.load();
+  }
   for (const std::unique_ptr<Worker>& worker : workers_) {
     const WorkerCounters& counted = worker->Counted();
     stats.bytes_read += counted.bytes_read.Get();
@@ -161,6 +200,10 @@ ServerStats TcpServer::Collect() const {
     stats.flash_waits += counted.flash_waits.Get();
     stats.room_waits += counted.room_waits.Get();
     stats.reply_pauses += counted.reply_pauses.Get();
+    stats.udp_requests_dropped += counted.udp_requests_dropped.Get();
+    stats.udp_replies_dropped += counted.udp_replies_dropped.Get();
+    stats.ssl_handshake_errors += counted.tls_handshake_errors.Get();
+    stats.ssl_proto_errors += counted.tls_protocol_errors.Get();
     stats.read_buf_count += counted.read_buf_count.Get();
     stats.read_buf_bytes += counted.read_buf_bytes.Get();
   }
@@ -183,6 +226,11 @@ bool TcpServer::WriteStats(std::string_view group, ReplySink& sink) {
     stats.flash_waits -= reset_.flash_waits;
     stats.room_waits -= reset_.room_waits;
     stats.reply_pauses -= reset_.reply_pauses;
+    stats.udp_requests_dropped -= reset_.udp_requests_dropped;
+    stats.udp_replies_dropped -= reset_.udp_replies_dropped;
+    stats.ssl_handshake_errors -= reset_.ssl_handshake_errors;
+    stats.ssl_proto_errors -= reset_.ssl_proto_errors;
+    stats.ssl_new_sessions -= reset_.ssl_new_sessions;
   }
   Options options = CurrentOptions();
   const tiering::CacheStats cache = cache_->Stats();
@@ -220,9 +268,11 @@ void TcpServer::ResetStats() {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::Bind(const Options& options) {
+Result<std::unique_ptr<Server>> Server::Bind(const Options& options, std::unique_ptr<Tls> tls) {
   TERRACED_ASSIGN_OR_RETURN(std::vector<ListeningSocket> sockets, BindAll(options.server));
-  return std::unique_ptr<Server>(new TcpServer(options, std::move(sockets)));
+  TERRACED_ASSIGN_OR_RETURN(std::vector<ListeningSocket> udp_sockets, BindUdp(options.server));
+  return std::unique_ptr<Server>(
+      new TcpServer(options, std::move(sockets), std::move(udp_sockets), std::move(tls)));
 }
 
 }  // namespace terraced::server

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "src/net/tls.h"
 #include "src/server_options.h"
 #include "storage/base/clock.h"
 #include "storage/base/status.h"
@@ -20,14 +21,18 @@ struct Options;  // src/options.h: for `stats settings`
 
 class Server {
  public:
-  // Binds. Nothing is accepted yet, but connections queue in the backlog from here on.
-  static Result<std::unique_ptr<Server>> Bind(const Options& options);
+  // Binds. Nothing is accepted yet, but connections queue in the backlog from here on. `tls` serves the sockets that
+  // are not notls:; none is plain text for all.
+  static Result<std::unique_ptr<Server>> Bind(const Options& options,
+                                              std::unique_ptr<Tls> tls = nullptr);
   virtual ~Server() = default;
 
   // Starts listener and workers over the cache.
   virtual Status Start(tiering::Cache& cache, Clock& clock) = 0;
   // Stops accepting, ends every connection, joins every thread. No command runs after it returned.
   virtual void Stop() = 0;
+  // Any thread. Errors: kUnavailable: there is no TLS; else the old certificates stay.
+  virtual Status RefreshCertificates() = 0;
   // "127.0.0.1:11211", one per listening socket, with the port really bound.
   virtual std::vector<std::string> Addresses() const = 0;
 };

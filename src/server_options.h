@@ -13,8 +13,25 @@ namespace terraced::server {
 // What a connection may speak: kAuto is decided by its first byte.
 enum class BindingProtocol : uint8_t { kAuto, kAscii, kBinary };
 
+// -o ssl_...: what -Z works with.
+struct TlsOptions {
+  std::string chain_cert;
+  std::string key;
+  std::string key_format = "PEM";
+  std::string ciphers;       // of TLS 1.2 and below; empty: OpenSSL's
+  std::string ca_cert;       // who may sign certificates of clients
+  uint32_t verify_mode = 0;  // of clients: 0 none, 1 if they have one, 2 and 3 required
+  uint32_t min_version = 2;  // TLS 1.x
+  uint32_t write_buffer_bytes = 16U << 10;
+  uint32_t handshake_timeout_s = 10;
+  bool session_cache = false;
+  bool kernel_tls = false;
+};
+
 struct ServerOptions {
   int tcp_port = 11211;  // -p; 0 = only those of -l, -1 = any free port
+  bool tcp_port_given = false;
+  int udp_port = 0;  // -U; 0 = off, -1 = any free port. Without -p it is TCP's port as well
   std::vector<std::string>
       listen;                 // -l, as given: host, host:port, [v6]:port, *; empty = any address
   std::string unix_socket;    // -s: the only place to listen then
@@ -22,7 +39,8 @@ struct ServerOptions {
   std::vector<AddressRange> allow;  // whose clients may connect; empty: everybody's
   BindingProtocol binding_protocol = BindingProtocol::kAuto;  // -B
   bool tls_enabled = false;                                   // -Z
-  bool shutdown_command = false;                              // -A
+  TlsOptions tls;
+  bool shutdown_command = false;     // -A
   uint32_t connections_max = 1024;   // -c: connections, not descriptor numbers
   uint32_t backlog = 1024;           // -b
   uint32_t worker_threads = 4;       // -t

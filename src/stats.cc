@@ -6,11 +6,22 @@
 namespace terraced::server {
 namespace {
 
+bool IsGeneral(const StatSpec& stat, const StatsInput& input) {
+  switch (stat.group) {
+    case StatGroup::kGeneral:
+      return true;
+    case StatGroup::kTls:
+      return input.options.server.tls_enabled;
+    case StatGroup::kFlash:
+    case StatGroup::kExtstore:
+      break;
+  }
+  return input.cache.flash.enabled;
+}
+
 void WriteGeneral(const StatsInput& input, ReplySink& sink) {
   for (const StatSpec& stat : Stats()) {
-    if (stat.group == StatGroup::kGeneral || input.cache.flash.enabled) {
-      sink.Stat(stat.name, stat.value(input));
-    }
+    if (IsGeneral(stat, input)) sink.Stat(stat.name, stat.value(input));
   }
 }
 

@@ -32,6 +32,12 @@ struct ServerStats {
   uint64_t flash_waits = 0;
   uint64_t room_waits = 0;
   uint64_t reply_pauses = 0;
+  uint64_t udp_requests_dropped = 0;
+  uint64_t udp_replies_dropped = 0;
+  uint64_t ssl_handshake_errors = 0;
+  uint64_t ssl_proto_errors = 0;
+  uint64_t ssl_new_sessions = 0;
+  uint64_t time_since_server_cert_refresh = 0;
   uint64_t read_buf_count = 0;
   uint64_t read_buf_bytes = 0;
   uint64_t reply_buf_bytes = 0;
@@ -50,6 +56,7 @@ enum class StatKind : uint8_t { kCounter, kGauge };  // a counter only grows, un
 enum class StatGroup : uint8_t {
   kGeneral,
   kFlash,     // in `stats flash`, and in `stats` where a flash tier is configured
+  kTls,       // in `stats` where TLS is on
   kExtstore,  // in `stats` where a flash tier is configured: memcached's name for the same thing
 };
 

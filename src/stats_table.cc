@@ -121,6 +121,7 @@ constexpr StatKind kCounter = StatKind::kCounter;
 constexpr StatKind kGauge = StatKind::kGauge;
 constexpr StatGroup kGeneral = StatGroup::kGeneral;
 constexpr StatGroup kFlash = StatGroup::kFlash;
+constexpr StatGroup kTls = StatGroup::kTls;
 constexpr StatGroup kExtstore = StatGroup::kExtstore;
 
 // In the order in which `stats` shows them: memcached's, then ours.
@@ -227,6 +228,22 @@ constexpr StatSpec kStats[] = {
      &Net<&ServerStats::rejected_by_address>},
     {"reply_pauses", kCount, kCounter, kGeneral,
      "times requests waited for a client to read its replies", &Net<&ServerStats::reply_pauses>},
+    {"udp_requests_dropped", kCount, kCounter, kGeneral,
+     "requests over UDP that came while too many were under way",
+     &Net<&ServerStats::udp_requests_dropped>},
+    {"udp_replies_dropped", kCount, kCounter, kGeneral,
+     "replies over UDP that were too large or could not be sent",
+     &Net<&ServerStats::udp_replies_dropped>},
+    {"ssl_handshake_errors", kCount, kCounter, kTls,
+     "TLS handshakes that failed, were broken off or took too long",
+     &Net<&ServerStats::ssl_handshake_errors>},
+    {"ssl_proto_errors", kCount, kCounter, kTls, "TLS connections that failed after their handshake",
+     &Net<&ServerStats::ssl_proto_errors>},
+    {"ssl_new_sessions", kCount, kCounter, kTls, "sessions made for ssl_session_cache",
+     &Net<&ServerStats::ssl_new_sessions>},
+    {"time_since_server_cert_refresh", kSeconds, kGauge, kTls,
+     "since the certificates were read last",
+     &Net<&ServerStats::time_since_server_cert_refresh>},
     {"hash_power_level", kCount, kGauge, kGeneral, "log2 of the RAM index's slots",
      &Cached<&CacheStats::hash_power_level>},
     {"hash_bytes", kBytes, kGauge, kGeneral, "size of the RAM index",

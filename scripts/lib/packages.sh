@@ -7,6 +7,7 @@ BUILD_PACKAGES=(
   librocksdb-dev  # the flash tier's files
   libevent-dev    # the workers' event loops
   liblz4-dev      # compression of values on flash
+  libssl-dev      # TLS
   libgtest-dev libgmock-dev
 )
 

@@ -27,6 +27,8 @@ class ServerControl {
   virtual void ResetStats() = 0;
   // Errors: as ChangeOption (option_change.h); kUnavailable: no memory or no thread for it.
   virtual Status ChangeSetting(std::string_view name, std::string_view value) = 0;
+  // For connections that come from here on. Errors: kUnavailable: there is no TLS; else the old certificates stay.
+  virtual Status RefreshCertificates() = 0;
   // As SIGINT does, or `graceful` as SIGUSR1; returns at once.
   virtual void RequestStop(bool graceful) = 0;
   // Of `stats conns`, which no thread can answer by itself.
@@ -77,6 +79,7 @@ enum class Verb : uint8_t {
   kVerbosity,
   kExtstore,
   kShutdown,
+  kRefreshCerts,
   kQuit,
   kDebug,
   kMetaGet,
@@ -164,5 +167,6 @@ Step HandleDebug(const CommandContext&, const Request&, tiering::Evidence*, Repl
 Step HandleRefused(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 // process_commands.cc
 Step HandleShutdown(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+Step HandleRefreshCerts(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 
 }  // namespace terraced::server

@@ -1,4 +1,4 @@
-// shutdown: what a client may ask of the process.
+// shutdown, refresh_certs: what a client may ask of the process.
 #include <string_view>
 
 #include "src/commands/command_table.h"
@@ -19,6 +19,19 @@ Step HandleShutdown(const CommandContext& context, const Request& request, tieri
   }
   context.control.RequestStop(graceful);
   return Step::kClose;
+}
+
+Step HandleRefreshCerts(const CommandContext& context, const Request& request, tiering::Evidence*,
+                        ReplySink& sink) {
+  const Status status = context.control.RefreshCertificates();
+  if (status.ok()) {
+    sink.Answer(request, Reply::kOk);
+  } else if (status.code() == StatusCode::kUnavailable) {
+    sink.Answer(request, Reply::kTlsNotEnabled);
+  } else {
+    sink.Refuse(request, status.message());
+  }
+  return Step::kDone;
 }
 
 }  // namespace terraced::server

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -18,6 +19,7 @@ namespace terraced::server {
 namespace {
 
 constexpr int kPortMax = 65535;
+constexpr int kUdpBufferBytes = 8 << 20;
 
 struct AddressListDeleter {
   void operator()(addrinfo* list) const { freeaddrinfo(list); }
@@ -126,8 +128,36 @@ Result<ListeningSocket> BindOne(const addrinfo& one, int port, const ListenTrait
   return listening;
 }
 
+// Without SO_REUSEADDR: of two UDP sockets on one port the later would get everything.
+Result<ListeningSocket> BindOneUdp(const addrinfo& one, int port) {
+  const std::string host = HostOf(one);
+  const std::string what = "cannot receive UDP on " + host + " port " + std::to_string(port);
+  const int fd = socket(one.ai_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0 && errno == EAFNOSUPPORT) return Status(StatusCode::kNotFound, what);
+  if (fd < 0) return Status::FromErrno(what, errno);
+  const bool is_ipv6 = one.ai_family == AF_INET6;
+  ListeningSocket receiving(fd, is_ipv6 ? SocketFamily::kIpv6 : SocketFamily::kIpv4, {});
+  const int on = 1;
+  if (is_ipv6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) {
+    return Status::FromErrno(what, errno);
+  }
+  // As much as the system gives: a burst of requests, or the datagrams of a large reply.
+  for (const int buffer : {SO_RCVBUF, SO_SNDBUF}) {
+    static_cast<void>(setsockopt(fd, SOL_SOCKET, buffer, &kUdpBufferBytes, sizeof(int)));
+  }
+  if (bind(fd, one.ai_addr, one.ai_addrlen) != 0) {
+    const int error = errno;
+    if (error == EADDRNOTAVAIL && is_ipv6) return Status(StatusCode::kNotFound, what);
+    return Status::FromErrno(what, error);
+  }
+  uint16_t bound = 0;
+  receiving.SetName((is_ipv6 ? "udp6:" : "udp:") + BoundName(fd, &bound));
+  return receiving;
+}
+
 // Every address that a name stands for; an ephemeral port is the same for all of them.
-Status BindAddress(const ListenAddress& address, uint32_t backlog,
+Status BindAddress(const ListenAddress& address,
+                   const std::function<Result<ListeningSocket>(const addrinfo&, int)>& bind_one,
                    std::vector<ListeningSocket>* sockets) {
   TERRACED_ASSIGN_OR_RETURN(const AddressList list, Resolve(address));
   const size_t before = sockets->size();
@@ -136,7 +166,7 @@ Status BindAddress(const ListenAddress& address, uint32_t backlog,
   for (addrinfo* one = list.get(); one != nullptr; one = one->ai_next) {
     if (one->ai_family != AF_INET && one->ai_family != AF_INET6) continue;
     SetPort(one, port);
-    Result<ListeningSocket> bound = BindOne(*one, port, address.traits, backlog);
+    Result<ListeningSocket> bound = bind_one(*one, port);
     if (!bound.ok() && bound.status().code() == StatusCode::kNotFound) {
       missing = bound.status();
       continue;
@@ -280,13 +310,30 @@ Result<std::vector<ListeningSocket>> BindAll(const ServerOptions& options) {
   TERRACED_ASSIGN_OR_RETURN(const std::vector<ListenAddress> addresses, ListenAddresses(options));
   for (const ListenAddress& address : addresses) {
     if (address.port == 0) continue;
-    TERRACED_RETURN_IF_ERROR(BindAddress(address, options.backlog, &sockets));
+    const auto bind_one = [&](const addrinfo& one, int port) {
+      return BindOne(one, port, address.traits, options.backlog);
+    };
+    TERRACED_RETURN_IF_ERROR(BindAddress(address, bind_one, &sockets));
+  }
+  return sockets;
+}
+
+Result<std::vector<ListeningSocket>> BindUdp(const ServerOptions& options) {
+  std::vector<ListeningSocket> sockets;
+  if (options.udp_port == 0 || !options.unix_socket.empty()) return sockets;
+  ServerOptions udp = options;
+  udp.tcp_port = options.udp_port;
+  TERRACED_ASSIGN_OR_RETURN(const std::vector<ListenAddress> addresses, ListenAddresses(udp));
+  for (const ListenAddress& address : addresses) {
+    if (address.port == 0) continue;
+    TERRACED_RETURN_IF_ERROR(BindAddress(address, &BindOneUdp, &sockets));
   }
   return sockets;
 }
 
 std::string StatsName(const ListeningSocket& socket) {
-  if (socket.Family() == SocketFamily::kUnix) return socket.Name();
+  const bool is_tcp = socket.Family() != SocketFamily::kUnix && !socket.Name().starts_with("udp");
+  if (!is_tcp) return socket.Name();
   return (socket.Family() == SocketFamily::kIpv6 ? "tcp6:" : "tcp:") + socket.Name();
 }
 

@@ -66,7 +66,7 @@ class ListeningSocket {
   int Fd() const { return fd_; }
   const std::string& Name() const {
     return name_;
-  }  // "127.0.0.1:11211", "[::1]:11211", "unix:/run/socket"
+  }  // "127.0.0.1:11211", "[::1]:11211", "udp:127.0.0.1:11211", "udp6:[::1]:11211", "unix:/run/socket"
   void SetName(std::string name) { name_ = std::move(name); }
   void Keep(std::unique_ptr<SocketFile> file) { file_ = std::move(file); }
   SocketFamily Family() const { return family_; }
@@ -85,6 +85,8 @@ class ListeningSocket {
 
 // Binds and listens on all of them; with port 0 (-p 0) there is none. With -s only on that path.
 Result<std::vector<ListeningSocket>> BindAll(const ServerOptions& options);
+// The UDP sockets of -U, on the same addresses; of those of -l that name a port, on that one. With -s none.
+Result<std::vector<ListeningSocket>> BindUdp(const ServerOptions& options);
 // An old socket at the path is removed first; anything else there stays, and is an error.
 Result<ListeningSocket> BindUnix(const ServerOptions& options);
 

@@ -1,10 +1,6 @@
 #include "src/net/connection.h"
 
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -31,11 +27,11 @@ constexpr uint64_t kCopiedReplyBytes = tiering::kCopyBytesMax + 512;
 
 }  // namespace
 
-Connection::Connection(ConnectionHost& host, int fd)
+Connection::Connection(ConnectionHost& host, int fd, std::unique_ptr<Transport> transport)
     : host_(host),
       context_(host.Context()),
       account_(host.Account()),
-      fd_(fd),
+      socket_(fd, std::move(transport)),
       codec_(context_.options.test_commands, &host.Scratch().decoded_keys),
       last_heard_s_(context_.clock.NowS()),
       asker_{.expected_bytes = context_.options.reply_bytes_max / kFirstReads},
@@ -77,18 +73,25 @@ void Connection::Receive() {
   last_heard_s_ = context_.clock.NowS();
   heard_ = true;
   // After a yield what is buffered comes first; a paused connection is not read at all.
-  if (!yielded_ && wants_read_) {
-    reads_left_ = kReadsPerEvent - 1;
-    Read();
-  }
+  if (!yielded_ && wants_read_) ReadSome();
+}
+
+void Connection::ReadSome() {
+  reads_left_ = kReadsPerEvent - 1;
+  Read();
 }
 
 void Connection::OnWritable() {
+  if (socket_.ReadWantsWrite()) ReadSome();
   Advance();
 }
 
 void Connection::Run() {
   yielded_ = false;
+  if (socket_.HasBuffered()) {
+    more_to_read_ = true;
+    reads_left_ = kReadsPerEvent;
+  }
   Advance();
 }
 
@@ -105,7 +108,7 @@ void Connection::DemoteDone() {
   if (IsClosed()) return;
   waits_for_host_ = false;
   replies_.WriteTo(host_slot_);
-  host_.Replies().Bind(&replies_, fd_);
+  host_.Replies().Bind(&replies_, Fd());
   Request request;
   request.command = FindCommand("debug");
   host_.Replies().For(request).Answer(request, Reply::kOk);
@@ -119,11 +122,11 @@ void Connection::Close() {
   account_.GiveBack(suspended_.size() * Suspended::kBytes);
   suspended_.clear();
   draft_.Reset();
-  if (Log::On(LogLevel::kDebug)) Log::Write(LogLevel::kDebug, "<%d connection closed.", fd_);
+  if (Log::On(LogLevel::kDebug)) Log::Write(LogLevel::kDebug, "<%d connection closed.", Fd());
   // The host forgets its event before the number of the descriptor can mean another client.
-  const int fd = std::exchange(fd_, -1);
+  ClientSocket socket = std::move(socket_);
   host_.SetInterest(*this, false, false);
-  ::close(fd);
+  socket.Close();
   buffer_.Reset();
   host_.Closed(*this);
 }
@@ -137,7 +140,7 @@ void Connection::Advance() {
   uint32_t left = context_.options.requests_per_event;
   uint64_t left_bytes = kTurnSendBytes;
   while (true) {
-    host_.Replies().Bind(&replies_, fd_);
+    host_.Replies().Bind(&replies_, Fd());
     const bool paused = RunCommands(&left);
     if (IsClosed()) return;
     // A pipeline longer than the buffer: read on first, so that its replies go out together.
@@ -164,7 +167,7 @@ void Connection::Advance() {
 
 bool Connection::Flush(uint64_t* left) {
   uint64_t sent = 0;
-  const ReplyQueue::SendResult result = replies_.Send(fd_, &sent, *left);
+  const ReplyQueue::SendResult result = replies_.Send(socket_, &sent, *left);
   *left -= sent;
   if (sent > 0) host_.Counters().bytes_written.Add(sent);
   return result != ReplyQueue::SendResult::kFailed;
@@ -172,16 +175,28 @@ bool Connection::Flush(uint64_t* left) {
 
 void Connection::Settle() {
   if (state_ == State::kDraining && begin_ == end_ && replies_.Empty()) {
+    socket_.Finish();
     Close();
     return;
   }
-  if (begin_ == end_ && state_ == State::kCommands) {
+  if (begin_ == end_ && (state_ == State::kCommands || state_ == State::kDraining)) {
     buffer_.Reset();
     begin_ = end_ = 0;
   }
-  const bool read = state_ != State::kDraining && !MustPause();
-  const bool write = replies_.CanSend() && !yielded_;
+  bool read = state_ != State::kDraining && !MustPause();
   account_.Publish();
+  // No event will say again what a transport has read already, or that it takes more.
+  const bool goes_on =
+      (read && socket_.HasBuffered()) || (socket_.TakesMore() && replies_.CanSend());
+  if (goes_on && !yielded_) {
+    yielded_ = true;
+    host_.RunSoon(*this);
+  }
+  bool write = replies_.CanSend() && !yielded_;
+  if (read && socket_.ReadWantsWrite()) {
+    read = false;
+    write = true;
+  }
   if (read == wants_read_ && write == wants_write_) return;
   wants_read_ = read;
   wants_write_ = write;

@@ -1,7 +1,7 @@
 // Connection: one client: its read buffer, the request it is in the middle of, its replies in order. Requests
 // that are there together are run together and answered by one write. A command whose answer lies on flash
 // keeps a slot in the replies; later reads overtake it, a command that changes something waits.
-// Threads: belongs to one worker. Ownership: by the worker (ConnectionHost); the descriptor is ours.
+// Threads: belongs to one worker. Ownership: by the worker (ConnectionHost); the socket is ours.
 // Errors: a client that breaks the protocol beyond repair or is gone is closed; nobody else notices.
 // Sizes: a read buffer of up to kLineBytesMax, pipelined_reads_max slots, and replies of up to reply_bytes_max or
 // what is left of the workers' common ReplyBudget, at least a block, plus one reply from RAM or two from flash.
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "src/net/buffer_pool.h"
+#include "src/net/client_socket.h"
 #include "src/net/connection_listing.h"
 #include "src/net/reply_queue.h"
 #include "src/net/worker_counters.h"
@@ -107,7 +108,7 @@ class ConnectionHost {
 
 class Connection {
  public:
-  Connection(ConnectionHost& host, int fd);
+  Connection(ConnectionHost& host, int fd, std::unique_ptr<Transport> transport = nullptr);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -134,10 +135,11 @@ class Connection {
   void Speak(BindingProtocol binding) { codec_.Speak(binding); }
 
   ConnectionHost& Host() const { return host_; }
-  int Fd() const { return fd_; }
-  bool IsClosed() const { return fd_ < 0; }
+  int Fd() const { return socket_.Fd(); }
+  bool IsClosed() const { return socket_.IsClosed(); }
   // For idle_timeout: nothing is under way, the client has not said anything since then.
   bool IsIdle() const;
+  uint32_t DeadlineS() const { return socket_.DeadlineS(); }  // of a handshake; 0: none
   uint32_t LastHeardS() const { return last_heard_s_; }
   // Demote or ListConnections is under way.
   bool WaitsForHost() const { return waits_for_host_; }
@@ -160,6 +162,7 @@ class Connection {
   };
 
   // Reading.
+  void ReadSome();
   void Read();
   void ReadCommands();
   void ReadValue();
@@ -215,12 +218,12 @@ class Connection {
   const CommandContext& context_;
   ReplyAccount& account_;
   // The worker's.
-  int fd_;
+  ClientSocket socket_;
   Codec codec_;
   State state_ = State::kCommands;
-  bool wants_read_ = true;
+  bool wants_read_ = true;  // events of the socket
   bool wants_write_ = false;
-  bool more_to_read_ = false;  // the last read filled all the room that it was given
+  bool more_to_read_ = false;  // the last read filled its room, or the transport has the next
   uint32_t reads_left_ = 0;    // before others have their turn
   bool yielded_ = false;
   bool waits_for_room_ = false;

@@ -98,7 +98,7 @@ void Connection::FinishSuspended(Suspended& suspended) {
   suspended.evidence.fill = std::move(suspended.fill);
   ++suspended.evidence.attempts;
   replies_.WriteTo(suspended.slot);
-  host_.Replies().Bind(&replies_, fd_);
+  host_.Replies().Bind(&replies_, Fd());
   const uint64_t unsent_before = replies_.UnsentBytes();
   const Step step = suspended.request.command->handler(
       context_, suspended.request, &suspended.evidence, host_.Replies().For(suspended.request));

@@ -28,6 +28,7 @@ struct ConnectionView {
   std::string listen_address;  // empty: is a listening socket itself
   std::string_view state;
   uint32_t idle_s = 0;
+  bool is_udp = false;
 };
 
 class ListingTours;

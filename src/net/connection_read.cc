@@ -1,8 +1,6 @@
 // Reading: bytes of a client into its buffer, into an item, or away.
 #include "src/net/connection.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -20,16 +18,16 @@ bool Connection::ReadResult(ssize_t result) {
   }
   if (result == 0) {
     // The client has said all it wants; what it asked is still answered unless it broke off in a value.
-    if (state_ == State::kCommands) {
-      state_ = State::kDraining;
-    } else {
+    if (state_ == State::kValue) {
       Close();
+    } else {
+      state_ = State::kDraining;
     }
     return false;
   }
   if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return false;
   if (Log::On(LogLevel::kVerbose)) {
-    Log::Write(LogLevel::kVerbose, "<%d read failed: %s", fd_, std::strerror(errno));
+    Log::Write(LogLevel::kVerbose, "<%d read failed: %s", Fd(), std::strerror(errno));
   }
   Close();
   return false;
@@ -79,10 +77,11 @@ void Connection::Read() {
 void Connection::ReadCommands() {
   if (!MakeRoom()) return;
   const size_t room = buffer_.Capacity() - end_;
-  const ssize_t result = recv(fd_, buffer_.Data() + end_, room, 0);
+  const iovec piece = {buffer_.Data() + end_, room};
+  const ssize_t result = socket_.Read({&piece, 1});
   if (!ReadResult(result)) return;
   end_ += static_cast<size_t>(result);
-  more_to_read_ = static_cast<size_t>(result) == room;
+  more_to_read_ = static_cast<size_t>(result) == room || socket_.HasBuffered();
 }
 
 // Straight into the item, then its line end, then what follows into the buffer: one system call.
@@ -98,12 +97,12 @@ void Connection::ReadValue() {
     TERRACED_DCHECK(begin_ == end_);
     if (MakeRoom()) pieces[count++] = {buffer_.Data() + end_, buffer_.Capacity() - end_};
   }
-  const ssize_t result = readv(fd_, pieces.data(), static_cast<int>(count));
+  const ssize_t result = socket_.Read({pieces.data(), count});
   if (!ReadResult(result)) return;
   auto left = static_cast<size_t>(result);
   size_t room = 0;
   for (size_t i = 0; i < count; ++i) room += pieces[i].iov_len;
-  more_to_read_ = left == room;
+  more_to_read_ = left == room || socket_.HasBuffered();
   while (left > 0 && value_next_ < value_.size()) {
     std::span<char>& piece = value_[value_next_];
     const size_t taken = std::min(left, piece.size());
@@ -119,9 +118,11 @@ void Connection::ReadValue() {
 
 void Connection::ReadSwallow() {
   std::array<char, 64U << 10>& scratch = host_.Scratch().swallowed;
-  const ssize_t result =
-      recv(fd_, scratch.data(), std::min<uint64_t>(scratch.size(), swallow_bytes_), 0);
-  if (ReadResult(result)) swallow_bytes_ -= static_cast<uint64_t>(result);
+  const iovec piece = {scratch.data(), std::min<uint64_t>(scratch.size(), swallow_bytes_)};
+  const ssize_t result = socket_.Read({&piece, 1});
+  if (!ReadResult(result)) return;
+  swallow_bytes_ -= static_cast<uint64_t>(result);
+  more_to_read_ = socket_.HasBuffered();
 }
 
 void Connection::SwallowBuffered() {

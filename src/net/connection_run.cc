@@ -284,7 +284,7 @@ void Connection::StoreValue(Request* request, tiering::Draft* draft, std::string
 
 void Connection::ShowLine(const Request& request) const {
   if (!Log::On(LogLevel::kDebug)) return;
-  Log::Write(LogLevel::kDebug, "<%d %.*s", fd_, static_cast<int>(request.line.size()),
+  Log::Write(LogLevel::kDebug, "<%d %.*s", Fd(), static_cast<int>(request.line.size()),
              request.line.data());
 }
 

@@ -26,12 +26,13 @@ std::string_view Connection::StateName() const {
 void Connection::ConnectionsListed(const std::vector<ConnectionView>& views) {
   waits_for_host_ = false;
   replies_.WriteTo(host_slot_);
-  host_.Replies().Bind(&replies_, fd_);
+  host_.Replies().Bind(&replies_, Fd());
   Request request;
   request.command = FindCommand("stats");
   ReplySink& sink = host_.Replies().For(request);
   for (const ConnectionView& view : views) {
     const std::string prefix = std::to_string(view.fd) + ":";
+    if (view.is_udp) sink.Stat(prefix + "UDP", "UDP");
     sink.Stat(prefix + "addr", view.address);
     if (!view.listen_address.empty()) sink.Stat(prefix + "listen_addr", view.listen_address);
     sink.Stat(prefix + "state", view.state);

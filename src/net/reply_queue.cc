@@ -1,7 +1,5 @@
 #include "src/net/reply_queue.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -114,19 +112,15 @@ size_t ReplyQueue::Gather(std::span<iovec> pieces, uint64_t bytes_max) const {
   return count;
 }
 
-ReplyQueue::SendResult ReplyQueue::Send(int fd, uint64_t* sent_bytes, uint64_t bytes_max) {
+ReplyQueue::SendResult ReplyQueue::Send(ClientSocket& socket, uint64_t* sent_bytes,
+                                        uint64_t bytes_max) {
   while (CanSend()) {
     if (bytes_max == 0) return SendResult::kBlocked;
     std::array<iovec, kPiecesMax> pieces;
-    msghdr message{};
-    message.msg_iov = pieces.data();
-    message.msg_iovlen = Gather(pieces, bytes_max);
+    const size_t count = Gather(pieces, bytes_max);
     size_t taken = 0;
-    if (message.msg_iovlen > 0) {
-      // One piece is the rule, and costs the kernel less as such.
-      const ssize_t result = message.msg_iovlen == 1
-                                 ? send(fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
-                                 : sendmsg(fd, &message, MSG_NOSIGNAL);
+    if (count > 0) {
+      const ssize_t result = socket.Write({pieces.data(), count});
       if (result < 0 && errno == EINTR) continue;
       if (result < 0) {
         return errno == EAGAIN || errno == EWOULDBLOCK ? SendResult::kBlocked : SendResult::kFailed;

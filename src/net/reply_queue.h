@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "src/net/buffer_pool.h"
+#include "src/net/client_socket.h"
 #include "src/net/reply_budget.h"
 #include "src/protocol/reply_sink.h"
 #include "storage/ram/item_allocator.h"
@@ -45,8 +46,8 @@ class ReplyQueue final : public ReplyOutput {
   // All that was asked before it has been sent.
   bool IsNext(Slot slot) const { return head_ == slot; }
 
-  // Sends what is in front of the first open slot, up to bytes_max of it. *sent_bytes grows by what the kernel took.
-  SendResult Send(int fd, uint64_t* sent_bytes, uint64_t bytes_max = UINT64_MAX);
+  // Sends what is in front of the first open slot, up to bytes_max of it. *sent_bytes grows by what the socket took.
+  SendResult Send(ClientSocket& socket, uint64_t* sent_bytes, uint64_t bytes_max = UINT64_MAX);
   bool Empty() const { return head_ == nullptr; }  // no open slot either
   bool CanSend() const;  // something stands in front of the first open slot
   uint64_t UnsentBytes() const { return unsent_bytes_; }

@@ -22,24 +22,9 @@ constexpr uint64_t kFinishedBytes = 1U << 20;    // of large values from flash a
 constexpr timeval kRoomRetry = {0, 1'000};       // how soon a store command asks for room again
 constexpr timeval kDeadlineCheck = {0, 50'000};  // how late a flash deadline may be noticed
 constexpr timeval kIdleCheck = {1, 0};
+constexpr size_t kUdpExchangesMax = 1'024;  // under way at the same time
 
 }  // namespace
-
-void EventDeleter::operator()(::event* event) const {
-  event_free(event);
-}
-void EventDeleter::operator()(::event_base* base) const {
-  event_base_free(base);
-}
-
-EventBasePtr MakeEventBase() {
-  struct event_config* const config = event_config_new();
-  if (config == nullptr) return nullptr;
-  event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-  EventBasePtr base(event_base_new_with_config(config));
-  event_config_free(config);
-  return base;
-}
 
 // A socket on its way from the listener.
 struct Worker::Arrival final : Completion {
@@ -88,6 +73,7 @@ struct Worker::Dump final : Completion {
 
 void Worker::Stop::Run() {
   worker.stopping_ = true;
+  for (const std::unique_ptr<UdpPort>& port : worker.udp_) port->StopReading();
   worker.CloseAll();
 }
 
@@ -132,6 +118,17 @@ Status Worker::Open() {
 Worker::~Worker() {
   TERRACED_CHECK(!thread_.joinable());
   if (mailbox_fd_ >= 0) ::close(mailbox_fd_);
+}
+
+void Worker::UseTls(Tls& tls) {
+  tls_ = &tls;
+  tls_scratch_.resize(context_.options.tls.write_buffer_bytes);
+  event_add(idle_timer_.get(), &kIdleCheck);
+}
+
+void Worker::AddUdp(const ListeningSocket& socket) {
+  udp_.push_back(std::make_unique<UdpPort>(socket.Fd(), static_cast<UdpHost&>(*this)));
+  udp_.back()->Watch(base_.get());
 }
 
 Status Worker::Start() {
@@ -203,7 +200,8 @@ void Worker::Add(int fd, const ListeningSocket* origin) {
     connections_count_.current.fetch_sub(1);
     return;
   }
-  auto connection = std::make_unique<Connection>(static_cast<ConnectionHost&>(*this), fd);
+  auto connection = std::make_unique<Connection>(static_cast<ConnectionHost&>(*this), fd,
+                                                 MakeTransport(fd, origin));
   connection->watch = event_new(base_.get(), fd, EV_READ | EV_PERSIST, &OnSocket, connection.get());
   TERRACED_CHECK(connection->watch != nullptr);
   event_add(connection->watch, nullptr);
@@ -211,10 +209,42 @@ void Worker::Add(int fd, const ListeningSocket* origin) {
     Log::Write(LogLevel::kDebug, "<%d new auto-negotiating client connection", fd);
   }
   connection->origin = origin;
+  Keep(std::move(connection));
+}
+
+void Worker::Keep(std::unique_ptr<Connection> connection) {
+  const ListeningSocket* const origin = connection->origin;
   connection->Speak(origin != nullptr ? origin->Protocol(context_.options)
                                       : context_.options.binding_protocol);
   connection->index = connections_.size();
   connections_.push_back(std::move(connection));
+}
+
+// A connection without events of its own: it reads all there is at once, and answers whenever it can.
+bool Worker::BeginExchange(UdpPort& port, const UdpPeer& peer, const UdpRequest& request) {
+  if (!IsAllowed(context_.options.allow, peer.address)) {
+    connections_count_.rejected_by_address.fetch_add(1);
+    return true;
+  }
+  if (udp_exchanges_ >= kUdpExchangesMax) return false;
+  auto exchange =
+      std::make_unique<UdpExchange>(port, peer, request, context_.options.reply_bytes_max);
+  auto connection = std::make_unique<Connection>(static_cast<ConnectionHost&>(*this), port.Fd(),
+                                                 std::move(exchange));
+  Connection& begun = *connection;
+  ++udp_exchanges_;
+  Keep(std::move(connection));
+  begun.OnReadable();
+  return true;
+}
+
+std::unique_ptr<Transport> Worker::MakeTransport(int fd, const ListeningSocket* origin) {
+  if (tls_ == nullptr || origin == nullptr || origin->Family() == SocketFamily::kUnix)
+    return nullptr;
+  const ListenTls mode = origin->Traits().tls;
+  if (mode == ListenTls::kOff) return nullptr;
+  const uint32_t deadline_s = context_.clock.NowS() + context_.options.tls.handshake_timeout_s;
+  return tls_->Accept(fd, mode, deadline_s, tls_scratch_, counters_);
 }
 
 void Worker::OnSocket(int, short what, void* argument) {
@@ -261,6 +291,7 @@ void Worker::PrefetchKeys(size_t begin, size_t end) {
 }
 
 void Worker::SetInterest(Connection& connection, bool read, bool write) {
+  if (connection.watch == nullptr) return;  // an exchange over UDP
   event_del(connection.watch);
   const int wanted = (read ? EV_READ : 0) | (write ? EV_WRITE : 0);
   if (wanted == 0) {
@@ -291,7 +322,8 @@ void Worker::OnGone(int fd, short, void* argument) {
 }
 
 void Worker::Closed(Connection& connection) {
-  event_free(std::exchange(connection.watch, nullptr));
+  const bool is_exchange = connection.watch == nullptr;
+  if (!is_exchange) event_free(std::exchange(connection.watch, nullptr));
   for (std::vector<Connection*>* list :
        {&received_, &run_soon_, &turns_, &room_waiters_, &retrying_}) {
     std::replace(list->begin(), list->end(), &connection, static_cast<Connection*>(nullptr));
@@ -311,9 +343,13 @@ void Worker::Closed(Connection& connection) {
     connections_[index]->index = index;
   }
   connections_.pop_back();
+  ActivateRoundEnd();
+  if (is_exchange) {
+    --udp_exchanges_;
+    return;
+  }
   connections_count_.current.fetch_sub(1);
   on_leave_();
-  ActivateRoundEnd();
 }
 
 void Worker::CloseAll() {
@@ -337,8 +373,23 @@ void Worker::KickIdle() {
   }
 }
 
-void Worker::OnIdleTimer(int, short, void* worker) {
-  static_cast<Worker*>(worker)->KickIdle();
+void Worker::KickUnshaken() {
+  const uint32_t now_s = context_.clock.NowS();
+  std::vector<Connection*> late;
+  for (const std::unique_ptr<Connection>& connection : connections_) {
+    const uint32_t deadline_s = connection->DeadlineS();
+    if (deadline_s != 0 && deadline_s <= now_s) late.push_back(connection.get());
+  }
+  for (Connection* connection : late) {
+    counters_.tls_handshake_errors.Add(1);
+    connection->Close();
+  }
+}
+
+void Worker::OnIdleTimer(int, short, void* argument) {
+  auto& worker = *static_cast<Worker*>(argument);
+  if (worker.context_.options.idle_timeout_s > 0) worker.KickIdle();
+  if (worker.tls_ != nullptr) worker.KickUnshaken();
 }
 
 // --- The end of a round ---------------------------------------------------------------------------
@@ -489,12 +540,14 @@ void Worker::ListConnections(Connection& connection) {
 void Worker::DescribeConnections(std::vector<ConnectionView>* views) const {
   const uint32_t now_s = context_.clock.NowS();
   for (const std::unique_ptr<Connection>& connection : connections_) {
+    if (connection->watch == nullptr) continue;  // an exchange over UDP, under its socket's number
     const ListeningSocket* const origin = connection->origin;
     views->push_back({.fd = connection->Fd(),
                       .address = PeerStatsName(connection->Fd(), origin),
                       .listen_address = origin == nullptr ? "" : StatsName(*origin),
                       .state = connection->StateName(),
-                      .idle_s = now_s - connection->LastHeardS()});
+                      .idle_s = now_s - connection->LastHeardS(),
+                      .is_udp = false});
   }
 }
 

@@ -15,25 +15,17 @@
 #include "src/net/address.h"
 #include "src/net/connection.h"
 #include "src/net/connection_listing.h"
+#include "src/net/event_base.h"
+#include "src/net/tls.h"
+#include "src/net/udp_port.h"
 #include "src/net/worker_counters.h"
 #include "storage/base/executor.h"
 #include "storage/base/mutex.h"
 #include "tiering/fill.h"
 
-struct event_base;
-
 namespace terraced::server {
 
-struct EventDeleter {
-  void operator()(::event* event) const;
-  void operator()(::event_base* base) const;
-};
-using EventPtr = std::unique_ptr<::event, EventDeleter>;
-using EventBasePtr = std::unique_ptr<::event_base, EventDeleter>;
-// A loop that is used by one thread only.
-EventBasePtr MakeEventBase();
-
-class Worker final : public Executor, private ConnectionHost {
+class Worker final : public Executor, private ConnectionHost, private UdpHost {
  public:
   // `on_leave` is called (on the worker's thread) whenever a connection has gone.
   static Result<std::unique_ptr<Worker>> Create(const CommandContext& context,
@@ -42,6 +34,10 @@ class Worker final : public Executor, private ConnectionHost {
                                                 std::function<void()> on_leave);
   ~Worker() override;
 
+  // Before Start: connections begin with a handshake, but those of Unix sockets and of notls:.
+  void UseTls(Tls& tls);
+  // Before Start: a socket that all workers read, and that outlives them.
+  void AddUdp(const ListeningSocket& socket);
   Status Start();
   // A non-blocking socket that came in at `origin` (which outlives it; nullptr: at none); counted in
   // ConnectionCounters::current already.
@@ -86,6 +82,9 @@ class Worker final : public Executor, private ConnectionHost {
   void AskDump(Connection& connection) override;
   void Closed(Connection& connection) override;
 
+  // UdpHost
+  bool BeginExchange(UdpPort& port, const UdpPeer& peer, const UdpRequest& request) override;
+
   // Events
   static void OnSocket(int fd, short what, void* connection);
   static void OnGone(int fd, short what, void* connection);
@@ -100,6 +99,7 @@ class Worker final : public Executor, private ConnectionHost {
 
   void Loop();
   void Add(int fd, const ListeningSocket* origin);
+  void Keep(std::unique_ptr<Connection> connection);
   void DrainMailbox();
   void FinishCompleted();
   void FinishSome(bool large);
@@ -111,7 +111,9 @@ class Worker final : public Executor, private ConnectionHost {
   void ShowBuffers();
   void RetryRooms();
   void ExpireFills();
+  std::unique_ptr<Transport> MakeTransport(int fd, const ListeningSocket* origin);
   void KickIdle();
+  void KickUnshaken();
   void CloseAll();
   void EndDump();
   void MaybeLeave();
@@ -123,6 +125,7 @@ class Worker final : public Executor, private ConnectionHost {
   ConnectionCounters& connections_count_;
   const std::function<void()> on_leave_;
   int mailbox_fd_ = -1;
+  Tls* tls_ = nullptr;         // nullptr: plain text
   bool says_changes_ = false;  // of the event loop: an event can be had once for each change
   // Self-synchronised.
   WorkerCounters counters_;
@@ -140,7 +143,10 @@ class Worker final : public Executor, private ConnectionHost {
   ReplyAccount account_;
   WorkerScratch scratch_;
   ReplySinks replies_;
+  TlsScratch tls_scratch_;
   tiering::FillQueue fills_;
+  std::vector<std::unique_ptr<UdpPort>> udp_;  // outlives exchanges
+  size_t udp_exchanges_ = 0;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> closed_;  // destroyed at the end of the round
   std::vector<Connection*> received_;     // have read, and run when all others have read too

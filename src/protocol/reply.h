@@ -44,6 +44,7 @@ enum class Reply : uint8_t {
   kBadCountMode,
   kShutdownNotEnabled,
   kBadShutdownMode,
+  kTlsNotEnabled,
   kCount
 };
 

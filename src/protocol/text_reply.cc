@@ -66,6 +66,7 @@ std::string_view TextOf(Reply reply) {
       "CLIENT_ERROR invalid mode for ma M token\r\n",
       "ERROR: shutdown not enabled\r\n",
       "CLIENT_ERROR invalid shutdown mode\r\n",
+      "Error TLS not enabled\r\n",
   };
   static_assert(kTexts[static_cast<size_t>(Reply::kVersion)].substr(8, 6) == kProtocolVersion);
   static_assert(!kTexts.back().empty(), "every Reply has its text");

@@ -7,14 +7,19 @@ if(TERRACED_SANITIZER STREQUAL "")
   file(GLOB mutant_sources CONFIGURE_DEPENDS
     ../storage/base/*.cc ../storage/ram/*.cc ../storage/flash/*.cc ../tiering/*.cc
     ../src/*.cc ../src/net/*.cc ../src/protocol/*.cc ../src/commands/*.cc)
+  list(FILTER mutant_sources EXCLUDE REGEX "/${tls_other}\\.cc$")
   add_executable(terraced_mutants EXCLUDE_FROM_ALL ${mutant_sources})
   target_compile_definitions(terraced_mutants PRIVATE TERRACED_MUTANTS=1)
   target_link_libraries(terraced_mutants PRIVATE terraced_flags Threads::Threads RocksDB::rocksdb-shared
-    PkgConfig::LZ4 PkgConfig::EVENT)
+    PkgConfig::LZ4 PkgConfig::EVENT ${tls_library})
 endif()
 
 if(TARGET e2e_tests)
   target_sources(e2e_tests PRIVATE e2e/hostile_fixture.cc)
+  target_link_libraries(e2e_tests PRIVATE ${tls_library})
+  if(NOT OPENSSL_FOUND)
+    set_source_files_properties(e2e/tls_test.cc PROPERTIES HEADER_FILE_ONLY ON)
+  endif()
   add_dependencies(e2e_tests terraced)
   target_compile_definitions(e2e_tests PRIVATE TERRACED_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   if(TARGET terraced_mutants)

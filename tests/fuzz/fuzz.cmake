@@ -22,7 +22,7 @@ file(GLOB fuzzed_sources CONFIGURE_DEPENDS
   src/*.cc src/net/*.cc src/protocol/*.cc src/commands/*.cc
   tests/bench/trace_text.cc tests/bench/trace_config.cc tests/support/fake_cache.cc)
 list(FILTER fuzzed_sources EXCLUDE REGEX
-  "/(main|server|process|stats|stats_table|stats_classes|option_docs|listener|worker|rocks_batch_store|rocks_database)\\.cc$")
+  "/(main|server|process|stats|stats_table|stats_classes|option_docs|tls_openssl|listener|worker|rocks_batch_store|rocks_database)\\.cc$")
 add_library(terraced_fuzzed STATIC ${fuzzed_sources} ${fuzz_support}
   tiering/demoter_sizes.cc tiering/draft.cc tiering/fill.cc tiering/flash_reader.cc
   tiering/read_queue.cc)

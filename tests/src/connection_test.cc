@@ -101,6 +101,15 @@ TEST_F(ConnectionTest, AFlashReadThatFailsIsAMissForGetAndAnErrorForTheOthers) {
   }
 }
 
+TEST_F(ConnectionTest, RefreshCertsAnswersWhatBecameOfIt) {
+  EXPECT_EQ(Ask("refresh_certs\r\n"), "OK\r\n");
+  EXPECT_EQ(Ask("refresh_certs noreply\r\nrefresh_certs junk\r\n"), "OK\r\n");
+  host_.control.certificates = Status(StatusCode::kInvalidArgument, "-o ssl_key k: why");
+  EXPECT_EQ(Ask("refresh_certs\r\n"), "CLIENT_ERROR -o ssl_key k: why\r\n");
+  host_.control.certificates = Status(StatusCode::kUnavailable, "off");
+  EXPECT_EQ(Ask("refresh_certs\r\n"), "Error TLS not enabled\r\n");
+}
+
 TEST_F(ConnectionTest, GatOfManyKeysEndsWhenTheLastIsAnswered) {
   Send(Set("cold1", "1") + Set("cold2", "2") + Set("hot", "h"));
   Receive();

@@ -29,9 +29,11 @@ class NoControl final : public ServerControl {
     if (value == "unknown") return Status(StatusCode::kNotFound, "unknown");
     return Status(value == "bad" ? StatusCode::kInvalidArgument : StatusCode::kUnavailable, "why");
   }
+  Status RefreshCertificates() override { return certificates; }
   void RequestStop(bool graceful) override { (graceful ? graceful_stops : stops)++; }
   ListingTours& Tours() override { return tours; }
   int resets = 0;
+  Status certificates;  // what becomes of refresh_certs
   int stops = 0;
   int graceful_stops = 0;
   ListingTours tours;

@@ -35,6 +35,29 @@ TEST(OptionsCheckTest, DefaultsAndSmallOnesStand) {
   EXPECT_EQ(Checked({"-I", "1g", "-m", "2048"}), "");
 }
 
+TEST(OptionsCheckTest, TlsNeedsItsFilesAndATcpPort) {
+  EXPECT_THAT(Checked({"-Z"}), HasSubstr("ssl_chain_cert"));
+  EXPECT_THAT(Checked({"-Z", "-o", "ssl_chain_cert=c"}), HasSubstr("ssl_key"));
+  EXPECT_EQ(Checked({"-Z", "-o", "ssl_chain_cert=c,ssl_key=k"}), "");
+  EXPECT_EQ(Checked({"-o", "ssl_chain_cert=c"}), "");
+  const char* const files = "ssl_chain_cert=c,ssl_key=k";
+  EXPECT_THAT(Checked({"-Z", "-o", files, "-p", "0"}), HasSubstr("-Z needs a TCP port"));
+  EXPECT_THAT(Checked({"-Z", "-o", files, "-p", "0", "-U", "1"}), HasSubstr("-Z needs a TCP port"));
+  EXPECT_THAT(Checked({"-Z", "-o", files, "-s", "socket"}), HasSubstr("-Z needs a TCP port"));
+}
+
+TEST(OptionsCheckTest, ThePortOfUdpIsTcpsWhereThatHasNone) {
+  Options options;
+  EXPECT_EQ(Checked({"-U", "11300"}, &options), "");
+  EXPECT_EQ(options.server.tcp_port, 11'300);
+  EXPECT_EQ(Checked({"-U", "11300", "-p", "11211"}, &options), "");
+  EXPECT_EQ(options.server.tcp_port, 11'211);
+  EXPECT_EQ(Checked({"-U", "0"}, &options), "");
+  EXPECT_EQ(options.server.tcp_port, 11'211);
+  EXPECT_EQ(Checked({"-U", "11300", "-p", "0"}, &options), "");
+  EXPECT_EQ(options.server.tcp_port, 0);
+}
+
 TEST(OptionsCheckTest, AnItemIsAtMostHalfOfMemory) {
   EXPECT_EQ(Checked({"-m", "1"}),
             "-I 1m is more than half of -m: give -m 2 or more, or a smaller -I");

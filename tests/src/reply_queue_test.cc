@@ -14,24 +14,25 @@ namespace {
 
 class ReplyQueueTest : public testing::Test {
  protected:
-  ReplyQueueTest() {
+  ~ReplyQueueTest() override {
+    ::close(reader_);
+    socket_.Close();
+  }
+
+  // The other end is reader_.
+  int Connect() {
     int pair[2];
     TERRACED_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
     reader_ = pair[0];
-    writer_ = pair[1];
+    return pair[1];
   }
-  ~ReplyQueueTest() override {
-    ::close(reader_);
-    ::close(writer_);
-  }
-
   void Write(std::string_view bytes) {
     std::memcpy(queue_.Reserve(bytes.size()), bytes.data(), bytes.size());
     queue_.Commit(bytes.size());
   }
   std::string Sent() {
     uint64_t sent = 0;
-    EXPECT_NE(queue_.Send(writer_, &sent), ReplyQueue::SendResult::kFailed);
+    EXPECT_NE(queue_.Send(socket_, &sent), ReplyQueue::SendResult::kFailed);
     std::string all(1U << 20, 0);
     const ssize_t got = recv(reader_, all.data(), all.size(), 0);
     all.resize(got > 0 ? static_cast<size_t>(got) : 0);
@@ -43,7 +44,7 @@ class ReplyQueueTest : public testing::Test {
   ReplyAccount account_{budget_};
   ReplyQueue queue_{pool_, account_};
   int reader_ = -1;
-  int writer_ = -1;
+  ClientSocket socket_{Connect()};
 };
 
 TEST_F(ReplyQueueTest, SendsWhatStandsInFrontOfTheFirstOpenSlot) {
@@ -117,11 +118,11 @@ TEST_F(ReplyQueueTest, ResumesInTheMiddleOfAPinnedValueAndUnpinsIt) {
 TEST_F(ReplyQueueTest, SendsNoMoreThanItMayAndThenTheRest) {
   Write(std::string(1'000, 'a'));
   uint64_t sent = 0;
-  EXPECT_EQ(queue_.Send(writer_, &sent, 600), ReplyQueue::SendResult::kBlocked);
+  EXPECT_EQ(queue_.Send(socket_, &sent, 600), ReplyQueue::SendResult::kBlocked);
   EXPECT_EQ(sent, 600U);
   EXPECT_TRUE(queue_.CanSend());
   EXPECT_EQ(queue_.UnsentBytes(), 400U);
-  EXPECT_EQ(queue_.Send(writer_, &sent, 400), ReplyQueue::SendResult::kAll);
+  EXPECT_EQ(queue_.Send(socket_, &sent, 400), ReplyQueue::SendResult::kAll);
   EXPECT_EQ(sent, 1'000U);
 }
 
@@ -129,7 +130,7 @@ TEST_F(ReplyQueueTest, SaysWhenThePeerIsGone) {
   ::shutdown(reader_, SHUT_RDWR);
   Write("x");
   uint64_t sent = 0;
-  EXPECT_EQ(queue_.Send(writer_, &sent), ReplyQueue::SendResult::kFailed);
+  EXPECT_EQ(queue_.Send(socket_, &sent), ReplyQueue::SendResult::kFailed);
 }
 
 }  // namespace

@@ -75,6 +75,14 @@ TEST_F(StatsTest, ShowsTheFlashTierOnlyWhereThereIsOne) {
   EXPECT_EQ(Group("flash", input_)["flash_items"], "7");
 }
 
+TEST_F(StatsTest, ShowsTlsOnlyWhereItIsOn) {
+  EXPECT_FALSE(Group("", input_).contains("ssl_handshake_errors"));
+  options_.server.tls_enabled = true;
+  input_.server.ssl_handshake_errors = 3;
+  EXPECT_EQ(Group("", input_)["ssl_handshake_errors"], "3");
+  EXPECT_FALSE(Group("flash", input_).contains("ssl_handshake_errors"));
+}
+
 TEST_F(StatsTest, SumsClassesAndCountsConnections) {
   input_.cache.classes[3].reclaimed = 5;
   input_.cache.classes[9].reclaimed = 6;

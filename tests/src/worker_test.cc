@@ -27,6 +27,7 @@ class CallingControl final : public ServerControl {
   void ResetStats() override {}
   Status ChangeSetting(std::string_view, std::string_view) override { return {}; }
   void RequestStop(bool) override {}
+  Status RefreshCertificates() override { return {}; }
   ListingTours& Tours() override { return tours; }
   std::function<void(std::string_view)> on_stats;
   ListingTours tours;

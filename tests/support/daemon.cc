@@ -16,7 +16,7 @@ constexpr std::string_view kPortLine = "TCP INET: ";
 
 ProcessSpec SpecOf(const DaemonSpec& spec, const TempDirectory& scratch) {
   ProcessSpec process;
-  process.arguments = {spec.binary, "-l", "127.0.0.1", "-p", "-1"};
+  process.arguments = {spec.binary, "-l", spec.listen, "-p", "-1"};
   // Both servers refuse to run as root unless told so.
   if (geteuid() == 0) process.arguments.insert(process.arguments.end(), {"-u", "root"});
   process.arguments.insert(process.arguments.end(), spec.arguments.begin(), spec.arguments.end());
@@ -35,12 +35,13 @@ ProcessSpec SpecOf(const DaemonSpec& spec, const TempDirectory& scratch) {
 }
 
 // The port from the file that the server writes once it listens; 0: not there yet.
-int PortFrom(const std::string& path) {
+int PortFrom(const std::string& path, std::string_view kind, size_t nth) {
   const std::string text = ReadTextFile(path);
-  const size_t at = text.find(kPortLine);
+  size_t at = text.find(kind);
+  for (; nth > 0 && at != std::string::npos; --nth) at = text.find(kind, at + 1);
   if (at == std::string::npos || text.back() != '\n') return 0;
   int port = 0;
-  std::from_chars(text.data() + at + kPortLine.size(), text.data() + text.size(), port);
+  std::from_chars(text.data() + at + kind.size(), text.data() + text.size(), port);
   return port;
 }
 
@@ -67,7 +68,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const DaemonSpec& spec) {
                                : std::string(" did not answer in time")) +
                         ": " + ReadTextFile(scratch->Sub("stderr")));
     }
-    if (port == 0) port = PortFrom(scratch->Sub("port"));
+    if (port == 0) port = PortFrom(scratch->Sub("port"), kPortLine, 0);
   }
   return std::unique_ptr<Daemon>(new Daemon(std::move(scratch), std::move(process), port));
 }
@@ -76,6 +77,10 @@ std::unique_ptr<Client> Daemon::Connect(std::chrono::milliseconds patience) cons
   Result<std::unique_ptr<Client>> client = Client::Connect(port_, patience);
   TERRACED_CHECK(client.ok());
   return std::move(client).value();
+}
+
+int Daemon::PortOf(std::string_view kind, size_t nth) const {
+  return PortFrom(scratch_->Sub("port"), kind, nth);
 }
 
 int Daemon::Stop(int signal, std::chrono::milliseconds patience) {

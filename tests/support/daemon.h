@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "storage/base/status.h"
@@ -18,6 +19,7 @@ namespace terraced::support {
 struct DaemonSpec {
   std::string binary;
   std::vector<std::string> arguments;  // beside -l, -p and, for root, -u root
+  std::string listen = "127.0.0.1";    // where plain text is spoken
   int cpu = -1;
   std::chrono::milliseconds patience{60'000};  // until it answers
 };
@@ -29,6 +31,8 @@ class Daemon {
   static Result<std::unique_ptr<Daemon>> Start(const DaemonSpec& spec);
 
   int Port() const { return port_; }
+  // Of the nth line that begins so in the file of ports: "TCP INET: " is how memcached names them. 0: none.
+  int PortOf(std::string_view kind, size_t nth = 0) const;
   pid_t Pid() const { return process_->Pid(); }
   // CHECKs that it can connect.
   std::unique_ptr<Client> Connect(std::chrono::milliseconds patience = Client::kPatience) const;
