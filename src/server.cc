@@ -43,7 +43,7 @@ class TcpServer final : public Server, private ServerControl {
   }
   ~TcpServer() override { Stop(); }
 
-  Status Start(tiering::Cache& cache, Clock& clock) override;
+  Status Start(tiering::Cache& cache, Clock& clock, WatchHub& watch) override;
   void Stop() override;
   std::vector<std::string> Addresses() const override { return addresses_; }
 
@@ -67,6 +67,7 @@ class TcpServer final : public Server, private ServerControl {
   tiering::Cache* cache_ = nullptr;
   const Clock* clock_ = nullptr;
   ListingTours tours_;  // outlives the workers, which hold its listings
+  WatchHub* watch_ = nullptr;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Listener> listener_;
   size_t next_worker_ = 0;  // the listener's thread only
@@ -77,10 +78,11 @@ class TcpServer final : public Server, private ServerControl {
   Mutex change_mutex_;  // one change at a time
 };
 
-Status TcpServer::Start(tiering::Cache& cache, Clock& clock) {
+Status TcpServer::Start(tiering::Cache& cache, Clock& clock, WatchHub& watch) {
   cache_ = &cache;
   clock_ = &clock;
-  const CommandContext context{cache, clock, options_.server, *this, prefixes_};
+  watch_ = &watch;
+  const CommandContext context{cache, clock, options_.server, *this, prefixes_, watch};
   tiering::AdminSettings& admin = cache.Admin().Settings();
   admin.lru_crawler_tocrawl.Set(options_.accepted.lru_crawler_tocrawl);
   admin.slab_automove_freeratio.Set(options_.accepted.slab_automove_freeratio);
@@ -136,6 +138,7 @@ void TcpServer::Stop() {
   if (listener_ != nullptr) listener_->Stop();
   for (const std::unique_ptr<Worker>& worker : workers_) worker->BeginStop();
   for (const std::unique_ptr<Worker>& worker : workers_) worker->Join();
+  if (watch_ != nullptr) watch_->Stop();  // it may still call workers
   workers_.clear();
   listener_.reset();
   sockets_.clear();
@@ -152,6 +155,7 @@ ServerStats TcpServer::Collect() const {
   stats.accepting_conns = connections_.accepting.load();
   stats.reply_buf_bytes = replies_.HeldBytes();
   stats.reply_buf_limit_bytes = replies_.BytesMax();
+  if (watch_ != nullptr) stats.watch = watch_->Stats();
   for (const std::unique_ptr<Worker>& worker : workers_) {
     const WorkerCounters& counted = worker->Counted();
     stats.bytes_read += counted.bytes_read.Get();
@@ -183,6 +187,10 @@ bool TcpServer::WriteStats(std::string_view group, ReplySink& sink) {
     stats.flash_waits -= reset_.flash_waits;
     stats.room_waits -= reset_.room_waits;
     stats.reply_pauses -= reset_.reply_pauses;
+    stats.watch.written -= reset_.watch.written;
+    stats.watch.dropped -= reset_.watch.dropped;
+    stats.watch.sent -= reset_.watch.sent;
+    stats.watch.skipped -= reset_.watch.skipped;
   }
   Options options = CurrentOptions();
   const tiering::CacheStats cache = cache_->Stats();

@@ -1,7 +1,7 @@
 // Server: listener and workers over one cache. Bind takes every address before anything else starts, so that a taken
 // port is an error line and not a half-started daemon.
 // Threads: Bind, Start and Stop by the main thread; the rest is inside.
-// Ownership: borrows cache and options, which must outlive it.
+// Ownership: borrows cache, options and the hub (which should be the cache's sink), which must outlive it.
 // Errors: Bind's Status names the address and, where it can be found, who holds the port.
 #pragma once
 
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "src/server_options.h"
+#include "src/watch/watch_hub.h"
 #include "storage/base/clock.h"
 #include "storage/base/status.h"
 #include "tiering/cache.h"
@@ -25,7 +26,7 @@ class Server {
   virtual ~Server() = default;
 
   // Starts listener and workers over the cache.
-  virtual Status Start(tiering::Cache& cache, Clock& clock) = 0;
+  virtual Status Start(tiering::Cache& cache, Clock& clock, WatchHub& watch = UnusedWatchHub()) = 0;
   // Stops accepting, ends every connection, joins every thread. No command runs after it returned.
   virtual void Stop() = 0;
   // "127.0.0.1:11211", one per listening socket, with the port really bound.

@@ -36,6 +36,7 @@ constexpr CommandSpec kCommands[] = {
     {"slabs", Verb::kAdministration, 1, kAnyTokens, kReads, &HandleSlabs},
     {"cache_memlimit", Verb::kAdministration, 2, kAnyTokens, kReads | kTakesNoreply,
      &HandleCacheMemlimit},
+    {"watch", Verb::kWatch, 1, kAnyTokens, kReads | kTakesNoreply, &HandleWatch},
     {"quit", Verb::kQuit, 1, kAnyTokens, kReads, &HandleQuit},
     {"debug", Verb::kDebug, 2, 4, kWrites | kTestOnly, &HandleDebug},
     {"mg", Verb::kMetaGet, 2, kAnyTokens, kReads | kMeta | kAnswersValue, &HandleMetaGet},

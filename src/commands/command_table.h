@@ -10,6 +10,7 @@
 #include "src/protocol/reply_sink.h"
 #include "src/protocol/request.h"
 #include "src/server_options.h"
+#include "src/watch/watch_hub.h"
 #include "storage/base/clock.h"
 #include "storage/base/status.h"
 #include "tiering/cache.h"
@@ -43,6 +44,7 @@ struct CommandContext {
   const ServerOptions& options;
   ServerControl& control;
   PrefixStats& prefixes;
+  WatchHub& watch = UnusedWatchHub();
 };
 
 // What a handler leaves to do.
@@ -54,6 +56,7 @@ enum class Step : uint8_t {
   kListConnections,  // `stats conns`: answer when every worker has been asked
   kDump,             // the cache's dump has begun: write it piece by piece
   kDemote,           // `debug demote`: answer OK when the cache says so
+  kWatch,            // the connection takes no more commands and is sent what it asked to watch
 };
 
 enum class Verb : uint8_t {
@@ -77,6 +80,7 @@ enum class Verb : uint8_t {
   kVerbosity,
   kExtstore,
   kShutdown,
+  kWatch,
   kQuit,
   kDebug,
   kMetaGet,
@@ -86,7 +90,7 @@ enum class Verb : uint8_t {
   kMetaDebug,
   kMetaNoop,
   kAdministration,  // lru, lru_crawler, slabs, cache_memlimit: words that their handlers look at
-  kRefused,  // no word of the wire: a request the codec could not accept
+  kRefused,         // no word of the wire: a request the codec could not accept
 };
 
 enum CommandFlags : uint32_t {
@@ -164,5 +168,7 @@ Step HandleDebug(const CommandContext&, const Request&, tiering::Evidence*, Repl
 Step HandleRefused(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 // process_commands.cc
 Step HandleShutdown(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+// watch.cc
+Step HandleWatch(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 
 }  // namespace terraced::server

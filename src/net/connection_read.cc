@@ -31,7 +31,7 @@ bool Connection::ReadResult(ssize_t result) {
   if (Log::On(LogLevel::kVerbose)) {
     Log::Write(LogLevel::kVerbose, "<%d read failed: %s", fd_, std::strerror(errno));
   }
-  Close();
+  CloseFor(CloseReason::kError);
   return false;
 }
 
@@ -72,6 +72,9 @@ void Connection::Read() {
       ReadSwallow();
       break;
     case State::kDraining:
+      break;
+    case State::kWatching:
+      ReadWatching();
       break;
   }
 }

@@ -33,7 +33,7 @@ using EventBasePtr = std::unique_ptr<::event_base, EventDeleter>;
 // A loop that is used by one thread only.
 EventBasePtr MakeEventBase();
 
-class Worker final : public Executor, private ConnectionHost {
+class Worker final : public Executor, private ConnectionHost, private WatcherHost {
  public:
   // `on_leave` is called (on the worker's thread) whenever a connection has gone.
   static Result<std::unique_ptr<Worker>> Create(const CommandContext& context,
@@ -64,6 +64,12 @@ class Worker final : public Executor, private ConnectionHost {
     Worker& worker;
   };
 
+  struct Lines final : Completion {
+    explicit Lines(Worker& of) : worker(of) {}
+    void Run() override;
+    Worker& worker;
+  };
+
   Worker(const CommandContext& context, ConnectionCounters& connections, ReplyBudget& replies,
          std::function<void()> on_leave);
   Status Open();
@@ -84,7 +90,10 @@ class Worker final : public Executor, private ConnectionHost {
   void Demote(Connection& connection) override;
   void ListConnections(Connection& connection) override;
   void AskDump(Connection& connection) override;
+  WatcherHost& Watches(Connection& connection) override;
   void Closed(Connection& connection) override;
+  // WatcherHost, called by the logger.
+  void LinesReady() override;
 
   // Events
   static void OnSocket(int fd, short what, void* connection);
@@ -126,6 +135,7 @@ class Worker final : public Executor, private ConnectionHost {
   bool says_changes_ = false;  // of the event loop: an event can be had once for each change
   // Self-synchronised.
   WorkerCounters counters_;
+  std::atomic<bool> lines_posted_{false};  // lines_ is on its way
   // The worker's thread only. Events go before their base.
   EventBasePtr base_;
   EventPtr mailbox_event_;
@@ -153,10 +163,12 @@ class Worker final : public Executor, private ConnectionHost {
   std::vector<Connection*> answered_;  // empty but in FinishCompleted
   std::vector<Demotion*> demotions_;
   std::unique_ptr<Dump> dump_;  // there is at most one in the daemon
+  std::vector<Connection*> watching_;
   bool round_end_active_ = false;
   bool running_turns_ = false;
   bool stopping_ = false;
   Stop stop_;
+  Lines lines_;
   std::thread thread_;
   // Guarded.
   Mutex mutex_;

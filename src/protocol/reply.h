@@ -44,6 +44,10 @@ enum class Reply : uint8_t {
   kBadCountMode,
   kShutdownNotEnabled,
   kBadShutdownMode,
+  kWatchNotAllowed,
+  kWatchPipelined,  // answers to earlier commands are still to be sent
+  kWatchersTooMany,
+  kWatcherFailed,
   kCount
 };
 

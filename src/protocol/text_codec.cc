@@ -165,6 +165,7 @@ Reply FillArguments(const Tokens& tokens, Request* request) {
     case Verb::kVersion:
     case Verb::kExtstore:
     case Verb::kShutdown:
+    case Verb::kWatch:
     case Verb::kQuit:
     case Verb::kDebug:
     case Verb::kAdministration:
