@@ -80,6 +80,7 @@ class Daemon {
   PidFile pid_file_;
   int original_stderr_ = -1;  // where errors of the start are told as well, with a log file
   std::optional<Clock> clock_;
+  std::optional<WatchHub> watch_;          // outlives the cache, which tells it what happens
   std::unique_ptr<tiering::Cache> cache_;  // outlives the server, which borrows it
   std::unique_ptr<Server> server_;
 };
@@ -173,10 +174,13 @@ Step Daemon::StartLayers() {
                                             "-o kill_at: no such point, or no test_commands")};
   }
   clock_.emplace();
-  Result<std::unique_ptr<tiering::Cache>> cache = tiering::Cache::Create(options_.cache, *clock_);
+  watch_.emplace(options_.server.worker_logbuf_bytes);
+  Result<std::unique_ptr<tiering::Cache>> cache =
+      tiering::Cache::Create(options_.cache, *clock_, *watch_);
   if (!cache.ok()) return Failure{ExitCode::kFailure, cache.status()};
   cache_ = std::move(cache).value();
-  if (Step failed = Check(ExitCode::kSystem, server_->Start(*cache_, *clock_))) return failed;
+  if (Step failed = Check(ExitCode::kSystem, server_->Start(*cache_, *clock_, *watch_)))
+    return failed;
   for (const std::string& address : server_->Addresses()) {
     Log::Write(LogLevel::kVerbose, "terraced: listening on %s", address.c_str());
   }

@@ -33,8 +33,6 @@ struct AcceptedOptions {
   uint32_t tail_repair_time_s = 0;
   std::string hash_algorithm = "murmur3";
   uint32_t lru_crawler_tocrawl = 0;
-  uint32_t watcher_logbuf_bytes = 256U << 10;
-  uint32_t worker_logbuf_bytes = 64U << 10;
   uint64_t read_buf_mem_bytes = 0;
   double slab_automove_freeratio = 0.01;
   bool modern = true;

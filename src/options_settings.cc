@@ -167,6 +167,8 @@ constexpr SettingSpec kSettings[] = {
            return o.cache.memory_file.empty() ? std::string("(null)") : o.cache.memory_file;
          }},
     {.name = "client_flags_size", .constant = "4"},
+    // Not one of memcached's.
+    {.name = "watch_enabled", .option = "disable-watch"},
 };
 
 // As memcached prints it: sizes in bytes, decimals with two places.

@@ -48,7 +48,7 @@ class TcpServer final : public Server, private ServerControl {
   }
   ~TcpServer() override { Stop(); }
 
-  Status Start(tiering::Cache& cache, Clock& clock) override;
+  Status Start(tiering::Cache& cache, Clock& clock, WatchHub& watch) override;
   void Stop() override;
   std::vector<std::string> Addresses() const override { return addresses_; }
 
@@ -76,6 +76,7 @@ class TcpServer final : public Server, private ServerControl {
   tiering::Cache* cache_ = nullptr;
   const Clock* clock_ = nullptr;
   ListingTours tours_;  // outlives the workers, which hold its listings
+  WatchHub* watch_ = nullptr;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Listener> listener_;
   size_t next_worker_ = 0;  // the listener's thread only
@@ -86,11 +87,12 @@ class TcpServer final : public Server, private ServerControl {
   Mutex change_mutex_;  // one change at a time
 };
 
-Status TcpServer::Start(tiering::Cache& cache, Clock& clock) {
+Status TcpServer::Start(tiering::Cache& cache, Clock& clock, WatchHub& watch) {
   cache_ = &cache;
   clock_ = &clock;
   refreshed_s_.store(clock.NowS());
-  const CommandContext context{cache, clock, options_.server, *this, prefixes_};
+  watch_ = &watch;
+  const CommandContext context{cache, clock, options_.server, *this, prefixes_, watch};
   tiering::AdminSettings& admin = cache.Admin().Settings();
   admin.lru_crawler_tocrawl.Set(options_.accepted.lru_crawler_tocrawl);
   admin.slab_automove_freeratio.Set(options_.accepted.slab_automove_freeratio);
@@ -171,6 +173,7 @@ void TcpServer::Stop() {
   if (listener_ != nullptr) listener_->Stop();
   for (const std::unique_ptr<Worker>& worker : workers_) worker->BeginStop();
   for (const std::unique_ptr<Worker>& worker : workers_) worker->Join();
+  if (watch_ != nullptr) watch_->Stop();  // it may still call workers
   workers_.clear();
   listener_.reset();
   sockets_.clear();
@@ -191,6 +194,7 @@ ServerStats TcpServer::Collect() const {
     stats.ssl_new_sessions = tls_->NewSessions();
     stats.time_since_server_cert_refresh = clock_->NowS() - refreshed_s_.load();
   }
+  if (watch_ != nullptr) stats.watch = watch_->Stats();
   for (const std::unique_ptr<Worker>& worker : workers_) {
     const WorkerCounters& counted = worker->Counted();
     stats.bytes_read += counted.bytes_read.Get();
@@ -231,6 +235,10 @@ bool TcpServer::WriteStats(std::string_view group, ReplySink& sink) {
     stats.ssl_handshake_errors -= reset_.ssl_handshake_errors;
     stats.ssl_proto_errors -= reset_.ssl_proto_errors;
     stats.ssl_new_sessions -= reset_.ssl_new_sessions;
+    stats.watch.written -= reset_.watch.written;
+    stats.watch.dropped -= reset_.watch.dropped;
+    stats.watch.sent -= reset_.watch.sent;
+    stats.watch.skipped -= reset_.watch.skipped;
   }
   Options options = CurrentOptions();
   const tiering::CacheStats cache = cache_->Stats();

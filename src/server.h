@@ -1,7 +1,7 @@
 // Server: listener and workers over one cache. Bind takes every address before anything else starts, so that a taken
 // port is an error line and not a half-started daemon.
 // Threads: Bind, Start and Stop by the main thread; the rest is inside.
-// Ownership: borrows cache and options, which must outlive it.
+// Ownership: borrows cache, options and the hub (which should be the cache's sink), which must outlive it.
 // Errors: Bind's Status names the address and, where it can be found, who holds the port.
 #pragma once
 
@@ -11,6 +11,7 @@
 
 #include "src/net/tls.h"
 #include "src/server_options.h"
+#include "src/watch/watch_hub.h"
 #include "storage/base/clock.h"
 #include "storage/base/status.h"
 #include "tiering/cache.h"
@@ -28,7 +29,7 @@ class Server {
   virtual ~Server() = default;
 
   // Starts listener and workers over the cache.
-  virtual Status Start(tiering::Cache& cache, Clock& clock) = 0;
+  virtual Status Start(tiering::Cache& cache, Clock& clock, WatchHub& watch = UnusedWatchHub()) = 0;
   // Stops accepting, ends every connection, joins every thread. No command runs after it returned.
   virtual void Stop() = 0;
   // Any thread. Errors: kUnavailable: there is no TLS; else the old certificates stay.

@@ -56,7 +56,10 @@ struct ServerOptions {
   std::string prefix_delimiter = ":";     // -D, of `stats detail`: its first byte counts
   bool detail_enabled = false;            // -D turns it on
   bool flush_enabled = true;              // -F turns it off
-  bool test_commands = false;             // -o test_commands: `debug ...`; for tests, not in -h
+  bool watch_enabled = true;              // -W turns it off
+  uint32_t watcher_logbuf_bytes = 256U << 10;  // lines on their way to one watcher
+  uint32_t worker_logbuf_bytes = 64U << 10;    // events of one thread on their way to the logger
+  bool test_commands = false;  // -o test_commands: `debug ...`; for tests, not in -h
 };
 
 struct DaemonOptions {

@@ -11,6 +11,7 @@
 
 #include "src/options.h"
 #include "src/protocol/reply_sink.h"
+#include "src/watch/watch_hub.h"
 #include "storage/base/clock.h"
 #include "tiering/cache_stats.h"
 
@@ -42,6 +43,7 @@ struct ServerStats {
   uint64_t read_buf_bytes = 0;
   uint64_t reply_buf_bytes = 0;
   uint64_t reply_buf_limit_bytes = 0;
+  WatchStats watch;
 };
 
 struct StatsInput {

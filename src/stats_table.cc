@@ -49,6 +49,10 @@ std::string Net(const StatsInput& input) {
   return Text(input.server.*kMember);
 }
 template <auto kMember>
+std::string Watched(const StatsInput& input) {
+  return Text(input.server.watch.*kMember);
+}
+template <auto kMember>
 std::string Sum(const StatsInput& input) {
   uint64_t sum = 0;
   for (const ClassCounters& one : input.cache.classes) sum += one.*kMember;
@@ -274,14 +278,17 @@ constexpr StatSpec kStats[] = {
      &Cached<&CacheStats::lru_maintainer_juggles>},
     {"malloc_fails", kCount, kCounter, kGeneral,
      "allocations refused by the system that opened the reserve", &MallocFails},
-    {"log_worker_dropped", kCount, kCounter, kGeneral, "always 0: there is no watch command",
-     &Zero},
-    {"log_worker_written", kCount, kCounter, kGeneral, "always 0: there is no watch command",
-     &Zero},
-    {"log_watcher_skipped", kCount, kCounter, kGeneral, "always 0: there is no watch command",
-     &Zero},
-    {"log_watcher_sent", kCount, kCounter, kGeneral, "always 0: there is no watch command", &Zero},
-    {"log_watchers", kCount, kGauge, kGeneral, "always 0: there is no watch command", &Zero},
+    {"log_worker_dropped", kCount, kCounter, kGeneral,
+     "events lost because worker_logbuf_size was full", &Watched<&WatchStats::dropped>},
+    {"log_worker_written", kCount, kCounter, kGeneral, "events of classes that were watched",
+     &Watched<&WatchStats::written>},
+    {"log_watcher_skipped", kCount, kCounter, kGeneral,
+     "lines that watchers missed because watcher_logbuf_size was full",
+     &Watched<&WatchStats::skipped>},
+    {"log_watcher_sent", kCount, kCounter, kGeneral, "lines for watchers",
+     &Watched<&WatchStats::sent>},
+    {"log_watchers", kCount, kGauge, kGeneral, "clients that watch",
+     &Watched<&WatchStats::watchers>},
     {"unexpected_napi_ids", kCount, kCounter, kGeneral,
      "always 0: workers are not chosen by NAPI id", &Zero},
     {"round_robin_fallback", kCount, kCounter, kGeneral,

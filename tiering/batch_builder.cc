@@ -351,6 +351,14 @@ void BatchBuilder::ReleaseItem(Shard& shard, Item* item, const Entry& entry,
   tiers_.counters.demoted_bytes.fetch_add(item->key_length + item->ValueBytes(),
                                           std::memory_order_relaxed);
   ++shard.CountersOf(*item).demoted;
+  if (tiers_.events.Wants(kEvictions)) {
+    const int64_t idle_s = moment.now_s - std::min(moment.now_s, item->last_access_s);
+    tiers_.events.Note({.type = EventType::kExtWrite,
+                        .text = item->Key(),
+                        .numbers = {item->Has(storage::kItemFetched) ? 1 : 0,
+                                    SecondsToLive(item->exptime_s, moment.now_s), idle_s,
+                                    tiers_.allocator.ListClass(*item), number}});
+  }
   if (keep == InRam::kAll || (keep == InRam::kHit && item->Has(storage::kItemActive))) {
     // What was read again while its file was being built has earned its place, now as a clean item.
     item->Set(storage::kItemClean);

@@ -24,6 +24,7 @@
 #include "tiering/cache_options.h"
 #include "tiering/cache_stats.h"
 #include "tiering/command_plan.h"
+#include "tiering/event_sink.h"
 #include "tiering/fill.h"
 #include "tiering/live_settings.h"
 
@@ -98,9 +99,10 @@ enum class AllocateResult : uint8_t {
 
 class Cache {
  public:
-  // Opens (or empties) the flash tier and starts the background threads. `clock` outlives the
+  // Opens (or empties) the flash tier and starts the background threads. `clock` and `events` outlive the
   // cache.
-  static Result<std::unique_ptr<Cache>> Create(const CacheOptions& options, const Clock& clock);
+  static Result<std::unique_ptr<Cache>> Create(const CacheOptions& options, const Clock& clock,
+                                               EventSink& events = NoEvents());
   virtual ~Cache() = default;
 
   virtual uint64_t HashOf(std::string_view key) const = 0;

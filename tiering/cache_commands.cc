@@ -121,6 +121,12 @@ void TwoTierCache::Promote(Shard& shard, const Key& key, const Moment& moment,
   Item* const item = tiers_->arena->ItemAt(draft->position_);
   item->Set(storage::kItemFetched);
   item->last_access_s = moment.now_s;
+  if (tiers_->events.Wants(kEvictions)) {
+    tiers_->events.Note(
+        {.type = EventType::kFlashPromotion,
+         .text = key.bytes,
+         .numbers = {tiers_->allocator.ListClass(*item), item->ValueBytes(), answer.slot.number}});
+  }
   LinkClean(shard, key, moment, answer, LruSegment::kWarm, draft);
   ++shard.commands.flash_promotions;
 }
@@ -151,7 +157,7 @@ HotListWarmer::Answer TwoTierCache::WarmOnce(const Key& key, LruSegment segment,
   }
   Shard& shard = tiers_->ShardOf(key.hash);
   MutexLock lock(shard.mutex);
-  const Moment moment = Now();
+  const Moment moment{tiers_->clock.NowS(), tiers_->flush.Current()};
   if (shard.FindLive(key, moment) != nullptr) return Answer::kInRam;
   const Shard::FlashAnswer answer = shard.AskFlash(key, moment, evidence);
   if (answer.kind == Kind::kNeedsFlash) return Answer::kNeedsFlash;
@@ -219,6 +225,7 @@ void TwoTierCache::DropRefused(const Key& key) {
   MutexLock lock(shard.mutex);
   const Moment moment = Now();
   Item* const item = shard.FindLive(key, moment);
+  if (item == nullptr) shard.NoteUnasked(key, moment);
   shard.RemoveSlots(key, moment, item, storage::kNoSerial);
   if (item != nullptr) shard.Unlink(item, key.hash, moment);
 }

@@ -50,6 +50,9 @@ Outcome TwoTierCache::CountMissing(const CountJob& job, const Moment& moment, De
   fresh->Set(BinaryKeyBit(plan.binary_key));
   *job.item = MetaOf(*fresh);
   *job.value = plan.initial;
+  if ((moment.events & kMutations) != 0) {
+    ReportStore(job.key, StoreMode::kAdd, Outcome::kStored, *fresh);
+  }
   shard.RemoveSlots(job.key, moment, nullptr, storage::kNoSerial);
   shard.Link(draft.Release(), nullptr, job.key, moment, SegmentFor(plan.vivify_exptime_s));
   return Outcome::kStored;

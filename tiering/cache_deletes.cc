@@ -78,6 +78,9 @@ Outcome TwoTierCache::DeleteOnce(const DeleteJob& job, DerivedRoom* room) {
     ++counters.delete_misses;
     return Outcome::kExists;
   }
+  const int64_t slab_class = item != nullptr ? tiers_->allocator.ListClass(*item) : 0;
+  const int64_t bytes = item != nullptr ? item->ValueBytes()
+                                        : static_cast<int64_t>(answer.found->record.value.size());
   ClassCounters* const of_class = item != nullptr ? &shard.CountersOf(*item) : nullptr;
   if (plan.Keeps()) {
     if (item == nullptr && !plan.drops_value) {
@@ -91,6 +94,12 @@ Outcome TwoTierCache::DeleteOnce(const DeleteJob& job, DerivedRoom* room) {
     shard.RemoveSlots(job.key, moment, item,
                       item == nullptr ? answer.found->serial : storage::kNoSerial);
     if (item != nullptr) shard.Unlink(item, job.key.hash, moment);
+  }
+  // memcached tells nothing of what is marked as stale.
+  if ((moment.events & kDeletions) != 0 && !plan.invalidates) {
+    tiers_->events.Note({.type = EventType::kDeleted,
+                         .text = job.key.bytes,
+                         .numbers = {plan.meta ? 1 : 0, slab_class, bytes}});
   }
   ++counters.delete_hits;
   if (of_class != nullptr) ++of_class->delete_hits;

@@ -79,6 +79,10 @@ Outcome TwoTierCache::Store(const Key& key, const StorePlan& plan, Draft* draft,
   if (outcome == Outcome::kNoMemory) {
     tiers_->counters.store_no_memory.fetch_add(1, std::memory_order_relaxed);
   }
+  const bool unjudged = outcome == Outcome::kTooLarge || outcome == Outcome::kNoMemory ||
+                        outcome == Outcome::kFlashFailed;
+  if (unjudged && tiers_->events.Wants(kMutations))
+    ReportStore(key, plan.mode, outcome, draft->Peek());
   const bool consumed = outcome == Outcome::kStored && !*draft;  // a spare may be left in it
   if (outcome != Outcome::kNeedsFlash && !consumed) draft->Reset();
   return outcome;
@@ -143,12 +147,25 @@ Outcome TwoTierCache::Concatenate(const StoreJob& job, const Item* item, const F
   return Outcome::kStored;
 }
 
+void TwoTierCache::ReportStore(const Key& key, StoreMode mode, Outcome outcome,
+                               const Item& item) const {
+  // memcached shows no end as 0.
+  const uint32_t exptime_s = item.exptime_s;
+  const int64_t ttl_s =
+      exptime_s == kExptimeNever ? 0 : SecondsToLive(exptime_s, tiers_->clock.NowS());
+  tiers_->events.Note({.type = EventType::kItemStore,
+                       .text = key.bytes,
+                       .numbers = {static_cast<int64_t>(outcome), static_cast<int64_t>(mode), ttl_s,
+                                   tiers_->allocator.ListClass(item), item.ValueBytes()}});
+}
+
 Outcome TwoTierCache::StoreOnce(const StoreJob& job, DerivedRoom* room) {
   Shard& shard = tiers_->ShardOf(job.key.hash);
   MutexLock lock(shard.mutex);
   const Moment moment = Now();
   Item* const item = shard.FindLive(job.key, moment);
   Shard::FlashAnswer answer;
+  if (item == nullptr && job.plan.mode == StoreMode::kSet) shard.NoteUnasked(job.key, moment);
   if (item == nullptr && job.plan.mode != StoreMode::kSet) {
     answer = shard.AskFlash(job.key, moment, job.evidence);
     if (answer.kind == Kind::kNeedsFlash) return Outcome::kNeedsFlash;
@@ -172,12 +189,19 @@ Outcome TwoTierCache::StoreOnce(const StoreJob& job, DerivedRoom* room) {
   ++shard.commands.cmd_set;
   ++shard.classes[tiers_->allocator.ListClass(stored->Peek())].cmd_set;
   if (judged != Outcome::kStored) {
+    if ((moment.events & kMutations) != 0)
+      ReportStore(job.key, job.plan.mode, judged, stored->Peek());
     // A refused add still counts as an access of what is there.
     if (item != nullptr && job.plan.mode == StoreMode::kAdd) item->last_access_s = moment.now_s;
     return judged;
   }
   Item* const fresh = tiers_->arena->ItemAt(stored->position_);
-  if (!SetUnique(fresh, job.plan.new_cas)) return Outcome::kNotStored;
+  if (!SetUnique(fresh, job.plan.new_cas)) {
+    if ((moment.events & kMutations) != 0) {
+      ReportStore(job.key, job.plan.mode, Outcome::kNotStored, *fresh);
+    }
+    return Outcome::kNotStored;
+  }
   if (!MutantIs(Mutant::kSlotNotRemovedOnSet)) {
     shard.RemoveSlots(job.key, moment, item, on_flash ? answer.found->serial : storage::kNoSerial);
   }
@@ -188,6 +212,9 @@ Outcome TwoTierCache::StoreOnce(const StoreJob& job, DerivedRoom* room) {
              (job.plan.binary_key ? uint32_t{storage::kItemBinaryKey} : 0));
   job.item->cas_unique = tiers_->allocator.Uniques().Unique(*fresh);
   job.item->value_bytes = fresh->ValueBytes();
+  if ((moment.events & kMutations) != 0) {
+    ReportStore(job.key, job.plan.mode, Outcome::kStored, *fresh);
+  }
   const uint32_t exptime_s = fresh->exptime_s;
   shard.Link(stored->Release(), item, job.key, moment, SegmentFor(exptime_s),
              stored == job.draft ? &job.draft->spare_ : nullptr);

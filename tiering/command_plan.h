@@ -62,6 +62,7 @@ struct DeletePlan {
   bool touches = false;      // what stays gets another exptime
   uint32_t exptime_s = 0;
   uint64_t new_cas = 0;
+  bool meta = false;  // it is md, for whoever watches
 
   bool Keeps() const { return invalidates || drops_value; }
 };

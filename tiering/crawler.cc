@@ -69,15 +69,24 @@ void Crawler::Walk() {
   tiers_.counters.crawler_running.store(true, std::memory_order_relaxed);
   tiers_.counters.crawler_starts.fetch_add(1, std::memory_order_relaxed);
   bool complete = true;
+  Walked walked;
+  const uint64_t began_us = MonotonicUs();
   for (size_t i = 0; i < tiers_.shards.size() && complete; ++i) {
     uint64_t cursor = 0;
-    uint64_t items = 0;
-    for (bool more = true; more && complete; complete = Pause(items > 0)) {
-      items = 0;
-      more = WalkStep(*tiers_.shards[i], &cursor, &items);
+    uint64_t before = 0;
+    for (bool more = true; more && complete; complete = Pause(walked.examined > before)) {
+      before = walked.examined;
+      more = WalkStep(*tiers_.shards[i], &cursor, &walked);
     }
   }
   if (complete) tiers_.flush.Swept(epoch);
+  if (complete && tiers_.events.Wants(kSysEvents)) {
+    tiers_.events.Note({.type = EventType::kLruCrawler,
+                        .text = {},
+                        .numbers = {static_cast<int64_t>((MonotonicUs() - began_us) / 1'000'000),
+                                    static_cast<int64_t>(walked.examined),
+                                    static_cast<int64_t>(walked.reclaimed)}});
+  }
   tiers_.counters.crawler_running.store(false, std::memory_order_relaxed);
   NoteWalked();
 }
@@ -99,7 +108,7 @@ bool Crawler::Pause(bool rests) {
   return true;
 }
 
-bool Crawler::WalkStep(Shard& shard, uint64_t* cursor, uint64_t* items) {
+bool Crawler::WalkStep(Shard& shard, uint64_t* cursor, Walked* walked) {
   std::vector<storage::Item*> dead;
   MutexLock lock(shard.mutex);
   ClassCounters* const classes = shard.classes.data();
@@ -107,10 +116,11 @@ bool Crawler::WalkStep(Shard& shard, uint64_t* cursor, uint64_t* items) {
   const bool more =
       shard.ram.Index().Walk(cursor, kBucketsPerHold, [&](storage::Position position) {
         storage::Item* const item = tiers_.arena->ItemAt(position);
-        ++*items;
         ++classes[tiers_.allocator.ListClass(*item)].crawler_items_checked;
+        ++walked->examined;
         if (!shard.IsLive(*item, moment)) dead.push_back(item);
       });
+  walked->reclaimed += dead.size();
   for (storage::Item* const item : dead) {
     ClassCounters& counters = shard.CountersOf(*item);
     ++counters.crawler_reclaimed;

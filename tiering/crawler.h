@@ -31,8 +31,12 @@ class Crawler {
   void NoteWalked();
   // Between two steps: rests, unless somebody waits for the walk. False: the thread is being stopped.
   bool Pause(bool rests);
-  // One bounded step, *items more were looked at; false when the shard is done.
-  bool WalkStep(Shard& shard, uint64_t* cursor, uint64_t* items);
+  struct Walked {
+    uint64_t examined = 0;
+    uint64_t reclaimed = 0;
+  };
+  // One bounded step; false when the shard is done.
+  bool WalkStep(Shard& shard, uint64_t* cursor, Walked* walked);
 
   Tiers& tiers_;
   uint64_t last_walk_us_ = 0;

@@ -310,6 +310,12 @@ Demoter::Wrote Demoter::Finish(BatchBuilder* builder, const FlashKeeper::Victims
     return Wrote::kFailed;
   }
   builder->Slot(*number, keep);
+  if (tiers_.events.Wants(kSysEvents)) {
+    tiers_.events.Note({.type = EventType::kFlashBatchWritten,
+                        .text = {},
+                        .numbers = {*number, static_cast<int64_t>(info.record_count),
+                                    static_cast<int64_t>(bytes)}});
+  }
   keeper_.Drop(victims.numbers);
   if (tiers_.batches.Live(*number) == 0) keeper_.Drop({*number});
   NoteSuccess();
@@ -477,6 +483,9 @@ void Demoter::TurnOff(const Status& status) {
   tiers_.counters.outages.fetch_add(1, std::memory_order_relaxed);
   offline_since_us_ = MonotonicUs();
   pause_.Begin(offline_since_us_);
+  if (tiers_.events.Wants(kSysEvents)) {
+    tiers_.events.Note({.type = EventType::kFlashOffline, .text = status.message()});
+  }
   Log::Write(LogLevel::kNotice,
              "flash tier turned off, serving from RAM until it can be written: %s",
              std::string(status.message()).c_str());
@@ -487,8 +496,14 @@ void Demoter::TurnOff(const Status& status) {
 void Demoter::TurnOn() {
   failures_ = kFailuresUntilOffline - 1;  // the first batch decides whether it stays
   tiers_.flash_online.store(true, std::memory_order_relaxed);
+  const uint64_t offline_s = (MonotonicUs() - offline_since_us_) / 1'000'000;
   Log::Write(LogLevel::kNotice, "flash tier is back after %llu s",
-             static_cast<unsigned long long>((MonotonicUs() - offline_since_us_) / 1'000'000));
+             static_cast<unsigned long long>(offline_s));
+  if (tiers_.events.Wants(kSysEvents)) {
+    tiers_.events.Note({.type = EventType::kFlashOnline,
+                        .text = {},
+                        .numbers = {static_cast<int64_t>(offline_s)}});
+  }
   MutexLock lock(mutex_);
   offline_why_.clear();
 }

@@ -186,6 +186,7 @@ void FlashKeeper::Drop(const std::vector<BatchNumber>& numbers) {
 void FlashKeeper::DropOne(BatchNumber number) {
   SyncPoints::Pass(SyncPoint::kDropBegin);
   const uint64_t serial = tiers_.batches.Info(number).serial;
+  const uint64_t file_bytes = tiers_.batches.Info(number).file_bytes;
   const bool flushed = tiers_.batches.Info(number).epoch != tiers_.flush.Current();
   // Lost to clients: what stood, less what RAM holds as well.
   const int64_t lost = tiers_.batches.Live(number) - tiers_.batches.Clean(number);
@@ -194,6 +195,12 @@ void FlashKeeper::DropOne(BatchNumber number) {
     tiers_.counters.evictions.fetch_add(static_cast<uint64_t>(lost), std::memory_order_relaxed);
     tiers_.counters.records_evicted.fetch_add(static_cast<uint64_t>(lost),
                                               std::memory_order_relaxed);
+  }
+  if (tiers_.events.Wants(kSysEvents)) {
+    tiers_.events.Note({.type = EventType::kFlashBatchDropped,
+                        .text = {},
+                        .numbers = {number, flushed ? 0 : std::max<int64_t>(lost, 0),
+                                    static_cast<int64_t>(file_bytes)}});
   }
   SyncPoints::Pass(SyncPoint::kDropDead);
   if (tiers_.FlashOnline()) {

@@ -59,17 +59,25 @@ void Shard::NoteAdopted(Item* item, uint64_t hash) {
 Item* Shard::FindLive(const Key& key, const Moment& moment, Death* death) {
   Item* const item = ram.Find(key.hash, key.bytes);
   if (item == nullptr) return nullptr;
-  if (IsLive(*item, moment)) return item;
-  if (death != nullptr) {
-    const bool flushed = item->Epoch() != FlushEpoch::Short(moment.epoch);
-    *death = flushed ? Death::kFlushed : Death::kExpired;
+  if (IsLive(*item, moment)) {
+    if ((moment.events & kFetchers) != 0) ReportItem(key, *item);
+    return item;
   }
+  const bool flushed = item->Epoch() != FlushEpoch::Short(moment.epoch);
+  if (death != nullptr) *death = flushed ? Death::kFlushed : Death::kExpired;
+  if ((moment.events & kFetchers) != 0) met_ = flushed ? Death::kFlushed : Death::kExpired;
   CountReclaimed(*item);
   Unlink(item, key.hash, moment);
   return nullptr;
 }
 
 Shard::FlashAnswer Shard::AskFlash(const Key& key, const Moment& moment, Evidence* evidence) {
+  const FlashAnswer answer = JudgeFlash(key, moment, evidence);
+  if ((moment.events & kFetchers) != 0) ReportAnswer(key, answer);
+  return answer;
+}
+
+Shard::FlashAnswer Shard::JudgeFlash(const Key& key, const Moment& moment, Evidence* evidence) {
   using Kind = FlashAnswer::Kind;
   SlotList slots = tiers_.index.Find(number_, key.hash, moment.epoch);
   const Fill* const fill = evidence->fill.get();
@@ -300,6 +308,7 @@ void Shard::Evict(Item* item, uint64_t hash, const Moment& moment) {
       return;
     }
   }
+  if (tiers_.events.Wants(kEvictions)) ReportEviction(*item, moment);
   ClassCounters& counters = CountersOf(*item);
   ++counters.evicted;
   counters.evicted_time = moment.now_s - std::min(moment.now_s, item->last_access_s);
@@ -314,6 +323,51 @@ void Shard::CountReclaimed(const Item& item) {
   ClassCounters& counters = CountersOf(item);
   ++counters.reclaimed;
   if (!item.Has(storage::kItemFetched)) ++counters.expired_unfetched;
+}
+
+// --- What is told to watchers ---------------------------------------------------------------------
+
+void Shard::ReportItem(const Key& key, const Item& item) {
+  tiers_.events.Note({.type = EventType::kItemGet,
+                      .text = key.bytes,
+                      .numbers = {static_cast<int64_t>(FetchStatus::kFound),
+                                  tiers_.allocator.ListClass(item), item.ValueBytes()}});
+}
+
+void Shard::ReportAbsent(const Key& key) {
+  FetchStatus status = FetchStatus::kNotFound;
+  if (met_ == Death::kFlushed) status = FetchStatus::kFlushed;
+  if (met_ == Death::kExpired) status = FetchStatus::kExpired;
+  met_ = Death::kNone;
+  tiers_.events.Note(
+      {.type = EventType::kItemGet, .text = key.bytes, .numbers = {static_cast<int64_t>(status)}});
+}
+
+void Shard::ReportAnswer(const Key& key, const FlashAnswer& answer) {
+  using Kind = FlashAnswer::Kind;
+  if (answer.kind == Kind::kNeedsFlash) {  // asked again when it has been read
+    met_ = Death::kNone;
+    return;
+  }
+  if (answer.kind == Kind::kFound) {
+    met_ = Death::kNone;
+    tiers_.events.Note({.type = EventType::kItemGet,
+                        .text = key.bytes,
+                        .numbers = {static_cast<int64_t>(FetchStatus::kFound), 0,
+                                    static_cast<int64_t>(answer.found->record.value.size())}});
+    return;
+  }
+  if (answer.expired) met_ = Death::kExpired;
+  ReportAbsent(key);
+}
+
+void Shard::ReportEviction(const Item& item, const Moment& moment) const {
+  const int64_t idle_s = moment.now_s - std::min(moment.now_s, item.last_access_s);
+  tiers_.events.Note({.type = EventType::kEviction,
+                      .text = item.Key(),
+                      .numbers = {item.Has(storage::kItemFetched) ? 1 : 0,
+                                  SecondsToLive(item.exptime_s, moment.now_s), idle_s,
+                                  tiers_.allocator.ListClass(item), item.ValueBytes()}});
 }
 
 void Shard::ResetCounters() {

@@ -23,6 +23,7 @@ namespace terraced::tiering {
 struct Moment {
   uint32_t now_s;
   uint64_t epoch;
+  uint32_t events = 0;  // classes that are watched; of a command only
 };
 
 enum class Reclaimed : uint8_t {
@@ -77,6 +78,10 @@ class alignas(64) Shard {
   // What flash says about a key that is not in RAM: I3 and rule 3 in one place.
   FlashAnswer AskFlash(const Key& key, const Moment& moment, Evidence* evidence)
       TERRACED_REQUIRES(mutex);
+  // A command that found no live item in RAM and does not ask flash tells so who watches.
+  void NoteUnasked(const Key& key, const Moment& moment) TERRACED_REQUIRES(mutex) {
+    if ((moment.events & kFetchers) != 0) ReportAbsent(key);
+  }
 
   // --- Changing (I2: slots go first) ---
 
@@ -136,6 +141,15 @@ class alignas(64) Shard {
   std::array<ClassCounters, storage::kSlabClassesMax> classes TERRACED_GUARDED_BY(mutex);
 
  private:
+  // Events of what FindLive and AskFlash found; out of the way of those who are not watched.
+  [[gnu::cold]] void ReportItem(const Key& key, const storage::Item& item) TERRACED_REQUIRES(mutex);
+  [[gnu::cold]] void ReportAbsent(const Key& key) TERRACED_REQUIRES(mutex);
+  [[gnu::cold]] void ReportAnswer(const Key& key, const FlashAnswer& answer)
+      TERRACED_REQUIRES(mutex);
+  [[gnu::cold]] void ReportEviction(const storage::Item& item, const Moment& moment) const
+      TERRACED_REQUIRES(mutex);
+  FlashAnswer JudgeFlash(const Key& key, const Moment& moment, Evidence* evidence)
+      TERRACED_REQUIRES(mutex);
   // An item that an earlier process left is in RAM again: it is counted, and its hint that it is clean looked at.
   void NoteAdopted(storage::Item* item, uint64_t hash) TERRACED_REQUIRES(mutex);
   // How much of its class a segment may take, and how much older than COLD's its tail may be.
@@ -158,6 +172,8 @@ class alignas(64) Shard {
   const uint32_t number_;
   uint64_t counted_epoch_ TERRACED_GUARDED_BY(mutex) = 0;
   uint64_t live_items_ TERRACED_GUARDED_BY(mutex) = 0;
+  // How the item ended that the watched command under way met, until it is told.
+  Death met_ TERRACED_GUARDED_BY(mutex) = Death::kNone;
 };
 
 }  // namespace terraced::tiering

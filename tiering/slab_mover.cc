@@ -182,6 +182,9 @@ bool SlabMover::MovePage(SlabClass from, SlabClass to) {
   }
   if (moved) {
     tiers_.counters.slabs_moved.fetch_add(1, std::memory_order_relaxed);
+    if (tiers_.events.Wants(kSysEvents)) {
+      tiers_.events.Note({.type = EventType::kSlabMove, .text = {}, .numbers = {from, to}});
+    }
   } else {
     tiers_.arena->CancelPageMove();
   }

@@ -25,11 +25,13 @@ void TierCounters::Reset() {
 Tiers::Tiers(const CacheOptions& the_options, const Clock& the_clock,
              std::unique_ptr<storage::SlabArena> the_arena,
              std::unique_ptr<storage::BatchStore> the_store,
-             std::unique_ptr<storage::SharedIndex> the_shared_index, const HashKey& key)
+             std::unique_ptr<storage::SharedIndex> the_shared_index, const HashKey& key,
+             EventSink& the_events)
     : options(the_options),
       live(the_options),
       admin(the_options),
       clock(the_clock),
+      events(the_events),
       hash_key(key),
       has_flash(!the_options.flash_path.empty()),
       arena(std::move(the_arena)),

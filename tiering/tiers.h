@@ -18,6 +18,7 @@
 #include "storage/ram/slab_arena.h"
 #include "tiering/admin_settings.h"
 #include "tiering/cache_options.h"
+#include "tiering/event_sink.h"
 #include "tiering/flush_epoch.h"
 #include "tiering/live_settings.h"
 #include "tiering/removal_log.h"
@@ -65,7 +66,8 @@ class Shard;
 struct Tiers {
   Tiers(const CacheOptions& options, const Clock& clock, std::unique_ptr<storage::SlabArena> arena,
         std::unique_ptr<storage::BatchStore> store,
-        std::unique_ptr<storage::SharedIndex> shared_index, const HashKey& hash_key);
+        std::unique_ptr<storage::SharedIndex> shared_index, const HashKey& hash_key,
+        EventSink& events);
   ~Tiers();
 
   Shard& ShardOf(uint64_t hash) { return *shards[storage::PartitionOf(hash)]; }
@@ -79,6 +81,7 @@ struct Tiers {
   LiveSettings live;
   AdminSettings admin;  // likewise
   const Clock& clock;
+  EventSink& events;
   const HashKey hash_key;
   const bool has_flash;
   const std::unique_ptr<storage::SlabArena> arena;

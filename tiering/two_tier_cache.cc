@@ -180,7 +180,8 @@ Status OpenArenaFile(const CacheOptions& options, FlashStart* start) {
 
 }  // namespace
 
-Result<std::unique_ptr<Cache>> Cache::Create(const CacheOptions& options, const Clock& clock) {
+Result<std::unique_ptr<Cache>> Cache::Create(const CacheOptions& options, const Clock& clock,
+                                             EventSink& events) {
   FlashStart start;
   if (options.flash_path.empty()) {
     start.store = storage::MakeNullBatchStore();
@@ -190,7 +191,7 @@ Result<std::unique_ptr<Cache>> Cache::Create(const CacheOptions& options, const 
   }
   if (!options.memory_file.empty()) TERRACED_RETURN_IF_ERROR(OpenArenaFile(options, &start));
   TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<TwoTierCache> cache,
-                            TwoTierCache::Make(options, clock, std::move(start)));
+                            TwoTierCache::Make(options, clock, std::move(start), events));
   const Status started = cache->StartThreads();
   if (started.ok()) return std::unique_ptr<Cache>(std::move(cache));
   // What the last clean stop left counts no more, so this one leaves the same.
@@ -200,11 +201,12 @@ Result<std::unique_ptr<Cache>> Cache::Create(const CacheOptions& options, const 
 }
 
 Result<std::unique_ptr<TwoTierCache>> TwoTierCache::Make(const CacheOptions& options,
-                                                         const Clock& clock, FlashStart flash) {
+                                                         const Clock& clock, FlashStart flash,
+                                                         EventSink& events) {
   TERRACED_ASSIGN_OR_RETURN(std::unique_ptr<storage::SlabArena> arena,
                             storage::SlabArena::Create(options.slabs, std::move(flash.arena_file)));
   std::unique_ptr<TwoTierCache> cache(
-      new TwoTierCache(options, clock, std::move(arena), std::move(flash)));
+      new TwoTierCache(options, clock, std::move(arena), std::move(flash), events));
   if (cache->tiers_->HasFlash()) {
     TERRACED_RETURN_IF_ERROR(cache->reader_->Resize(options.flash_read_threads));
   }
@@ -213,9 +215,10 @@ Result<std::unique_ptr<TwoTierCache>> TwoTierCache::Make(const CacheOptions& opt
 }
 
 TwoTierCache::TwoTierCache(const CacheOptions& options, const Clock& clock,
-                           std::unique_ptr<storage::SlabArena> arena, FlashStart flash)
+                           std::unique_ptr<storage::SlabArena> arena, FlashStart flash,
+                           EventSink& events)
     : tiers_(std::make_unique<Tiers>(options, clock, std::move(arena), std::move(flash.store),
-                                     std::move(flash.shared_index), flash.state.hash_key)),
+                                     std::move(flash.shared_index), flash.state.hash_key, events)),
       directory_(std::move(flash.directory)),
       start_state_(flash.state),
       start_summary_(flash.summary),

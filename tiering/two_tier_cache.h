@@ -32,7 +32,8 @@ class TwoTierCache final : public Cache {
   // nothing runs in the background until StartThreads(). `flash.directory` may be null (nothing is
   // saved).
   static Result<std::unique_ptr<TwoTierCache>> Make(const CacheOptions& options, const Clock& clock,
-                                                    FlashStart flash);
+                                                    FlashStart flash,
+                                                    EventSink& events = NoEvents());
   ~TwoTierCache() override;
 
   uint64_t HashOf(std::string_view key) const override { return tiers_->HashOf(key); }
@@ -72,7 +73,7 @@ class TwoTierCache final : public Cache {
 
  private:
   TwoTierCache(const CacheOptions& options, const Clock& clock,
-               std::unique_ptr<storage::SlabArena> arena, FlashStart flash);
+               std::unique_ptr<storage::SlabArena> arena, FlashStart flash, EventSink& events);
   Status LoadFlash();
   // The files that outlive the process, as far as there are any that count.
   std::vector<storage::SharedFile*> OutlivingFiles() const;
@@ -96,7 +97,9 @@ class TwoTierCache final : public Cache {
   // Takes another block of CAS uniques and serials in STATE, long before one of them needs it.
   void RaiseStartCount();
 
-  Moment Now() const { return {tiers_->clock.NowS(), tiers_->flush.Current()}; }
+  Moment Now() const {
+    return {tiers_->clock.NowS(), tiers_->flush.Current(), tiers_->events.Wanted()};
+  }
   storage::LruSegment SegmentFor(uint32_t exptime_s) const;
 
   // A RAM item made from the record that the fill found, before the mutex is taken; empty if there
@@ -179,6 +182,8 @@ class TwoTierCache final : public Cache {
     ItemMeta* item;
   };
   Outcome StoreOnce(const StoreJob& job, DerivedRoom* room);
+  void ReportStore(const Key& key, StoreMode mode, Outcome outcome,
+                   const storage::Item& item) const;
   // `found` is empty where there is nothing of the key. What ms's I lets pass with an older unique is stale.
   Outcome JudgeStore(const StoreJob& job, const std::optional<ItemMeta>& found, Shard& shard,
                      storage::SlabClass slab_class, bool* stale) const

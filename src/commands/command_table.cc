@@ -38,6 +38,7 @@ constexpr CommandSpec kCommands[] = {
      &HandleCacheMemlimit},
     {"refresh_certs", Verb::kRefreshCerts, 1, kAnyTokens, kReads | kTakesNoreply,
      &HandleRefreshCerts},
+    {"watch", Verb::kWatch, 1, kAnyTokens, kReads | kTakesNoreply, &HandleWatch},
     {"quit", Verb::kQuit, 1, kAnyTokens, kReads, &HandleQuit},
     {"debug", Verb::kDebug, 2, 4, kWrites | kTestOnly, &HandleDebug},
     {"mg", Verb::kMetaGet, 2, kAnyTokens, kReads | kMeta | kAnswersValue, &HandleMetaGet},

@@ -10,6 +10,7 @@
 #include "src/protocol/reply_sink.h"
 #include "src/protocol/request.h"
 #include "src/server_options.h"
+#include "src/watch/watch_hub.h"
 #include "storage/base/clock.h"
 #include "storage/base/status.h"
 #include "tiering/cache.h"
@@ -45,6 +46,7 @@ struct CommandContext {
   const ServerOptions& options;
   ServerControl& control;
   PrefixStats& prefixes;
+  WatchHub& watch = UnusedWatchHub();
 };
 
 // What a handler leaves to do.
@@ -56,6 +58,7 @@ enum class Step : uint8_t {
   kListConnections,  // `stats conns`: answer when every worker has been asked
   kDump,             // the cache's dump has begun: write it piece by piece
   kDemote,           // `debug demote`: answer OK when the cache says so
+  kWatch,            // the connection takes no more commands and is sent what it asked to watch
 };
 
 enum class Verb : uint8_t {
@@ -80,6 +83,7 @@ enum class Verb : uint8_t {
   kExtstore,
   kShutdown,
   kRefreshCerts,
+  kWatch,
   kQuit,
   kDebug,
   kMetaGet,
@@ -89,7 +93,7 @@ enum class Verb : uint8_t {
   kMetaDebug,
   kMetaNoop,
   kAdministration,  // lru, lru_crawler, slabs, cache_memlimit: words that their handlers look at
-  kRefused,  // no word of the wire: a request the codec could not accept
+  kRefused,         // no word of the wire: a request the codec could not accept
 };
 
 enum CommandFlags : uint32_t {
@@ -168,5 +172,7 @@ Step HandleRefused(const CommandContext&, const Request&, tiering::Evidence*, Re
 // process_commands.cc
 Step HandleShutdown(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleRefreshCerts(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+// watch.cc
+Step HandleWatch(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 
 }  // namespace terraced::server

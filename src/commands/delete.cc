@@ -18,7 +18,7 @@ class MetaOnly final : public tiering::ValueSink {
 };
 
 tiering::DeletePlan DeletePlanOf(const CommandContext& context, const Request& request) {
-  tiering::DeletePlan plan;
+  tiering::DeletePlan plan{.meta = request.command->verb == Verb::kMetaDelete};
   if (request.asks == 0) return plan;
   if (request.Asks(kAsksCompare)) {
     // With -C every item has the unique 0, as far as clients can tell.

@@ -97,6 +97,16 @@ Reply ReplyTo(tiering::Outcome outcome) {
   }
 }
 
+// No item of it was ever made: the cache has nothing to tell.
+void ReportRefused(const CommandContext& context, const Request& request,
+                   tiering::Outcome outcome) {
+  context.watch.Note({.type = tiering::EventType::kItemStore,
+                      .text = request.key.bytes,
+                      .numbers = {static_cast<int64_t>(outcome),
+                                  static_cast<int64_t>(ModeOf(request)), 0, 0,
+                                  static_cast<int64_t>(request.value_bytes)}});
+}
+
 }  // namespace
 
 tiering::AllocateResult BeginStore(const CommandContext& context, const Request& request,
@@ -109,6 +119,11 @@ tiering::AllocateResult BeginStore(const CommandContext& context, const Request&
   if (result != tiering::AllocateResult::kTooLarge &&
       result != tiering::AllocateResult::kNoMemory) {
     return result;
+  }
+  if (context.watch.Wants(tiering::kMutations)) {
+    const bool too_large = result == tiering::AllocateResult::kTooLarge;
+    ReportRefused(context, request,
+                  too_large ? tiering::Outcome::kTooLarge : tiering::Outcome::kNoMemory);
   }
   // A client whose set was refused must not go on reading what it meant to replace (I2). The other store
   // commands leave the old value, as memcached does.

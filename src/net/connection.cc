@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "src/watch/running_connection.h"
 #include "storage/base/log.h"
 
 namespace terraced::server {
@@ -31,11 +32,14 @@ Connection::Connection(ConnectionHost& host, int fd, std::unique_ptr<Transport> 
     : host_(host),
       context_(host.Context()),
       account_(host.Account()),
+      peer_(PeerAddress::Of(fd)),
       socket_(fd, std::move(transport)),
       codec_(context_.options.test_commands, &host.Scratch().decoded_keys),
       last_heard_s_(context_.clock.NowS()),
       asker_{.expected_bytes = context_.options.reply_bytes_max / kFirstReads},
-      replies_(host.Buffers(), account_) {}
+      replies_(host.Buffers(), account_) {
+  ReportOpened();
+}
 
 Connection::~Connection() {
   TERRACED_DCHECK(IsClosed());
@@ -118,6 +122,8 @@ void Connection::DemoteDone() {
 
 void Connection::Close() {
   if (IsClosed()) return;
+  EndWatching();
+  ReportClosed();
   for (const std::unique_ptr<Suspended>& suspended : suspended_) host_.Cancel(*suspended);
   account_.GiveBack(suspended_.size() * Suspended::kBytes);
   suspended_.clear();
@@ -137,6 +143,8 @@ void Connection::Close() {
 void Connection::Advance() {
   // One that gave way goes on when its turn has come and not before, whatever wakes it.
   if (IsClosed() || yielded_) return;
+  if (state_ == State::kWatching) return AdvanceWatching();
+  RunningConnection::Set(Fd());
   uint32_t left = context_.options.requests_per_event;
   uint64_t left_bytes = kTurnSendBytes;
   while (true) {
@@ -152,7 +160,7 @@ void Connection::Advance() {
     }
     if (yielded_ && replies_.UnsentBytes() < kYieldSendBytes) break;
     if (!Flush(&left_bytes)) {
-      Close();
+      CloseFor(CloseReason::kError);
       return;
     }
     // The rest when the others have had their turn: until then the socket stays writable.

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "src/watch/running_connection.h"
+
 namespace terraced::server {
 namespace {
 
@@ -97,6 +99,7 @@ void Connection::FinishSuspended(Suspended& suspended) {
   suspended.evidence.timed_out = suspended.fill == nullptr;
   suspended.evidence.fill = std::move(suspended.fill);
   ++suspended.evidence.attempts;
+  RunningConnection::Set(Fd());
   replies_.WriteTo(suspended.slot);
   host_.Replies().Bind(&replies_, Fd());
   const uint64_t unsent_before = replies_.UnsentBytes();

@@ -29,7 +29,7 @@ bool Connection::ReadResult(ssize_t result) {
   if (Log::On(LogLevel::kVerbose)) {
     Log::Write(LogLevel::kVerbose, "<%d read failed: %s", Fd(), std::strerror(errno));
   }
-  Close();
+  CloseFor(CloseReason::kError);
   return false;
 }
 
@@ -70,6 +70,9 @@ void Connection::Read() {
       ReadSwallow();
       break;
     case State::kDraining:
+      break;
+    case State::kWatching:
+      ReadWatching();
       break;
   }
 }

@@ -36,7 +36,9 @@ bool Connection::RunCommands(uint32_t* left) {
     }
     const Gathering gathering = Gather(left);
     if (!RunBatch(left)) return true;
+    if (state_ == State::kWatching) return false;
     if (gathering == Gathering::kClose) {
+      close_reason_ = CloseReason::kError;
       state_ = State::kDraining;
       DropBuffered();
     }
@@ -121,7 +123,7 @@ bool Connection::RunBatch(uint32_t* left) {
       write_waits_ = true;
     } else {
       RunGathered(&gathered, &draft);
-      if (IsClosed() || state_ == State::kDraining) return true;
+      if (IsClosed() || state_ == State::kDraining || state_ == State::kWatching) return true;
       // Gets were chosen so that their replies fit; whatever else ran may have to be waited for.
       const bool was_get = gathered.request.command->Has(kAnswersValue) && !writes;
       if (was_get || !MustPause()) continue;
@@ -166,6 +168,9 @@ void Connection::RunGathered(Gathered* gathered, tiering::Draft* draft) {
       break;
     case Step::kDump:
       BeginDump();
+      break;
+    case Step::kWatch:
+      BeginWatching(request);
       break;
     default:
       break;

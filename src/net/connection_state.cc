@@ -7,6 +7,7 @@
 namespace terraced::server {
 
 std::string_view Connection::StateName() const {
+  if (state_ == State::kWatching) return "conn_watch";
   if (waits_for_host_ || waits_for_room_ || yielded_) return "conn_parse_cmd";
   if (!suspended_.empty()) return "conn_io_queue";
   if (replies_.CanSend()) return "conn_mwrite";
@@ -18,6 +19,7 @@ std::string_view Connection::StateName() const {
     case State::kDraining:
       return "conn_closing";
     case State::kCommands:
+    case State::kWatching:
       break;
   }
   return heard_ ? "conn_read" : "conn_new_cmd";

@@ -71,6 +71,22 @@ struct Worker::Dump final : Completion {
   bool asked = false;
 };
 
+// One for all lines that came meanwhile. Connections that close are destroyed at the end of the round only.
+void Worker::Lines::Run() {
+  worker.lines_posted_.exchange(false);
+  const std::vector<Connection*> watching = worker.watching_;
+  for (Connection* const connection : watching) connection->SendLines();
+}
+
+void Worker::LinesReady() {
+  if (!lines_posted_.exchange(true)) Post(&lines_);
+}
+
+WatcherHost& Worker::Watches(Connection& connection) {
+  watching_.push_back(&connection);
+  return *this;
+}
+
 void Worker::Stop::Run() {
   worker.stopping_ = true;
   for (const std::unique_ptr<UdpPort>& port : worker.udp_) port->StopReading();
@@ -94,7 +110,8 @@ Worker::Worker(const CommandContext& context, ConnectionCounters& connections, R
       account_(replies),
       replies_(context.clock),
       fills_(context.cache.Reader(), *this),
-      stop_(*this) {}
+      stop_(*this),
+      lines_(*this) {}
 
 Status Worker::Open() {
   mailbox_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -317,7 +334,7 @@ void Worker::WatchForEnd(Connection& connection) {
 void Worker::OnGone(int fd, short, void* argument) {
   pollfd ends = {.fd = fd, .events = 0, .revents = 0};
   if (poll(&ends, 1, 0) == 1 && (ends.revents & (POLLERR | POLLHUP)) != 0) {
-    static_cast<Connection*>(argument)->Close();
+    static_cast<Connection*>(argument)->CloseFor(CloseReason::kError);
   }
 }
 
@@ -336,6 +353,7 @@ void Worker::Closed(Connection& connection) {
     dump_->connection = nullptr;
     if (!dump_->asked) EndDump();
   }
+  std::erase(watching_, &connection);
   const size_t index = connection.index;
   closed_.push_back(std::move(connections_[index]));
   if (index + 1 < connections_.size()) {
@@ -353,7 +371,7 @@ void Worker::Closed(Connection& connection) {
 }
 
 void Worker::CloseAll() {
-  while (!connections_.empty()) connections_.back()->Close();
+  while (!connections_.empty()) connections_.back()->CloseFor(CloseReason::kShutdown);
 }
 
 void Worker::KickIdle() {
@@ -369,7 +387,7 @@ void Worker::KickIdle() {
   }
   for (Connection* connection : idle) {
     counters_.idle_kicks.Add(1);
-    connection->Close();
+    connection->CloseFor(CloseReason::kIdleTimeout);
   }
 }
 

@@ -25,7 +25,10 @@
 
 namespace terraced::server {
 
-class Worker final : public Executor, private ConnectionHost, private UdpHost {
+class Worker final : public Executor,
+                     private ConnectionHost,
+                     private UdpHost,
+                     private WatcherHost {
  public:
   // `on_leave` is called (on the worker's thread) whenever a connection has gone.
   static Result<std::unique_ptr<Worker>> Create(const CommandContext& context,
@@ -60,6 +63,12 @@ class Worker final : public Executor, private ConnectionHost, private UdpHost {
     Worker& worker;
   };
 
+  struct Lines final : Completion {
+    explicit Lines(Worker& of) : worker(of) {}
+    void Run() override;
+    Worker& worker;
+  };
+
   Worker(const CommandContext& context, ConnectionCounters& connections, ReplyBudget& replies,
          std::function<void()> on_leave);
   Status Open();
@@ -80,7 +89,10 @@ class Worker final : public Executor, private ConnectionHost, private UdpHost {
   void Demote(Connection& connection) override;
   void ListConnections(Connection& connection) override;
   void AskDump(Connection& connection) override;
+  WatcherHost& Watches(Connection& connection) override;
   void Closed(Connection& connection) override;
+  // WatcherHost, called by the logger.
+  void LinesReady() override;
 
   // UdpHost
   bool BeginExchange(UdpPort& port, const UdpPeer& peer, const UdpRequest& request) override;
@@ -129,6 +141,7 @@ class Worker final : public Executor, private ConnectionHost, private UdpHost {
   bool says_changes_ = false;  // of the event loop: an event can be had once for each change
   // Self-synchronised.
   WorkerCounters counters_;
+  std::atomic<bool> lines_posted_{false};  // lines_ is on its way
   // The worker's thread only. Events go before their base.
   EventBasePtr base_;
   EventPtr mailbox_event_;
@@ -159,10 +172,12 @@ class Worker final : public Executor, private ConnectionHost, private UdpHost {
   std::vector<Connection*> answered_;  // empty but in FinishCompleted
   std::vector<Demotion*> demotions_;
   std::unique_ptr<Dump> dump_;  // there is at most one in the daemon
+  std::vector<Connection*> watching_;
   bool round_end_active_ = false;
   bool running_turns_ = false;
   bool stopping_ = false;
   Stop stop_;
+  Lines lines_;
   std::thread thread_;
   // Guarded.
   Mutex mutex_;

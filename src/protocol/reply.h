@@ -45,6 +45,10 @@ enum class Reply : uint8_t {
   kShutdownNotEnabled,
   kBadShutdownMode,
   kTlsNotEnabled,
+  kWatchNotAllowed,
+  kWatchPipelined,  // answers to earlier commands are still to be sent
+  kWatchersTooMany,
+  kWatcherFailed,
   kCount
 };
 

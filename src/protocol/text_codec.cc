@@ -166,6 +166,7 @@ Reply FillArguments(const Tokens& tokens, Request* request) {
     case Verb::kExtstore:
     case Verb::kShutdown:
     case Verb::kRefreshCerts:
+    case Verb::kWatch:
     case Verb::kQuit:
     case Verb::kDebug:
     case Verb::kAdministration:

@@ -67,6 +67,10 @@ std::string_view TextOf(Reply reply) {
       "ERROR: shutdown not enabled\r\n",
       "CLIENT_ERROR invalid shutdown mode\r\n",
       "Error TLS not enabled\r\n",
+      "CLIENT_ERROR watch commands not allowed\r\n",
+      "ERROR cannot pipeline other commands before watch\r\n",
+      "WATCHER_TOO_MANY log watcher limit reached\r\n",
+      "WATCHER_FAILED failed to add log watcher\r\n",
   };
   static_assert(kTexts[static_cast<size_t>(Reply::kVersion)].substr(8, 6) == kProtocolVersion);
   static_assert(!kTexts.back().empty(), "every Reply has its text");

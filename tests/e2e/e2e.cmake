@@ -6,7 +6,7 @@
 if(TERRACED_SANITIZER STREQUAL "")
   file(GLOB mutant_sources CONFIGURE_DEPENDS
     ../storage/base/*.cc ../storage/ram/*.cc ../storage/flash/*.cc ../tiering/*.cc
-    ../src/*.cc ../src/net/*.cc ../src/protocol/*.cc ../src/commands/*.cc)
+    ../src/*.cc ../src/net/*.cc ../src/protocol/*.cc ../src/commands/*.cc ../src/watch/*.cc)
   list(FILTER mutant_sources EXCLUDE REGEX "/${tls_other}\\.cc$")
   add_executable(terraced_mutants EXCLUDE_FROM_ALL ${mutant_sources})
   target_compile_definitions(terraced_mutants PRIVATE TERRACED_MUTANTS=1)

@@ -39,9 +39,11 @@ class NoControl final : public ServerControl {
   ListingTours tours;
 };
 
-class HandHost final : public ConnectionHost {
+class HandHost final : public ConnectionHost, public WatcherHost {
  public:
-  HandHost() : cache(Options(), clock), context_{cache, clock, options, control, prefixes} {}
+  HandHost() : cache(Options(), clock), context_{cache, clock, options, control, prefixes, hub} {
+    hub.RunByHandForTest();
+  }
 
   static tiering::CacheOptions Options() {
     tiering::CacheOptions options;
@@ -77,6 +79,8 @@ class HandHost final : public ConnectionHost {
     connection.AddDumpPiece({.keys = {}, .items = {}, .last = true});
     cache.Admin().EndDump();
   }
+  WatcherHost& Watches(Connection&) override { return *this; }
+  void LinesReady() override { ++lines_ready; }
   void Closed(Connection&) override { closed = true; }
 
   // The fill of the oldest waiting command comes back; found=false: its deadline passed.
@@ -97,6 +101,7 @@ class HandHost final : public ConnectionHost {
   ServerOptions options;
   NoControl control;
   PrefixStats prefixes{':', false};
+  WatchHub hub{LogBuffer::kBytesLeast};
   support::FakeCache cache;
   ReplyBudget budget{64U << 20};
   BufferPool buffers;
@@ -107,6 +112,7 @@ class HandHost final : public ConnectionHost {
   bool writes = false;
   bool run_soon = false;
   int yields = 0;
+  int lines_ready = 0;
   bool retry_room = false;
   bool demoting = false;
   bool listing = false;

@@ -42,7 +42,8 @@ inline CacheOptions RigOptions() {
 
 class CacheRig {
  public:
-  explicit CacheRig(const CacheOptions& options = RigOptions()) : clock(kStartS) {
+  explicit CacheRig(const CacheOptions& options = RigOptions(), EventSink& events = NoEvents())
+      : clock(kStartS) {
     auto memory_store = std::make_unique<MemoryBatchStore>();
     memory = memory_store.get();
     auto faulty = std::make_unique<FaultyBatchStore>(std::move(memory_store));
@@ -52,7 +53,7 @@ class CacheRig {
     start.state.hash_key = HashKey{{1, 2, 3, 4}};
     start.state.start_count = 1;
     Result<std::unique_ptr<TwoTierCache>> made =
-        TwoTierCache::Make(options, clock, std::move(start));
+        TwoTierCache::Make(options, clock, std::move(start), events);
     TERRACED_CHECK(made.ok());
     cache = std::move(made).value();
     client = std::make_unique<CacheClient>(*cache);
