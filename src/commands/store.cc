@@ -100,11 +100,11 @@ Reply ReplyTo(tiering::Outcome outcome) {
 // No item of it was ever made: the cache has nothing to tell.
 void ReportRefused(const CommandContext& context, const Request& request,
                    tiering::Outcome outcome) {
-  context.watch.Note({.type = tiering::EventType::kItemStore,
-                      .text = request.key.bytes,
-                      .numbers = {static_cast<int64_t>(outcome),
-                                  static_cast<int64_t>(ModeOf(request)), 0, 0,
-                                  static_cast<int64_t>(request.value_bytes)}});
+  context.watch.Note(
+      {.type = tiering::EventType::kItemStore,
+       .text = request.key.bytes,
+       .numbers = {static_cast<int64_t>(outcome), static_cast<int64_t>(ModeOf(request)), 0, 0,
+                   static_cast<int64_t>(request.value_bytes)}});
 }
 
 }  // namespace

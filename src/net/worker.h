@@ -25,10 +25,7 @@
 
 namespace terraced::server {
 
-class Worker final : public Executor,
-                     private ConnectionHost,
-                     private UdpHost,
-                     private WatcherHost {
+class Worker final : public Executor, private ConnectionHost, private UdpHost, private WatcherHost {
  public:
   // `on_leave` is called (on the worker's thread) whenever a connection has gone.
   static Result<std::unique_ptr<Worker>> Create(const CommandContext& context,

@@ -135,7 +135,7 @@ class SlabArena {
   // kInvalidArgument below one page and beyond the address space: sixteen times the limit at Create where the system
   // grants that, not more than it in a file or with preallocated memory.
   Status SetLimitBytes(uint64_t limit_bytes);
-  uint64_t PooledPages() const;  // that were taken from classes and given to none
+  uint64_t PooledPages() const;       // that were taken from classes and given to none
   bool GivePooledPage(SlabClass to);  // false: there is none, or the limit is used up
 
  private:

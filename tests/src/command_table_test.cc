@@ -22,9 +22,9 @@ TEST(CommandTableTest, EveryWordIsFoundOnceAndInLowerCase) {
   EXPECT_EQ(FindCommand("GET"), nullptr);
   EXPECT_EQ(FindCommand(""), nullptr);
   for (const char* word :
-       {"set",       "add",     "replace",   "append", "prepend", "cas",         "get",
-        "gets",      "gat",     "gats",      "delete", "incr",    "decr",        "touch",
-        "flush_all", "version", "verbosity", "quit",   "stats",   "extstore",    "shutdown",
+       {"set",       "add",     "replace",     "append",        "prepend", "cas",      "get",
+        "gets",      "gat",     "gats",        "delete",        "incr",    "decr",     "touch",
+        "flush_all", "version", "verbosity",   "quit",          "stats",   "extstore", "shutdown",
         "lru",       "slabs",   "lru_crawler", "cache_memlimit"}) {
     EXPECT_NE(FindCommand(word), nullptr) << word;
   }

@@ -183,9 +183,8 @@ TEST(OptionsSettingsTest, WhatIsGivenIsShownInMemcachedsUnits) {
       {"maxconns_fast", "no"},      {"flash_size", "4294967296"},
       {"flash_path", "/srv/c"},     {"lru_maintainer_thread", "no"},
       {"lru_segmented", "no"},      {"slab_sizes", "96-192"},
-      {"track_sizes", "yes"},
-      {"dump_enabled", "no"},       {"stat_key_prefix", "/"},
-      {"detail_enabled", "yes"}};
+      {"track_sizes", "yes"},       {"dump_enabled", "no"},
+      {"stat_key_prefix", "/"},     {"detail_enabled", "yes"}};
   for (const auto& [name, value] : expected) EXPECT_EQ(settings.at(name), value) << name;
 }
 
