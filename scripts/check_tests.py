@@ -24,10 +24,16 @@ TESTED_ELSEWHERE = {
     "src/commands/lru_commands.cc": ("tests/e2e/administration_test.cc", "every reply beside memcached's"),
     "src/commands/slabs_commands.cc": ("tests/e2e/administration_test.cc", "every reply beside memcached's"),
     "src/commands/store.cc": ("tests/e2e/text_protocol_test.cc", "every reply beside memcached's"),
+    "src/commands/watch.cc": ("tests/src/connection_watch_test.cc", "classes, refusals, the connection afterwards"),
     "src/net/buffer_pool.cc": ("tests/src/reply_queue_test.cc", "blocks taken, kept and given back"),
+    "src/net/event_base.cc": ("tests/src/worker_test.cc", "the loop of every worker"),
     "src/net/listener.cc": ("tests/src/server_test.cc", "accepting, -c and maxconns_fast over real sockets"),
     "src/net/port_holder.cc": ("tests/src/address_test.cc", "the holder that a taken port is refused with"),
+    "src/net/peer_address.cc": ("tests/e2e/watch_test.cc", "conn_new and conn_close beside memcached's"),
+    "src/net/tls_openssl.cc": ("tests/e2e/tls_test.cc", "handshakes, values, reloads with a client of OpenSSL"),
+    "src/net/udp_port.cc": ("tests/e2e/udp_test.cc", "datagrams of every kind, beside memcached"),
     "src/protocol/text_reply.cc": ("tests/src/connection_test.cc", "its bytes, copied and pinned values"),
+    "src/watch/watcher.cc": ("tests/src/watch_hub_test.cc", "its ring, lost lines and its end"),
     "tiering/tiers.cc": ("tests/tiering/collect_stats_test.cc", "the counters; every other test is wired by it"),
 }
 

@@ -19,7 +19,6 @@ namespace {
 
 // Ciphertext of one system call: several records of a large value.
 constexpr size_t kReadAheadBytes = 64U << 10;
-constexpr size_t kRecordBytesMax = 16U << 10;
 constexpr std::string_view kSessionContext = "terraced";
 
 struct ContextDeleter {
