@@ -49,6 +49,8 @@ Outcome TwoTierCache::CountMissing(const CountJob& job, const Moment& moment, De
   fresh->last_access_s = moment.now_s;
   fresh->Set(BinaryKeyBit(plan.binary_key));
   *job.item = MetaOf(*fresh);
+  job.item->created = true;
+  job.item->exptime_s = kExptimeNever;
   *job.value = plan.initial;
   if ((moment.events & kMutations) != 0) {
     ReportStore(job.key, StoreMode::kAdd, Outcome::kStored, *fresh);
@@ -104,6 +106,7 @@ Outcome TwoTierCache::CountOnce(const CountJob& job, DerivedRoom* room) {
   ClassCounters& of_class = shard.CountersOf(*fresh);
   ++(up ? of_class.incr_hits : of_class.decr_hits);
   *job.item = MetaOf(*fresh);
+  job.item->exptime_s = found.exptime_s;
   *job.value = number;
   shard.RemoveSlots(job.key, moment, item,
                     item == nullptr ? answer.found->serial : storage::kNoSerial);
