@@ -77,11 +77,13 @@ Outcome TwoTierCache::CountOnce(const CountJob& job, DerivedRoom* room) {
   }
   const ItemMeta found =
       item != nullptr ? MetaOf(*item) : MetaOf(answer.found->record, answer.slot.hit);
-  if (plan.compare_cas != 0 && plan.compare_cas != found.cas_unique) return Outcome::kExists;
   const bool chunked = item != nullptr && item->Has(storage::kItemChunked);
   const std::string_view old =
       item == nullptr ? std::string_view(answer.found->record.value)
                       : (chunked ? std::string_view() : tiers_->allocator.Value(*item));
+  // As memcached judges: what can be no number at all is said before a CAS unique that differs.
+  if (old.empty()) return Outcome::kNonNumeric;
+  if (plan.compare_cas != 0 && plan.compare_cas != found.cas_unique) return Outcome::kExists;
   uint64_t number = 0;
   if (!ParseCounter(old, &number)) return Outcome::kNonNumeric;
   number = up ? number + plan.delta : number - std::min(number, plan.delta);
