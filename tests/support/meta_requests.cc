@@ -120,7 +120,8 @@ GeneratedRequest MetaRequests::Read(Family family) {
   Maybe(6, "u", &draft);
   // An item that is never there again tells little: only seldom.
   Maybe(10, "T" + AnyExptime(), &draft);
-  if (!NeedsEncoding(draft.key)) Maybe(10, "N" + AnyExptime(), &draft);
+  // An empty number becomes a blank one, on which the reference counts what lay there before.
+  if (family != Family::kNumber && !NeedsEncoding(draft.key)) Maybe(10, "N" + AnyExptime(), &draft);
   // Far from what any item has left: no race with the clock.
   Maybe(8, OneIn(2) ? "R30" : OneIn(2) ? "R1000000" : "R-1", &draft);
   AddCommonFlags(true, &draft);
