@@ -122,7 +122,8 @@ class Cache {
   // *item is what was kept.
   virtual Outcome Delete(const Key& key, const DeletePlan& plan, Evidence* evidence,
                          ItemMeta* item) = 0;
-  // kStored, kNotFound, kExists, kNonNumeric, kNoMemory, kNeedsFlash, kFlashFailed. *value is the new number.
+  // kStored, kNotFound, kExists, kNonNumeric, kNoMemory, kNeedsFlash, kFlashFailed. *value is the new number;
+  // *item is as it is now, but for exptime_s: what it was before, or nothing if it was created.
   virtual Outcome Count(const Key& key, const CountPlan& plan, Evidence* evidence, ItemMeta* item,
                         uint64_t* value) = 0;
 

@@ -49,6 +49,8 @@ Outcome TwoTierCache::CountMissing(const CountJob& job, const Moment& moment, De
   fresh->last_access_s = moment.now_s;
   fresh->Set(BinaryKeyBit(plan.binary_key));
   *job.item = MetaOf(*fresh);
+  job.item->created = true;
+  job.item->exptime_s = kExptimeNever;
   *job.value = plan.initial;
   if ((moment.events & kMutations) != 0) {
     ReportStore(job.key, StoreMode::kAdd, Outcome::kStored, *fresh);
@@ -75,11 +77,13 @@ Outcome TwoTierCache::CountOnce(const CountJob& job, DerivedRoom* room) {
   }
   const ItemMeta found =
       item != nullptr ? MetaOf(*item) : MetaOf(answer.found->record, answer.slot.hit);
-  if (plan.compare_cas != 0 && plan.compare_cas != found.cas_unique) return Outcome::kExists;
   const bool chunked = item != nullptr && item->Has(storage::kItemChunked);
   const std::string_view old =
       item == nullptr ? std::string_view(answer.found->record.value)
                       : (chunked ? std::string_view() : tiers_->allocator.Value(*item));
+  // As memcached judges: what can be no number at all is said before a CAS unique that differs.
+  if (old.empty()) return Outcome::kNonNumeric;
+  if (plan.compare_cas != 0 && plan.compare_cas != found.cas_unique) return Outcome::kExists;
   uint64_t number = 0;
   if (!ParseCounter(old, &number)) return Outcome::kNonNumeric;
   number = up ? number + plan.delta : number - std::min(number, plan.delta);
@@ -104,6 +108,7 @@ Outcome TwoTierCache::CountOnce(const CountJob& job, DerivedRoom* room) {
   ClassCounters& of_class = shard.CountersOf(*fresh);
   ++(up ? of_class.incr_hits : of_class.decr_hits);
   *job.item = MetaOf(*fresh);
+  job.item->exptime_s = found.exptime_s;
   *job.value = number;
   shard.RemoveSlots(job.key, moment, item,
                     item == nullptr ? answer.found->serial : storage::kNoSerial);

@@ -95,9 +95,11 @@ Outcome TwoTierCache::Vivify(const ReadJob& job, const Moment& moment, DerivedRo
   item->last_access_s = moment.now_s;
   tiers_->allocator.Uniques().Set(item, tiers_->NextCas());
   item->Set(storage::kItemTokenSent |
+            (job.plan.bumps ? uint32_t{storage::kItemFetched} : 0) |
             (job.plan.binary_key ? uint32_t{storage::kItemBinaryKey} : 0));
   ItemMeta meta = MetaOf(*item);
   meta.exptime_s = kExptimeNever;
+  meta.fetched = false;  // before this command
   meta.token_sent = false;
   meta.created = meta.won = true;
   shard.RemoveSlots(job.key, moment, nullptr, storage::kNoSerial);

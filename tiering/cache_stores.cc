@@ -111,7 +111,7 @@ Outcome TwoTierCache::JudgeStore(const StoreJob& job, const std::optional<ItemMe
     ++counters.cas_misses;
     return Outcome::kNotFound;
   }
-  *stale = plan.stale_if_older && plan.compare_cas < found->cas_unique;
+  *stale = plan.stale_if_older && plan.compare_cas != 0 && plan.compare_cas < found->cas_unique;
   if (found->cas_unique != plan.compare_cas && !*stale) {
     ++counters.cas_badval;
     ++shard.classes[slab_class].cas_badval;

@@ -1,5 +1,6 @@
 // incr, decr, ma.
 #include "src/commands/command_table.h"
+#include "src/protocol/meta_codec.h"
 
 namespace terraced::server {
 namespace {
@@ -18,13 +19,15 @@ tiering::CountPlan CountPlanOf(const CommandContext& context, const Request& req
   if (!context.options.cas_enabled && plan.compare_cas != 0) plan.compare_cas = UINT64_MAX;
   if (request.Asks(kAsksNewCas)) plan.new_cas = request.new_cas;
   plan.binary_key = request.Asks(kAsksBinaryKey);
+  plan.touches = request.Asks(kAsksTouch);
+  if (plan.touches) plan.exptime_s = AbsoluteExptime(request.exptime, clock);
   plan.vivifies = request.Asks(kAsksVivify);
   if (plan.vivifies) {
     plan.initial = request.initial;
-    plan.vivify_exptime_s = AbsoluteExptime(request.vivify_exptime, clock);
+    const bool touched_last = plan.touches && FlagStandsBefore(request.flags, 'N', 'T');
+    plan.vivify_exptime_s =
+        touched_last ? plan.exptime_s : AbsoluteExptime(request.vivify_exptime, clock);
   }
-  plan.touches = request.Asks(kAsksTouch);
-  if (plan.touches) plan.exptime_s = AbsoluteExptime(request.exptime, clock);
   return plan;
 }
 

@@ -1,22 +1,9 @@
 // get, gets, gat, gats: one key of the command at a time; END is written by the connection after the last. mg, me.
 #include "src/commands/command_table.h"
 #include "src/prefix_stats.h"
-
 #include "src/protocol/meta_codec.h"
 
 namespace terraced::server {
-namespace {
-
-// Flags that change an item do so in their order.
-bool StandsBefore(std::string_view flags, char first, char second) {
-  for (std::string_view flag = NextFlag(&flags); !flag.empty(); flag = NextFlag(&flags)) {
-    if (flag[0] == first) return true;
-    if (flag[0] == second) return false;
-  }
-  return false;
-}
-
-}  // namespace
 
 Step HandleGet(const CommandContext& context, const Request& request, tiering::Evidence* evidence,
                ReplySink& sink) {
@@ -69,13 +56,13 @@ Step HandleMetaGet(const CommandContext& context, const Request& request,
     if (plan.touches) plan.exptime_s = AbsoluteExptime(request.exptime, clock);
     plan.vivifies = request.Asks(kAsksVivify);
     if (plan.vivifies) {
-      const bool touched_last = plan.touches && StandsBefore(request.flags, 'N', 'T');
+      const bool touched_last = plan.touches && FlagStandsBefore(request.flags, 'N', 'T');
       plan.vivify_exptime_s =
           touched_last ? plan.exptime_s : AbsoluteExptime(request.vivify_exptime, clock);
     }
     if (request.Asks(kAsksRecache)) {
       plan.recache_before_s = AbsoluteExptime(request.recache_s, clock);
-      plan.recache_sees_touch = plan.touches && StandsBefore(request.flags, 'T', 'R');
+      plan.recache_sees_touch = plan.touches && FlagStandsBefore(request.flags, 'T', 'R');
     }
   }
   tiering::ValueSink& value = sink.Value(request, context.options.cas_enabled);

@@ -89,9 +89,9 @@ Reply TakeFlag(char letter, std::string_view token, Request* request) {
     case 'E':
       return TakeUnsigned(token, kAsksNewCas, &request->new_cas, request);
     case 'D':
-      return TakeUnsigned(token, 0, &request->number, request);
+      return ParseUnsigned(token, &request->number) ? Reply::kNone : Reply::kBadDeltaFlag;
     case 'J':
-      return TakeUnsigned(token, 0, &request->initial, request);
+      return ParseUnsigned(token, &request->initial) ? Reply::kNone : Reply::kBadInitialFlag;
     case 'F':
       // memcached keeps 32 bits and accepts more.
       if (!ParseUnsigned(token, &flags)) return Reply::kBadLine;
@@ -104,17 +104,27 @@ Reply TakeFlag(char letter, std::string_view token, Request* request) {
   }
 }
 
+// Looked at when all flags are read, and none of them is bad for another reason.
+bool IsJudgedLast(Reply error) {
+  return error == Reply::kOpaqueTooLong || error == Reply::kBadSetMode ||
+         error == Reply::kBadCountMode;
+}
+
+// A flag that is none, or comes twice, is said rather than a bad token; of those the last one is.
 Reply TakeFlags(std::string_view text, Request* request) {
   uint64_t seen = 0;
+  Reply bad = Reply::kNone;
+  Reply bad_at_last = Reply::kNone;
   for (std::string_view word = NextFlag(&text); !word.empty(); word = NextFlag(&text)) {
     if (!IsLetter(word[0])) return Reply::kInvalidFlag;
     if ((seen & BitOf(word[0])) != 0) return Reply::kDuplicateFlag;
     seen |= BitOf(word[0]);
     if (kLetters.find(word[0]) == std::string_view::npos) return Reply::kInvalidFlag;
     const Reply error = TakeFlag(word[0], word.substr(1), request);
-    if (error != Reply::kNone) return error;
+    if (error == Reply::kNone) continue;
+    (IsJudgedLast(error) ? bad_at_last : bad) = error;
   }
-  return Reply::kNone;
+  return bad != Reply::kNone ? bad : bad_at_last;
 }
 
 size_t CountWords(std::string_view text) {
@@ -163,6 +173,14 @@ std::string_view NextFlag(std::string_view* flags) {
   return word;
 }
 
+bool FlagStandsBefore(std::string_view flags, char first, char second) {
+  for (std::string_view flag = NextFlag(&flags); !flag.empty(); flag = NextFlag(&flags)) {
+    if (flag[0] == first) return true;
+    if (flag[0] == second) return false;
+  }
+  return false;
+}
+
 void DecodeMetaCommand(std::string_view text, DecodedKeys* decoded, Request* request) {
   const Verb verb = request->command->verb;
   if (verb == Verb::kMetaNoop) return;
@@ -176,7 +194,7 @@ void DecodeMetaCommand(std::string_view text, DecodedKeys* decoded, Request* req
     return;
   }
   if (CountWords(text) > kWordsMax) {
-    Refuse(request, verb == Verb::kMetaSet ? Reply::kTooManySetFlags : Reply::kTooManyFlags);
+    Refuse(request, verb == Verb::kMetaGet ? Reply::kTooManyFlags : Reply::kTooManyChangeFlags);
     return;
   }
   const bool stores = verb == Verb::kMetaSet;

@@ -50,6 +50,13 @@ std::string_view CodeOf(Reply reply) {
   }
 }
 
+// mg shows a key as the item was stored; only what a line cannot hold, as the binary protocol may store it, never plainly.
+bool NeedsBase64(const Request& request, const tiering::ItemMeta& item) {
+  constexpr std::string_view kNotInALine(" \0\r\n", 4);
+  return item.binary_key ||
+         std::string_view(request.key.bytes).find_first_of(kNotInALine) != std::string_view::npos;
+}
+
 // -1: it does not end.
 int64_t TtlOf(uint32_t exptime_s, uint32_t now_s) {
   if (exptime_s == kExptimeNever) return -1;
@@ -74,11 +81,15 @@ void MetaReply::Done(const Request& request, Reply reply, const tiering::ItemMet
   }
   if (code == "HD" && request.Asks(kAsksQuiet)) return;
   char* const begin = output_->Reserve(kLineBytesMax);
-  Finish(begin, WriteFlags(request, item, Append(begin, code)));
+  char* const to = Append(begin, code);
+  // Where ma has not counted, it says nothing of an item.
+  const bool echoes = request.command->verb == Verb::kMetaArithmetic && code != "HD";
+  Finish(begin, echoes ? WriteEcho(request, to) : WriteFlags(request, item, to));
 }
 
 void MetaReply::Number(const Request& request, uint64_t value, const tiering::ItemMeta& item) {
-  if (request.Asks(kAsksQuiet)) return;
+  // That an item was made is said all the same.
+  if (request.Asks(kAsksQuiet) && !item.created) return;
   char* const begin = output_->Reserve(kLineBytesMax);
   char* to = begin;
   std::array<char, 20> digits;
@@ -86,7 +97,7 @@ void MetaReply::Number(const Request& request, uint64_t value, const tiering::It
   const bool with_value = request.Asks(kAsksValue);
   to = Append(to, with_value ? "VA " : "HD");
   if (with_value) to = AppendNumber(to, length);
-  to = WriteFlags(request, item, to);
+  to = WriteFlagsInTurn(request, item, to);
   if (with_value) to = Append(Append(to, kLineEnd), {digits.data(), length});
   Finish(begin, to);
 }
@@ -105,12 +116,17 @@ void MetaReply::Miss(const Request& request) {
   const bool gets = request.command->verb == Verb::kMetaGet;
   if (gets && request.Asks(kAsksQuiet)) return;
   char* const begin = output_->Reserve(kLineBytesMax);
-  char* to = Append(begin, "EN");
-  std::string_view flags = gets ? std::string_view(request.flags) : std::string_view();
+  char* const to = Append(begin, "EN");
+  Finish(begin, gets ? WriteEcho(request, to) : to);
+}
+
+char* MetaReply::WriteEcho(const Request& request, char* to) const {
+  std::string_view flags = request.flags;
   for (std::string_view flag = NextFlag(&flags); !flag.empty(); flag = NextFlag(&flags)) {
-    if (flag[0] == 'k' || flag[0] == 'O') to = WriteFlag(request, flag, {}, to);
+    if (flag[0] == 'k') to = WriteKeyFlag(request, request.Asks(kAsksBinaryKey), to);
+    if (flag[0] == 'O') to = WriteFlag(request, flag, {}, to);
   }
-  Finish(begin, to);
+  return to;
 }
 
 char* MetaReply::WriteKey(const Request& request, bool binary, char* to) const {
@@ -118,9 +134,28 @@ char* MetaReply::WriteKey(const Request& request, bool binary, char* to) const {
   return binary ? EncodeBase64(key, to) : Append(to, key);
 }
 
+char* MetaReply::WriteKeyFlag(const Request& request, bool binary, char* to) const {
+  to = WriteKey(request, binary, Append(to, " k"));
+  return binary ? Append(to, " b") : to;
+}
+
 char* MetaReply::WriteFlags(const Request& request, const tiering::ItemMeta& item, char* to) const {
   std::string_view flags = request.flags;
   for (std::string_view flag = NextFlag(&flags); !flag.empty(); flag = NextFlag(&flags)) {
+    to = WriteFlag(request, flag, item, to);
+  }
+  return to;
+}
+
+char* MetaReply::WriteFlagsInTurn(const Request& request, const tiering::ItemMeta& found,
+                                  char* to) const {
+  tiering::ItemMeta item = found;
+  std::string_view flags = request.flags;
+  for (std::string_view flag = NextFlag(&flags); !flag.empty(); flag = NextFlag(&flags)) {
+    if (flag[0] == 'N' && item.created) {
+      item.exptime_s = AbsoluteExptime(request.vivify_exptime, clock_);
+    }
+    if (flag[0] == 'T') item.exptime_s = AbsoluteExptime(request.exptime, clock_);
     to = WriteFlag(request, flag, item, to);
   }
   return to;
@@ -135,11 +170,9 @@ char* MetaReply::WriteFlag(const Request& request, std::string_view flag,
     case 'O':
       *to++ = ' ';
       return Append(to, flag);
-    case 'k': {
-      const bool binary = item.binary_key || request.Asks(kAsksBinaryKey);
-      to = WriteKey(request, binary, Append(to, " k"));
-      return binary ? Append(to, " b") : to;
-    }
+    case 'k':
+      return WriteKeyFlag(request, gets ? NeedsBase64(request, item) : request.Asks(kAsksBinaryKey),
+                          to);
     case 'c':
       if (verb == Verb::kMetaDelete) return to;
       return AppendFlag(to, 'c', cas_enabled_ ? item.cas_unique : 0);
@@ -165,16 +198,7 @@ char* MetaReply::WriteHit(const tiering::ItemMeta& meta, char* to) const {
   const bool with_value = request_->Asks(kAsksValue);
   to = Append(to, with_value ? "VA " : "HD");
   if (with_value) to = AppendNumber(to, meta.value_bytes);
-  tiering::ItemMeta item = meta;
-  std::string_view flags = request_->flags;
-  for (std::string_view flag = NextFlag(&flags); !flag.empty(); flag = NextFlag(&flags)) {
-    // What stands behind T or N is answered as it is then.
-    if (flag[0] == 'N' && meta.created) {
-      item.exptime_s = AbsoluteExptime(request_->vivify_exptime, clock_);
-    }
-    if (flag[0] == 'T') item.exptime_s = AbsoluteExptime(request_->exptime, clock_);
-    to = WriteFlag(*request_, flag, item, to);
-  }
+  to = WriteFlagsInTurn(*request_, meta, to);
   if (meta.token_sent) to = Append(to, " Z");
   if (meta.stale) to = Append(to, " X");
   if (meta.won) to = Append(to, " W");

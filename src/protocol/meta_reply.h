@@ -40,9 +40,14 @@ class MetaReply final : public ReplySink, private tiering::ValueSink {
   char* WriteHit(const tiering::ItemMeta& meta, char* to) const;
   char* WriteDebug(const tiering::ItemMeta& meta, char* to) const;
   char* WriteFlags(const Request& request, const tiering::ItemMeta& item, char* to) const;
+  // What stands behind T or N is answered as it is then.
+  char* WriteFlagsInTurn(const Request& request, const tiering::ItemMeta& found, char* to) const;
+  // Of the flags only those that repeat what the request said: its key and opaque.
+  char* WriteEcho(const Request& request, char* to) const;
   char* WriteFlag(const Request& request, std::string_view flag, const tiering::ItemMeta& item,
                   char* to) const;
   char* WriteKey(const Request& request, bool binary, char* to) const;
+  char* WriteKeyFlag(const Request& request, bool binary, char* to) const;
   // Ends a line that was begun with Reserve(kLineBytesMax).
   void Finish(char* begin, char* end);
   void Write(std::string_view bytes);

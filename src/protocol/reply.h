@@ -31,8 +31,10 @@ enum class Reply : uint8_t {
   kFlashFailed,
   kFlushNotAllowed,
   kMetaNoop,
+  kBadDeltaFlag,
+  kBadInitialFlag,
   kTooManyFlags,
-  kTooManySetFlags,
+  kTooManyChangeFlags,
   kDuplicateFlag,
   kInvalidFlag,
   kBadFlags,  // ma: either of them

@@ -53,6 +53,8 @@ std::string_view TextOf(Reply reply) {
       "SERVER_ERROR flash read failed\r\n",
       "CLIENT_ERROR flush_all not allowed\r\n",
       "MN\r\n",
+      "CLIENT_ERROR invalid numeric delta value\r\n",
+      "CLIENT_ERROR invalid numeric initial value\r\n",
       "CLIENT_ERROR options flags are too long\r\n",
       "CLIENT_ERROR options flags too long\r\n",
       "CLIENT_ERROR duplicate flag\r\n",

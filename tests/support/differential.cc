@@ -1,8 +1,11 @@
 #include "tests/support/differential.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdio>
 
 #include "storage/base/check.h"
+#include "tests/support/binary.h"
 
 namespace terraced::support {
 namespace {
@@ -13,99 +16,97 @@ constexpr size_t kShownBytes = 300;
 constexpr size_t kShownBefore = 120;
 constexpr size_t kShownExchange = 8'000;
 // For keys whose uniques were not read yet. Not a small one: the reference counts from 1, and that may be the key's.
-constexpr const char* kNobodysUnique = "9223372036854775807";
-constexpr std::string_view kVersionRequest = "version\r\n";
+constexpr uint64_t kNobodysUnique = 9'223'372'036'854'775'807U;
 
-// Readable on a terminal: control bytes escaped, the middle of long ones left out.
+// Readable on a terminal and by printf: other bytes escaped, the middle of long ones left out.
 std::string Shown(std::string_view bytes, size_t limit = kShownBytes) {
   std::string text;
-  for (size_t i = 0; i < bytes.size() && i < limit; ++i) {
-    const unsigned char byte = static_cast<unsigned char>(bytes[i]);
-    if (byte == '\r')
+  for (const char one : bytes.substr(0, limit)) {
+    const auto byte = static_cast<unsigned char>(one);
+    if (byte == '\r') {
       text += "\\r";
-    else if (byte == '\n')
+    } else if (byte == '\n') {
       text += "\\n";
-    else if (byte >= 0x20 && byte < 0x7f)
-      text += static_cast<char>(byte);
-    else
-      text += '?';
+    } else if (byte >= 0x20 && byte < 0x7f) {
+      text += one;
+    } else {
+      std::array<char, 5> escaped;
+      std::snprintf(escaped.data(), escaped.size(), "\\x%02x", unsigned{byte});
+      text += escaped.data();
+    }
   }
   if (bytes.size() > limit) text += "... (" + std::to_string(bytes.size()) + " bytes)";
   return text;
 }
 
-std::string_view VerbOf(std::string_view text) {
-  return text.substr(0, text.find_first_of(" \r"));
+uint64_t Number(std::string_view digits) {
+  uint64_t number = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  return number;
 }
 
-bool IsNumber(std::string_view line) {
-  return !line.empty() && line[0] >= '0' && line[0] <= '9';
+std::string TextOf(const Result<std::vector<std::string>>& replies) {
+  return replies.ok() ? std::string("answered")
+                      : "<" + std::string(replies.status().message()) + ">";
 }
 
-// Whether the two one-line replies can be explained by the tested server having lost the item.
-bool ExplainedByLoss(std::string_view verb, std::string_view reference, std::string_view tested) {
-  if (verb == "add") return reference == "NOT_STORED\r\n" && tested == "STORED\r\n";
-  if (verb == "replace" || verb == "append" || verb == "prepend") {
-    return reference == "STORED\r\n" && tested == "NOT_STORED\r\n";
-  }
-  if (tested != "NOT_FOUND\r\n") return false;
-  if (verb == "touch") return reference == "TOUCHED\r\n";
-  if (verb == "delete") return reference == "DELETED\r\n";
-  if (verb == "cas") return reference == "STORED\r\n" || reference == "EXISTS\r\n";
-  if (verb == "incr" || verb == "decr") {
-    return IsNumber(reference) || reference.starts_with("CLIENT_ERROR cannot increment");
-  }
-  return false;
-}
-
-std::string Version(Client& client) {
-  const std::string reply = client.Ask(kVersionRequest);
-  TERRACED_CHECK(reply.starts_with("VERSION "));
-  return reply;
+// It then holds no such item; false: it did not say so.
+bool Delete(Client& client, const std::string& key) {
+  if (!client.Send(Packet(kDeleteOp, key)).ok()) return false;
+  const Result<std::string> header = client.ReadBytes(kBinaryHeader);
+  if (!header.ok()) return false;
+  const std::string_view bytes = header.value();
+  const uint64_t status = NumberIn(bytes.substr(6, 2));
+  return client.ReadBytes(NumberIn(bytes.substr(8, 4))).ok() && status <= 1;
 }
 
 }  // namespace
 
-Differential::Differential(const Daemon& reference, const Daemon& tested) {
-  for (size_t i = 0; i < kConnections; ++i) {
-    reference_[i] = reference.Connect();
-    tested_[i] = tested.Connect();
-  }
-  reference_version_ = Version(*reference_[0]);
-  tested_version_ = Version(*tested_[0]);
+Differential::Differential(Protocol protocol, const Daemon& reference, const Daemon& tested)
+    : protocol_(protocol),
+      reference_daemon_(reference),
+      tested_daemon_(tested),
+      wire_(Wire::Create(protocol)),
+      reference_cleaner_(reference.Connect()),
+      tested_cleaner_(tested.Connect()) {
+  for (size_t i = 0; i < kConnections; ++i) Connect(i);
 }
 
-std::string Differential::TextFor(const GeneratedRequest& request, bool for_reference) const {
-  std::string text = request.text;
-  const size_t line_end = text.find("\r\n");
-  const size_t mark = text.find(kCasMark);
-  if (request.malformed || request.keys.empty() || mark == std::string::npos || mark > line_end) {
-    return text;
+// With one reply read: it is decided then which protocol the connection speaks.
+void Differential::Connect(size_t i) {
+  reference_[i] = reference_daemon_.Connect();
+  tested_[i] = tested_daemon_.Connect();
+  for (Client* client : {reference_[i].get(), tested_[i].get()}) {
+    TERRACED_CHECK(client->Send(wire_->EndRequest()).ok());
+    const Wire::Rest rest = wire_->ReadRest(*client);
+    TERRACED_CHECK(!rest.closed && !rest.silent && rest.bytes.empty());
   }
-  const auto known = last_uniques_.find(request.keys[0]);
-  const std::string unique = known == last_uniques_.end() ? std::string(kNobodysUnique)
-                             : for_reference              ? known->second.first
-                                                          : known->second.second;
-  return text.replace(mark, kCasMark.size(), unique);
 }
 
-bool Differential::Exchange(std::vector<GeneratedRequest> requests) {
+bool Differential::Exchange(const std::vector<GeneratedRequest>& requests) {
+  TERRACED_CHECK(!requests.empty());
   std::string to_reference;
   std::string to_tested;
   for (const GeneratedRequest& request : requests) {
-    to_reference += TextFor(request, true);
-    to_tested += TextFor(request, false);
+    UniquePair uniques{kNobodysUnique, kNobodysUnique};
+    if (request.wants_unique) {
+      const auto known = last_uniques_.find(request.keys[0]);
+      if (known != last_uniques_.end()) uniques = known->second;
+    }
+    to_reference += wire_->BytesOf(request, uniques.first);
+    to_tested += wire_->BytesOf(request, uniques.second);
   }
   turn_ = (turn_ + 1) % kConnections;
   exchange_ = to_tested;
-  const bool malformed = !requests.empty() && requests[0].malformed;
+  const bool malformed = requests[0].malformed;
   TERRACED_CHECK(!malformed || requests.size() == 1);
-  to_reference.append(kVersionRequest);
-  to_tested.append(kVersionRequest);
+  to_reference += wire_->EndRequest();
+  to_tested += wire_->EndRequest();
   requests_ += requests.size();
   const Status sent_reference = reference_[turn_]->Send(to_reference);
   const Status sent_tested = tested_[turn_]->Send(to_tested);
-  if (!sent_reference.ok() || !sent_tested.ok()) {
+  // Who is hung up on because of a malformed request may notice while sending.
+  if (!malformed && (!sent_reference.ok() || !sent_tested.ok())) {
     return Fail({.text = requests[0].text,
                  .reference_reply = std::string(sent_reference.message()),
                  .tested_reply = std::string(sent_tested.message()),
@@ -117,69 +118,93 @@ bool Differential::Exchange(std::vector<GeneratedRequest> requests) {
 }
 
 bool Differential::ReadReplies(const std::vector<GeneratedRequest>& requests) {
-  GeneratedRequest last;
-  last.text = kVersionRequest;
-  for (size_t i = 0; i <= requests.size(); ++i) {
-    const bool is_last = i == requests.size();
-    const GeneratedRequest& request = is_last ? last : requests[i];
-    Result<std::string> reference = reference_[turn_]->ReadReply(request.shape);
-    Result<std::string> tested = tested_[turn_]->ReadReply(request.shape);
-    Asked asked{
-        .text = request.text, .reference_reply = "", .tested_reply = "", .keys = request.keys};
-    asked.reference_reply = reference.ok() ? std::move(reference).value()
-                                           : "<" + std::string(reference.status().message()) + ">";
-    asked.tested_reply = tested.ok() ? std::move(tested).value()
-                                     : "<" + std::string(tested.status().message()) + ">";
-    if (is_last) {
-      const bool in_step =
-          asked.reference_reply == reference_version_ && asked.tested_reply == tested_version_;
-      if (!in_step) return Fail(asked, "an exchange left more or fewer replies than it should");
-      return true;
-    }
-    reads_ += request.reads;
-    if (!Compare(asked, request.shape)) return false;
-    asked.text.resize(std::min(asked.text.size(), kShownBytes));
-    asked.reference_reply.resize(std::min(asked.reference_reply.size(), kShownBytes));
-    asked.tested_reply.resize(std::min(asked.tested_reply.size(), kShownBytes));
-    recent_.push_back(std::move(asked));
-    if (recent_.size() > kRecentMax) recent_.pop_front();
+  const Result<std::vector<std::string>> reference =
+      wire_->ReadReplies(*reference_[turn_], requests);
+  const Result<std::vector<std::string>> tested = wire_->ReadReplies(*tested_[turn_], requests);
+  if (!reference.ok() || !tested.ok()) {
+    return Fail({.text = requests[0].text,
+                 .reference_reply = TextOf(reference),
+                 .tested_reply = TextOf(tested),
+                 .keys = requests[0].keys},
+                "an exchange left more or fewer replies than it should");
+  }
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const std::string& reference_reply = reference.value()[i];
+    const std::string& tested_reply = tested.value()[i];
+    reads_ += requests[i].reads;
+    if (!Compare(requests[i], reference_reply, tested_reply)) return false;
+    Remember({.text = requests[i].text,
+              .reference_reply = reference_reply,
+              .tested_reply = tested_reply,
+              .keys = requests[i].keys});
   }
   return true;
+}
+
+void Differential::Remember(Asked asked) {
+  for (std::string* text : {&asked.text, &asked.reference_reply, &asked.tested_reply}) {
+    text->resize(std::min(text->size(), kShownBytes));
+    text->shrink_to_fit();
+  }
+  recent_.push_back(std::move(asked));
+  if (recent_.size() > kRecentMax) recent_.pop_front();
 }
 
 bool Differential::ReadMalformedReplies(const GeneratedRequest& request) {
-  Result<std::string> reference = reference_[turn_]->ReadThrough(reference_version_);
-  Result<std::string> tested = tested_[turn_]->ReadThrough(tested_version_);
-  Asked asked{
-      .text = request.text, .reference_reply = "", .tested_reply = "", .keys = request.keys};
-  asked.reference_reply =
-      reference.ok() ? reference.value() : std::string(reference.status().message());
-  asked.tested_reply = tested.ok() ? tested.value() : std::string(tested.status().message());
-  if (!reference.ok() || !tested.ok()) return Fail(asked, "no reply to a malformed request");
-  const size_t reference_bytes = asked.reference_reply.size() - reference_version_.size();
-  const size_t tested_bytes = asked.tested_reply.size() - tested_version_.size();
-  if (asked.reference_reply.compare(0, reference_bytes, asked.tested_reply, 0, tested_bytes) != 0) {
-    return Fail(asked, "different replies to a malformed request");
-  }
+  const auto shown = [](const Wire::Rest& rest) {
+    return rest.bytes + (rest.closed ? "<closed>" : rest.silent ? "<no answer in time>" : "");
+  };
+  const Wire::Rest reference = wire_->ReadRest(*reference_[turn_]);
+  const Wire::Rest tested = wire_->ReadRest(*tested_[turn_]);
+  const Asked asked{.text = request.text,
+                    .reference_reply = shown(reference),
+                    .tested_reply = shown(tested),
+                    .keys = request.keys};
+  if (reference.silent || tested.silent) return Fail(asked, "no reply to a malformed request");
+  if (!Compare(request, asked.reference_reply, asked.tested_reply)) return false;
+  if (reference.closed || tested.closed) Connect(turn_);
   return true;
 }
 
-bool Differential::IsTainted(const Asked& asked) const {
-  return !asked.keys.empty() && tainted_.count(asked.keys[0]) > 0;
+bool Differential::IsTainted(const std::vector<std::string>& keys) const {
+  return !keys.empty() && tainted_.count(keys[0]) > 0;
 }
 
 void Differential::AcceptMiss(const std::string& key) {
-  if (tainted_.insert(key).second) ++accepted_misses_;
+  if (tainted_.insert(key).second) ++known_[kMissClass];
 }
 
-bool Differential::Compare(const Asked& asked, ReplyShape shape) {
-  if (shape == ReplyShape::kValues) return CompareValues(asked);
-  if (asked.reference_reply == asked.tested_reply || IsTainted(asked)) return true;
-  if (ExplainedByLoss(VerbOf(asked.text), asked.reference_reply, asked.tested_reply)) {
-    AcceptMiss(asked.keys[0]);
-    return true;
+bool Differential::Compare(const GeneratedRequest& request, const std::string& reference,
+                           const std::string& tested) {
+  const Asked asked{.text = request.text,
+                    .reference_reply = reference,
+                    .tested_reply = tested,
+                    .keys = request.keys};
+  if (request.shape == ReplyShape::kValues) return CompareValues(asked);
+  if (request.reads > 0 && wire_->ShowsItem(reference)) ++hits_;
+  if (IsTainted(request.keys)) return true;
+  const MaskedReply first = request.malformed ? MaskedReply{reference, {}} : wire_->Mask(reference);
+  const MaskedReply second = request.malformed ? MaskedReply{tested, {}} : wire_->Mask(tested);
+  if (first.text != second.text) {
+    const size_t known = ClassOf({.protocol = protocol_,
+                                  .request = request,
+                                  .reference = first.text,
+                                  .tested = second.text});
+    if (known == KnownDifferences().size()) return Fail(asked, "different replies");
+    if (KnownDifferences()[known].loses_item) {
+      AcceptMiss(request.keys[0]);
+      return true;
+    }
+    ++known_[known];
   }
-  return Fail(asked, "different replies");
+  if (first.uniques.size() != second.uniques.size()) return Fail(asked, "different replies");
+  for (size_t i = 0; i < first.uniques.size(); ++i) {
+    if (!PairUniques(request.keys.empty() ? "" : request.keys[0], first.uniques[i],
+                     second.uniques[i])) {
+      return Fail(asked, "CAS uniques that are no pair");
+    }
+  }
+  return true;
 }
 
 bool Differential::CompareValues(const Asked& asked) {
@@ -210,51 +235,28 @@ bool Differential::CompareValues(const Asked& asked) {
 }
 
 bool Differential::SameBlock(const ValueBlock& reference, const ValueBlock& tested) {
+  if (reference.cas_unique.empty() != tested.cas_unique.empty()) return false;
   return reference.flags == tested.flags && reference.data == tested.data &&
-         PairUniques(reference, tested);
+         PairUniques(reference.key, Number(reference.cas_unique), Number(tested.cas_unique));
 }
 
-bool Differential::PairUniques(const ValueBlock& reference, const ValueBlock& tested) {
-  if (reference.cas_unique.empty() != tested.cas_unique.empty()) return false;
-  if (reference.cas_unique.empty()) return true;
-  last_uniques_[reference.key] = {reference.cas_unique, tested.cas_unique};
-  const auto first = tested_unique_of_.emplace(reference.cas_unique, tested.cas_unique).first;
-  const auto second = reference_unique_of_.emplace(tested.cas_unique, reference.cas_unique).first;
-  return first->second == tested.cas_unique && second->second == reference.cas_unique;
+bool Differential::PairUniques(const std::string& key, uint64_t reference, uint64_t tested) {
+  // 0 is what stands where there is none.
+  if (reference == 0 || tested == 0) return reference == tested;
+  last_uniques_[key] = {reference, tested};
+  const auto first = tested_unique_of_.emplace(reference, tested).first;
+  const auto second = reference_unique_of_.emplace(tested, reference).first;
+  return first->second == tested && second->second == reference;
 }
 
 bool Differential::ResyncTainted() {
   for (const std::string& key : tainted_) {
-    const std::string request = "delete " + key + "\r\n";
-    const std::string reference = reference_[turn_]->Ask(request);
-    const std::string tested = tested_[turn_]->Ask(request);
-    const auto is_answer = [](const std::string& reply) {
-      return reply == "DELETED\r\n" || reply == "NOT_FOUND\r\n";
-    };
-    if (!is_answer(reference) || !is_answer(tested)) {
-      return Fail(
-          {.text = request, .reference_reply = reference, .tested_reply = tested, .keys = {key}},
-          "delete was not answered");
+    if (!Delete(*reference_cleaner_, key) || !Delete(*tested_cleaner_, key)) {
+      return Fail({.text = key, .reference_reply = "", .tested_reply = "", .keys = {key}},
+                  "delete was not answered");
     }
   }
   tainted_.clear();
-  return true;
-}
-
-bool Differential::Sweep(const std::vector<std::string>& keys) {
-  constexpr size_t kKeysAtOnce = 50;
-  for (size_t from = 0; from < keys.size(); from += kKeysAtOnce) {
-    GeneratedRequest request;
-    request.text = "gets";
-    request.shape = ReplyShape::kValues;
-    for (size_t i = from; i < std::min(from + kKeysAtOnce, keys.size()); ++i) {
-      request.text.append(" ").append(keys[i]);
-      request.keys.push_back(keys[i]);
-      ++request.reads;
-    }
-    request.text.append("\r\n");
-    if (!Exchange({request})) return false;
-  }
   return true;
 }
 
@@ -263,7 +265,7 @@ bool Differential::Fail(const Asked& asked, const std::string& what) {
              "\n  reference: " + Shown(asked.reference_reply) +
              "\n  tested:    " + Shown(asked.tested_reply);
   // A server that died did so anywhere in the pipeline.
-  if (asked.tested_reply.starts_with("<")) {
+  if (asked.reference_reply.starts_with("<") || asked.tested_reply.starts_with("<")) {
     failure_ += "\n  pipeline:  " + Shown(exchange_, kShownExchange);
   }
   failure_ += "\n  before, about the same key:";

@@ -241,6 +241,8 @@ Outcome FakeCache::Count(const tiering::Key& key, const tiering::CountPlan& plan
     made.cas_unique = plan.new_cas != 0 ? plan.new_cas : ++cas_unique_;
     made.binary_key = plan.binary_key;
     *item = MetaOf(made);
+    item->created = true;
+    item->exptime_s = kExptimeNever;
     *value = plan.initial;
     entries_.insert_or_assign(std::string(key.bytes), made);
     return Outcome::kStored;
@@ -260,9 +262,9 @@ Outcome FakeCache::Count(const tiering::Key& key, const tiering::CountPlan& plan
   if (result.size() < text.size()) result.resize(text.size(), ' ');
   entry->value = result;
   entry->cas_unique = plan.new_cas != 0 ? plan.new_cas : ++cas_unique_;
-  if (plan.touches) entry->exptime_s = plan.exptime_s;
   *item = MetaOf(*entry);
   *value = number;
+  if (plan.touches) entry->exptime_s = plan.exptime_s;
   return Outcome::kStored;
 }
 

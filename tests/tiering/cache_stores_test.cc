@@ -26,6 +26,14 @@ class CacheStoresTest : public testing::TestWithParam<bool> {
 INSTANTIATE_TEST_SUITE_P(Tiers, CacheStoresTest, testing::Bool(),
                          [](const auto& info) { return info.param ? "Flash" : "Ram"; });
 
+TEST_P(CacheStoresTest, NoUniqueIsNotOlderThanAnother) {
+  EXPECT_EQ(Store(StoreMode::kSet, "k", "old"), Outcome::kStored);
+  Settle();
+  const StorePlan plan{.mode = StoreMode::kCas, .compare_cas = 0, .stale_if_older = true};
+  EXPECT_EQ(rig_->Store(plan, "k", "new"), Outcome::kExists);
+  EXPECT_EQ(Get("k"), "old");
+}
+
 TEST_P(CacheStoresTest, SetReplacesWhateverIsThere) {
   EXPECT_EQ(Store(StoreMode::kSet, "k", "old", 1, kStartS + 10), Outcome::kStored);
   EXPECT_EQ(Store(StoreMode::kSet, "k", "new", 2), Outcome::kStored);
