@@ -8,12 +8,14 @@ BUILD_PACKAGES=(
   libevent-dev    # the workers' event loops
   liblz4-dev      # compression of values on flash
   libssl-dev      # TLS
+  libsasl2-dev    # logging in with -S
   libgtest-dev libgmock-dev
 )
 
 # What scripts/test and scripts/check need beside those.
 TEST_PACKAGES=(
   memcached                       # the reference server; installed without being started
+  libsasl2-modules libsasl2-modules-db sasl2-bin  # mechanisms, a database of users and what fills it
   clang clang-tidy clang-format   # thread-safety analysis, lint, format
   libclang-rt-14-dev              # libFuzzer and clang's sanitizers; clang only recommends them
   python3                         # scripts/check_*.py, scripts/bench
