@@ -29,6 +29,11 @@ std::string Environment(const char* name) {
   return value == nullptr ? std::string() : std::string(value);
 }
 
+std::string HostName() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
 // --- Cyrus's mutexes: without these it has none ----------------------------------------------------
 
 void* NewMutex() {
@@ -66,7 +71,14 @@ int CheckPassword(sasl_conn_t*, void*, const char* user, const char* password, u
                std::string(file.status().message()).c_str());
     return SASL_FAIL;
   }
-  return file.value().Accepts(user, {password, bytes}) ? SASL_OK : SASL_NOAUTHZ;
+  // Cyrus has put the realm behind a name that had none; the file may have it or not.
+  const std::string_view whole = user;
+  const std::string realm = "@" + HostName();
+  const std::string_view given =
+      whole.ends_with(realm) ? whole.substr(0, whole.size() - realm.size()) : whole;
+  const std::string_view secret(password, bytes);
+  const bool accepted = file.value().Accepts(whole, secret) || file.value().Accepts(given, secret);
+  return accepted ? SASL_OK : SASL_NOAUTHZ;
 }
 
 // Without a memcached.conf: the one mechanism that a file of passwords is enough for.
@@ -167,8 +179,7 @@ Result<std::unique_ptr<SaslServer>> SaslServer::Start() {
                   sasl_errstring(started, nullptr, nullptr));
   }
   std::unique_ptr<SaslServer> server(new SaslServer);
-  std::array<char, 256> host{};
-  if (::gethostname(host.data(), host.size() - 1) == 0) server->realm_ = host.data();
+  server->realm_ = HostName();
   const std::unique_ptr<SaslSession> session = server->NewSession();
   if (session == nullptr || session->Mechanisms().empty()) {
     return Refuse(
