@@ -27,8 +27,8 @@ constexpr uint32_t kQuietKey = kAsksQuiet | kAsksKey;
 // Credentials that are too long come here too; with SASL their opcode is known.
 Step SayUnknown(const CommandContext& context, const Request& request, tiering::Evidence*,
                 ReplySink& sink) {
-  const bool is_login = context.options.sasl && request.error == Reply::kLoginFailed;
-  sink.Answer(request, is_login ? Reply::kLoginFailed : Reply::kUnknownCommand);
+  if (context.options.sasl && request.error == Reply::kLoginFailed) return Step::kLogIn;
+  sink.Answer(request, Reply::kUnknownCommand);
   return Step::kDone;
 }
 

@@ -17,6 +17,9 @@ void Connection::LogIn(const Request& request) {
       codec_.LockBinary();
       StepSasl(request);
       break;
+    case Verb::kRefused:  // its credentials are longer than any
+      EndLogin(request, false);
+      break;
     default:
       EndLogin(request,
                context_.authentication->Accepts(request.arguments[0], request.arguments[1]));
