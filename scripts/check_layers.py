@@ -30,6 +30,8 @@ CONFINED = (
      "RocksDB is known to storage/flash/*.cc only"),
     (re.compile(r"lz4"), re.compile(r"storage/flash/[^/]+\.cc$"),
      "values are compressed in storage/flash/*.cc only"),
+    (re.compile(r"sasl/"), re.compile(r"src/auth/[^/]+\.cc$"),
+     "Cyrus SASL is known to src/auth/*.cc only"),
     (re.compile(r"(sys/socket|sys/un|sys/epoll|netdb|netinet/.*|arpa/inet)\.h$"), re.compile(r"(src|tests)/"),
      "sockets exist in src/ (and tests/) only"),
     (re.compile(r"(event2/|event\.h$)"), re.compile(r"(src|tests)/"),

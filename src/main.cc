@@ -89,8 +89,9 @@ Step Daemon::Resolve() {
   if (Step failed = Check(ExitCode::kUsage, CheckOptions(&options_))) return failed;
   for (std::string* const path :
        {&options_.cache.flash_path, &options_.cache.flash_index_dir, &options_.cache.memory_file,
-        &options_.server.unix_socket, &options_.daemon.pid_file, &options_.daemon.log_file,
-        &options_.server.tls.chain_cert, &options_.server.tls.key, &options_.server.tls.ca_cert}) {
+        &options_.server.unix_socket, &options_.server.auth_file, &options_.daemon.pid_file,
+        &options_.daemon.log_file, &options_.server.tls.chain_cert, &options_.server.tls.key,
+        &options_.server.tls.ca_cert}) {
     if (path->empty() || *path == tiering::kNoIndexDirectory) continue;
     Result<std::string> absolute = AbsolutePath(*path);
     if (!absolute.ok()) return Failure{ExitCode::kFailure, absolute.status()};
@@ -152,6 +153,7 @@ Step Daemon::DropPrivileges() {
   if (options_.daemon.core_dumps) {
     if (Step failed = Check(ExitCode::kSystem, AllowCoreFiles())) return failed;
   }
+  if (Step failed = Check(ExitCode::kFailure, server_->LoadCredentials())) return failed;
   const char* const port_file = std::getenv("MEMCACHED_PORT_FILENAME");
   if (port_file == nullptr || port_file[0] == '\0') return std::nullopt;
   return Check(ExitCode::kFailure, WritePortFile(port_file, server_->Addresses()));
@@ -195,9 +197,20 @@ void Daemon::Started() {
 }
 
 // SIGHUP. What could not be read again stays as it was, which the server has logged.
+// Certificates and the file of -Y. The server says by itself what became of the certificates.
 void Daemon::Reload() {
-  if (server_->RefreshCertificates().code() == StatusCode::kUnavailable) {
+  const bool has_tls = server_->RefreshCertificates().code() != StatusCode::kUnavailable;
+  const std::string& file = options_.server.auth_file;
+  if (!has_tls && file.empty()) {
     Log::Write(LogLevel::kVerbose, "terraced: SIGHUP: there is nothing to read again");
+  }
+  if (file.empty()) return;
+  const Status status = server_->LoadCredentials();
+  if (status.ok()) {
+    Log::Write(LogLevel::kVerbose, "terraced: SIGHUP: %s was read again", file.c_str());
+  } else {
+    Log::Write(LogLevel::kNotice, "terraced: SIGHUP: what was read before holds on: %s",
+               std::string(status.message()).c_str());
   }
 }
 

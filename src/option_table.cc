@@ -89,6 +89,7 @@ Status FollowUnixMask(Options& options) {
 Status FollowProtocol(Options& options) {
   using enum BindingProtocol;
   const std::string& name = options.accepted.protocol;
+  options.accepted.protocol_given = true;
   options.server.binding_protocol = name == "ascii" ? kAscii : name == "binary" ? kBinary : kAuto;
   return Status();
 }
@@ -203,6 +204,12 @@ constexpr OptionSpec kOptions[] = {
     {"udp-port", 'U', "", kNumber, Server<&ServerOptions::udp_port>, {-1, 65535}, "<number>",
      kNetwork, 0,
      "UDP port; 0 is none; without -p it is the TCP port as well"},
+    {"enable-sasl", 'S', "", kSwitch, Server<&ServerOptions::sasl>, {}, "", kNetwork, 0,
+     "clients log in with SASL first, and speak the binary protocol; memcached.conf is looked for in "
+     "SASL_CONF_PATH, or in /etc/sasl and /etc/sasl2"},
+    {"auth-file", 'Y', "", kText, Server<&ServerOptions::auth_file>, {}, "<file>", kNetwork, 0,
+     "clients log in by `set x 0 0 <bytes>` with user and password as its value, and speak the text "
+     "protocol; a line of the file is user:password; SIGHUP reads it again"},
     {"disable-cas", 'C', "", kSwitch, Server<&ServerOptions::cas_enabled>, {}, "", kNetwork,
      kClears,
      "show 0 for every CAS unique; cas stores nothing"},

@@ -25,6 +25,7 @@ namespace terraced::server {
 // one, and kept, because `stats settings` shows them.
 struct AcceptedOptions {
   std::string protocol = "auto";  // -B, which binding_protocol follows
+  bool protocol_given = false;
   std::string unix_mask = "700";  // -a, which the server's follows
   std::string allow;              // as given
   uint32_t napi_ids = 0;          // -N

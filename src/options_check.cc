@@ -121,6 +121,36 @@ Status CheckTls(const ServerOptions& server) {
   return Status();
 }
 
+// A client logs in by the one protocol that has a way to, so no other may be spoken.
+Status CheckLogin(Options* options) {
+  const ServerOptions& server = options->server;
+  if (!server.NeedsLogin()) return Status();
+  if (server.sasl && !server.auth_file.empty()) {
+    return Refuse("-S and -Y are for different protocols: give one of them");
+  }
+  const char* const option = server.sasl ? "-S" : "-Y";
+  if (server.udp_port != 0) {
+    return Refuse(std::string("-U: nobody can log in over UDP: leave it out, or ") + option);
+  }
+  const std::string protocol = server.sasl ? "binary" : "ascii";
+  const BindingProtocol binding = server.sasl ? BindingProtocol::kBinary : BindingProtocol::kAscii;
+  if (options->accepted.protocol_given && server.binding_protocol != binding) {
+    return Refuse("-B " + options->accepted.protocol + ": You cannot allow the " +
+                  (server.sasl ? "ASCII protocol while using SASL"
+                               : "BINARY protocol while using ascii authentication tokens") +
+                  ": leave -B out, " + option + " means " + protocol);
+  }
+  TERRACED_ASSIGN_OR_RETURN(const std::vector<ListenAddress> addresses, ListenAddresses(server));
+  for (const ListenAddress& address : addresses) {
+    if (address.traits.protocol.value_or(binding) == binding) continue;
+    return Refuse(std::string("-l: ") + option + " means " + protocol +
+                  ": leave proto[]: out, or give proto[" + protocol + "]:");
+  }
+  options->accepted.protocol = protocol;
+  options->server.binding_protocol = binding;
+  return Status();
+}
+
 }  // namespace
 
 uint64_t FlashSizeLeast(const Options& options) {
@@ -149,6 +179,7 @@ Status CheckOptions(Options* options) {
   if (server.udp_port != 0 && !server.tcp_port_given) server.tcp_port = server.udp_port;
   TERRACED_RETURN_IF_ERROR(CheckPorts(options->server));
   TERRACED_RETURN_IF_ERROR(CheckTls(options->server));
+  TERRACED_RETURN_IF_ERROR(CheckLogin(options));
   if (options->accepted.napi_ids > options->server.worker_threads) {
     return Refuse("-N " + std::to_string(options->accepted.napi_ids) + " is more than -t (" +
                   std::to_string(options->server.worker_threads) + "): give at most as many");

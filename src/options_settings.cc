@@ -90,8 +90,12 @@ constexpr SettingSpec kSettings[] = {
     {.name = "cas_enabled", .option = "disable-cas"},
     {.name = "tcp_backlog", .option = "listen-backlog"},
     {.name = "binding_protocol", .make = Protocol},
-    {.name = "auth_enabled_sasl", .constant = "no"},
-    {.name = "auth_enabled_ascii", .constant = "no"},
+    {.name = "auth_enabled_sasl", .option = "enable-sasl"},
+    {.name = "auth_enabled_ascii",
+     .make =
+         [](const Options& o) {
+           return o.server.auth_file.empty() ? std::string("no") : o.server.auth_file;
+         }},
     {.name = "item_size_max", .option = "max-item-size"},
     {.name = "maxconns_fast", .option = "maxconns_fast"},
     {.name = "hashpower_init", .option = "hashpower"},

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <utility>
 
+#include "src/auth/authentication.h"
 #include "src/net/address.h"
 #include "src/net/connection_listing.h"
 #include "src/net/listener.h"
@@ -48,6 +49,7 @@ class TcpServer final : public Server, private ServerControl {
   }
   ~TcpServer() override { Stop(); }
 
+  Status LoadCredentials() override;
   Status Start(tiering::Cache& cache, Clock& clock, WatchHub& watch) override;
   void Stop() override;
   std::vector<std::string> Addresses() const override { return addresses_; }
@@ -73,6 +75,7 @@ class TcpServer final : public Server, private ServerControl {
   ConnectionCounters connections_;
   ReplyBudget replies_;
   PrefixStats prefixes_;
+  std::unique_ptr<Authentication> authentication_;  // with -S or -Y; outlives the workers
   tiering::Cache* cache_ = nullptr;
   const Clock* clock_ = nullptr;
   ListingTours tours_;  // outlives the workers, which hold its listings
@@ -87,12 +90,21 @@ class TcpServer final : public Server, private ServerControl {
   Mutex change_mutex_;  // one change at a time
 };
 
+Status TcpServer::LoadCredentials() {
+  if (authentication_ != nullptr) return authentication_->Reload();
+  if (!options_.server.NeedsLogin()) return Status();
+  TERRACED_ASSIGN_OR_RETURN(authentication_, Authentication::Create(options_.server));
+  return Status();
+}
+
 Status TcpServer::Start(tiering::Cache& cache, Clock& clock, WatchHub& watch) {
+  TERRACED_CHECK(authentication_ != nullptr || !options_.server.NeedsLogin());
   cache_ = &cache;
   clock_ = &clock;
   refreshed_s_.store(clock.NowS());
   watch_ = &watch;
-  const CommandContext context{cache, clock, options_.server, *this, prefixes_, watch};
+  const CommandContext context{cache,     clock, options_.server,      *this,
+                               prefixes_, watch, authentication_.get()};
   tiering::AdminSettings& admin = cache.Admin().Settings();
   admin.lru_crawler_tocrawl.Set(options_.accepted.lru_crawler_tocrawl);
   admin.slab_automove_freeratio.Set(options_.accepted.slab_automove_freeratio);
@@ -201,6 +213,8 @@ ServerStats TcpServer::Collect() const {
     stats.bytes_written += counted.bytes_written.Get();
     stats.conn_yields += counted.conn_yields.Get();
     stats.idle_kicks += counted.idle_kicks.Get();
+    stats.auth_cmds += counted.auth_cmds.Get();
+    stats.auth_errors += counted.auth_errors.Get();
     stats.flash_waits += counted.flash_waits.Get();
     stats.room_waits += counted.room_waits.Get();
     stats.reply_pauses += counted.reply_pauses.Get();
@@ -227,6 +241,8 @@ bool TcpServer::WriteStats(std::string_view group, ReplySink& sink) {
     stats.bytes_written -= reset_.bytes_written;
     stats.conn_yields -= reset_.conn_yields;
     stats.idle_kicks -= reset_.idle_kicks;
+    stats.auth_cmds -= reset_.auth_cmds;
+    stats.auth_errors -= reset_.auth_errors;
     stats.flash_waits -= reset_.flash_waits;
     stats.room_waits -= reset_.room_waits;
     stats.reply_pauses -= reset_.reply_pauses;

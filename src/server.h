@@ -1,6 +1,6 @@
 // Server: listener and workers over one cache. Bind takes every address before anything else starts, so that a taken
 // port is an error line and not a half-started daemon.
-// Threads: Bind, Start and Stop by the main thread; the rest is inside.
+// Threads: Bind, LoadCredentials, Start and Stop by the main thread; the rest is inside.
 // Ownership: borrows cache, options and the hub (which should be the cache's sink), which must outlive it.
 // Errors: Bind's Status names the address and, where it can be found, who holds the port.
 #pragma once
@@ -28,6 +28,9 @@ class Server {
                                               std::unique_ptr<Tls> tls = nullptr);
   virtual ~Server() = default;
 
+  // What -S and -Y need, as the user that the daemon runs as: before Start, and again when the file of -Y is to be read
+  // anew. Errors: one line that names the option; a file that was read before holds on.
+  virtual Status LoadCredentials() = 0;
   // Starts listener and workers over the cache.
   virtual Status Start(tiering::Cache& cache, Clock& clock, WatchHub& watch = UnusedWatchHub()) = 0;
   // Stops accepting, ends every connection, joins every thread. No command runs after it returned.

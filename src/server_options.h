@@ -38,6 +38,8 @@ struct ServerOptions {
   uint32_t unix_mask = 0700;  // -a: the permissions of its file
   std::vector<AddressRange> allow;  // whose clients may connect; empty: everybody's
   BindingProtocol binding_protocol = BindingProtocol::kAuto;  // -B
+  bool sasl = false;                                          // -S
+  std::string auth_file;                                      // -Y
   bool tls_enabled = false;                                   // -Z
   TlsOptions tls;
   bool shutdown_command = false;     // -A
@@ -60,6 +62,8 @@ struct ServerOptions {
   uint32_t watcher_logbuf_bytes = 256U << 10;  // lines on their way to one watcher
   uint32_t worker_logbuf_bytes = 64U << 10;    // events of one thread on their way to the logger
   bool test_commands = false;  // -o test_commands: `debug ...`; for tests, not in -h
+
+  bool NeedsLogin() const { return sasl || !auth_file.empty(); }
 };
 
 struct DaemonOptions {

@@ -30,6 +30,8 @@ struct ServerStats {
   uint64_t bytes_written = 0;
   uint64_t conn_yields = 0;
   uint64_t idle_kicks = 0;
+  uint64_t auth_cmds = 0;
+  uint64_t auth_errors = 0;
   uint64_t flash_waits = 0;
   uint64_t room_waits = 0;
   uint64_t reply_pauses = 0;

@@ -8,18 +8,19 @@ BUILD_PACKAGES=(
   libevent-dev    # the workers' event loops
   liblz4-dev      # compression of values on flash
   libssl-dev      # TLS
+  libsasl2-dev    # logging in with -S
   libgtest-dev libgmock-dev
 )
 
 # What scripts/test and scripts/check need beside those.
 TEST_PACKAGES=(
   memcached                       # the reference server; installed without being started
+  libsasl2-modules libsasl2-modules-db sasl2-bin  # mechanisms, and saslpasswd2 with its database, for logins
   clang clang-tidy clang-format   # thread-safety analysis, lint, format
   libclang-rt-14-dev              # libFuzzer and clang's sanitizers; clang only recommends them
   python3                         # scripts/check_*.py, scripts/bench
   gnuplot-nox                     # plots of scripts/bench
   python3-pymemcache python3-pylibmc libmemcached-tools  # the clients of tests/clients that scripts/test runs
-  sasl2-bin libsasl2-modules      # saslpasswd2 and the mechanism PLAIN, for clients that log in
 )
 
 # What `scripts/test clients` needs beside those: the other client libraries, and what runs them.

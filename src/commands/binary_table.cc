@@ -10,6 +10,7 @@ constexpr uint32_t kTouches = kWrites | kBinary | kAnswersValue;
 constexpr uint32_t kChanges = kWrites | kBinary;
 constexpr uint32_t kTakesBlock = kWrites | kStores | kBinary;
 constexpr uint32_t kAsks = kReads | kBinary;
+constexpr uint32_t kProves = kReads | kBinary | kLogsIn;
 
 constexpr uint8_t kKeyAndValue = kNeedsKey | kMayHaveValue;
 constexpr uint8_t kCredentials = kNeedsKey | kMayHaveValue | kNeedsWholeBody;
@@ -23,8 +24,10 @@ constexpr uint8_t kLevelExtras = 4;
 constexpr uint32_t kQuiet = kAsksQuiet;
 constexpr uint32_t kQuietKey = kAsksQuiet | kAsksKey;
 
-Step SayUnknown(const CommandContext&, const Request& request, tiering::Evidence*,
+// Credentials that are too long come here too; with SASL their opcode is known.
+Step SayUnknown(const CommandContext& context, const Request& request, tiering::Evidence*,
                 ReplySink& sink) {
+  if (context.options.sasl && request.error == Reply::kLoginFailed) return Step::kLogIn;
   sink.Answer(request, Reply::kUnknownCommand);
   return Step::kDone;
 }
@@ -83,9 +86,9 @@ constexpr std::array<BinarySpec, kBinaryOpcodes> kOpcodes = {{
     /* 1e */
     {Row("GATQ", Verb::kGat, kTouches, &HandleGetAndTouch), kTouchExtras, kNeedsKey, kQuiet},
     /* 1f */ {},
-    /* 20 */ {Row("SASL_LIST_MECHS", Verb::kRefused, kAsks, &SayUnknown)},
-    /* 21 */ {Row("SASL_AUTH", Verb::kRefused, kAsks, &SayUnknown), 0, kCredentials},
-    /* 22 */ {Row("SASL_STEP", Verb::kRefused, kAsks, &SayUnknown), 0, kCredentials},
+    /* 20 */ {Row("SASL_LIST_MECHS", Verb::kSaslList, kProves, &HandleSasl)},
+    /* 21 */ {Row("SASL_AUTH", Verb::kSaslAuth, kProves, &HandleSasl), 0, kCredentials},
+    /* 22 */ {Row("SASL_STEP", Verb::kSaslStep, kProves, &HandleSasl), 0, kCredentials},
     /* 23 */
     {Row("GATK", Verb::kGat, kTouches, &HandleGetAndTouch), kTouchExtras, kNeedsKey, kAsksKey},
     /* 24 */

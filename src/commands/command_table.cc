@@ -50,6 +50,7 @@ constexpr CommandSpec kCommands[] = {
 };
 constexpr CommandSpec kChangingMetaGet = {
     "mg", Verb::kMetaGet, 2, kAnyTokens, kWrites | kMeta | kAnswersValue, &HandleMetaGet};
+constexpr CommandSpec kLoginRow = {"", Verb::kLogin, 0, kAnyTokens, kReads | kLogsIn, &HandleLogin};
 constexpr CommandSpec kRefused = {"", Verb::kRefused, 0, kAnyTokens, kReads, &HandleRefused};
 constexpr CommandSpec kRefusedBlock = {"",         Verb::kRefused,     0,
                                        kAnyTokens, kReads | kSwallows, &HandleRefused};
@@ -69,6 +70,10 @@ const CommandSpec* FindCommand(std::string_view word) {
 
 const CommandSpec& ChangingMetaGet() {
   return kChangingMetaGet;
+}
+
+const CommandSpec& LoginCommand() {
+  return kLoginRow;
 }
 
 const CommandSpec& RefusedCommand() {

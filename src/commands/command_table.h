@@ -17,6 +17,7 @@
 
 namespace terraced::server {
 
+class Authentication;
 class ListingTours;
 class PrefixStats;  // src/prefix_stats.h
 
@@ -47,6 +48,7 @@ struct CommandContext {
   ServerControl& control;
   PrefixStats& prefixes;
   WatchHub& watch = UnusedWatchHub();
+  const Authentication* authentication = nullptr;  // with -S or -Y
 };
 
 // What a handler leaves to do.
@@ -59,6 +61,7 @@ enum class Step : uint8_t {
   kDump,             // the cache's dump has begun: write it piece by piece
   kDemote,           // `debug demote`: answer OK when the cache says so
   kWatch,            // the connection takes no more commands and is sent what it asked to watch
+  kLogIn,            // SASL or -Y: the connection knows how far its client has come
 };
 
 enum class Verb : uint8_t {
@@ -93,7 +96,11 @@ enum class Verb : uint8_t {
   kMetaDebug,
   kMetaNoop,
   kAdministration,  // lru, lru_crawler, slabs, cache_memlimit: words that their handlers look at
-  kRefused,         // no word of the wire: a request the codec could not accept
+  kLogin,           // -Y
+  kSaslList,
+  kSaslAuth,
+  kSaslStep,
+  kRefused,  // no word of the wire: a request the codec could not accept
 };
 
 enum CommandFlags : uint32_t {
@@ -109,6 +116,8 @@ enum CommandFlags : uint32_t {
   kSwallows = 1U << 9,       // a data block follows, which nobody wants
   kAnswersValue = 1U << 10,  // of each key: as long as values are
   kBinary = 1U << 11,        // of the binary protocol
+  kLogsIn =
+      1U << 12,  // what follows is decoded when it was run: it may be a stranger's or a client's
 };
 
 // The evidence is empty the first time and carries a fill (or the news that there will be none) afterwards.
@@ -133,6 +142,7 @@ std::span<const CommandSpec> Commands();
 const CommandSpec* FindCommand(std::string_view word);  // nullptr: unknown
 // mg with a flag that changes the item.
 const CommandSpec& ChangingMetaGet();
+const CommandSpec& LoginCommand();  // of user and password
 const CommandSpec& RefusedCommand();
 const CommandSpec& RefusedBlockCommand();  // of value_bytes and the line end
 
@@ -169,6 +179,9 @@ Step HandleMetaNoop(const CommandContext&, const Request&, tiering::Evidence*, R
 Step HandleQuit(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleDebug(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleRefused(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+// login.cc
+Step HandleLogin(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
+Step HandleSasl(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 // process_commands.cc
 Step HandleShutdown(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);
 Step HandleRefreshCerts(const CommandContext&, const Request&, tiering::Evidence*, ReplySink&);

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "src/auth/sasl.h"
 #include "src/watch/running_connection.h"
 #include "storage/base/log.h"
 
@@ -38,6 +39,8 @@ Connection::Connection(ConnectionHost& host, int fd, std::unique_ptr<Transport> 
       last_heard_s_(context_.clock.NowS()),
       asker_{.expected_bytes = context_.options.reply_bytes_max / kFirstReads},
       replies_(host.Buffers(), account_) {
+  if (context_.options.sasl) codec_.LockBinary();
+  if (!context_.options.auth_file.empty()) codec_.LockText();
   ReportOpened();
 }
 
@@ -128,6 +131,7 @@ void Connection::Close() {
   account_.GiveBack(suspended_.size() * Suspended::kBytes);
   suspended_.clear();
   draft_.Reset();
+  sasl_.reset();
   if (Log::On(LogLevel::kDebug)) Log::Write(LogLevel::kDebug, "<%d connection closed.", Fd());
   // The host forgets its event before the number of the descriptor can mean another client.
   ClientSocket socket = std::move(socket_);

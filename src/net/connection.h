@@ -29,6 +29,7 @@ struct event;  // libevent's
 namespace terraced::server {
 
 class ListeningSocket;
+class SaslSession;
 
 class Connection {
  public:
@@ -148,6 +149,11 @@ class Connection {
   void EndWatching();
   void ReportOpened() const;
   void ReportClosed() const;
+  // Logging in.
+  void LogIn(const Request& request);
+  void ListMechanisms(const Request& request);
+  void StepSasl(const Request& request);
+  void EndLogin(const Request& request, bool accepted);
 
   // Constant after construction.
   ConnectionHost& host_;
@@ -185,7 +191,8 @@ class Connection {
   ReplyQueue::Slot host_slot_ = nullptr;  // of what the host will answer
   ReplyQueue::Slot dump_slot_ = nullptr;  // where the next piece of a dump goes
   bool dump_asked_ = false;
-  std::shared_ptr<Watcher> watcher_;  // the logger may still be writing to it
+  std::shared_ptr<Watcher> watcher_;   // the logger may still be writing to it
+  std::unique_ptr<SaslSession> sasl_;  // a login that has begun
 
   // The data block under way.
   Request store_;

@@ -78,7 +78,7 @@ Connection::Gathering Connection::Gather(uint32_t* left) {
     }
     ++scratch.batch_size;
     --*left;
-    if (request.command->Has(kStores | kSwallows)) goes_on = TakeBlock(&gathered);
+    if (request.command->Has(kStores | kSwallows | kLogsIn)) goes_on = TakeBlock(&gathered);
     if (!request.command->Has(kManyKeys) && !request.key.bytes.empty()) {
       request.key_begin = static_cast<uint32_t>(scratch.keys.size());
       request.key_count = 1;
@@ -99,9 +99,11 @@ Connection::Gathering Connection::Gather(uint32_t* left) {
   return gathering;
 }
 
-// The data block behind a store command, where all of it has arrived. False: the rest is still to be read.
+// The data block behind a store command, where all of it has arrived. False: the rest is still to be read, or the
+// command has none and has to be run before what follows can be decoded.
 bool Connection::TakeBlock(Gathered* gathered) {
   const Request& request = gathered->request;
+  if (request.command->Has(kLogsIn)) return false;
   const uint64_t bytes = request.value_bytes + request.command->BlockEnd().size();
   if (bytes > end_ - begin_) return false;
   gathered->block = Unread().substr(0, bytes);
@@ -171,6 +173,9 @@ void Connection::RunGathered(Gathered* gathered, tiering::Draft* draft) {
       break;
     case Step::kWatch:
       BeginWatching(request);
+      break;
+    case Step::kLogIn:
+      LogIn(request);
       break;
     default:
       break;
@@ -289,6 +294,10 @@ void Connection::StoreValue(Request* request, tiering::Draft* draft, std::string
 
 void Connection::ShowLine(const Request& request) const {
   if (!Log::On(LogLevel::kDebug)) return;
+  // Where clients send passwords as text, a line that is no command may hold one.
+  const bool may_be_secret =
+      request.command->verb == Verb::kRefused && !context_.options.auth_file.empty();
+  if (may_be_secret) return;
   Log::Write(LogLevel::kDebug, "<%d %.*s", Fd(), static_cast<int>(request.line.size()),
              request.line.data());
 }

@@ -25,6 +25,8 @@ struct WorkerCounters {
   OwnedCounter bytes_written;
   OwnedCounter conn_yields;
   OwnedCounter idle_kicks;
+  OwnedCounter auth_cmds;  // attempts to log in
+  OwnedCounter auth_errors;
   OwnedCounter flash_waits;   // commands that waited for flash
   OwnedCounter room_waits;    // store commands that waited for the demoter
   OwnedCounter reply_pauses;  // connections not read because they did not read their replies

@@ -120,7 +120,10 @@ BinaryCodec::Result BinaryCodec::Decode(std::string_view input, Request* request
   if (!HasShape(*spec, header)) return Break(Reply::kBadLine, request, consumed);
   const auto value_bytes = static_cast<uint64_t>(header.ValueBytes());
   const bool whole = spec->Takes(kNeedsWholeBody);
-  if (whole && value_bytes > kCredentialsBytesMax) return Swallow(header, request, consumed);
+  if (whole && value_bytes > kCredentialsBytesMax) {
+    request->error = Reply::kLoginFailed;
+    return Swallow(header, request, consumed);
+  }
   const size_t key_begin = kBinaryHeaderBytes + header.extras_bytes;
   const size_t key_end = key_begin + header.key_bytes;
   const size_t end = key_end + (whole ? static_cast<size_t>(value_bytes) : 0);
@@ -144,6 +147,22 @@ BinaryCodec::Result BinaryCodec::Decode(std::string_view input, Request* request
   }
   *consumed = end;
   return Result::kRequest;
+}
+
+BinaryCodec::Result BinaryCodec::DecodeLocked(std::string_view input, Request* request,
+                                              size_t* consumed) {
+  const bool has_header = input.size() >= kBinaryHeaderBytes && input[0] == kBinaryRequestMagic;
+  if (!has_header) return Decode(input, request, consumed);
+  const Header header(input);
+  const BinarySpec* const spec = FindBinaryCommand(header.opcode);
+  const bool is_open =
+      spec != nullptr && (spec->command.Has(kLogsIn) || spec->command.verb == Verb::kVersion);
+  // That a header contradicts itself is said first, as memcached does.
+  if (is_open || header.ValueBytes() < 0) return Decode(input, request, consumed);
+  std::construct_at(request);
+  request->opcode = header.opcode;
+  request->opaque = header.opaque;
+  return Break(Reply::kUnauthenticated, request, consumed);
 }
 
 std::string_view BinaryCodec::GlanceAtKey(std::string_view input) {

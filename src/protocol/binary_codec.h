@@ -30,6 +30,9 @@ class BinaryCodec {
   using Result = TextCodec::Result;
 
   static Result Decode(std::string_view input, Request* request, size_t* consumed);
+  // Of a client that has not logged in: a request with nothing to do with that is refused for it, and ends the
+  // connection.
+  static Result DecodeLocked(std::string_view input, Request* request, size_t* consumed);
   // The key of the first request: for hints, nothing is checked.
   static std::string_view GlanceAtKey(std::string_view input);
 };

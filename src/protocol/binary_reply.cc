@@ -60,6 +60,8 @@ BinaryStatus StatusOf(const Request& request, Reply reply) {
     case Reply::kNonNumeric:
       return BinaryStatus::kNonNumeric;
     case Reply::kFlushNotAllowed:
+    case Reply::kLoginFailed:
+    case Reply::kUnauthenticated:
       return BinaryStatus::kAuthError;
     case Reply::kUnknownCommand:
       // A group of statistics that there is not.
@@ -78,6 +80,7 @@ BinaryStatus StatusOf(const Request& request, Reply reply) {
     case Reply::kEnd:
     case Reply::kVersion:
     case Reply::kMetaNoop:
+    case Reply::kLoggedIn:
       return BinaryStatus::kSuccess;
     default:
       return BinaryStatus::kInvalidArguments;
@@ -87,6 +90,7 @@ BinaryStatus StatusOf(const Request& request, Reply reply) {
 std::string_view TextOf(BinaryStatus status) {
   switch (status) {
     case BinaryStatus::kSuccess:
+    case BinaryStatus::kAuthContinue:
       return {};
     case BinaryStatus::kNotFound:
       return "Not found";
@@ -115,7 +119,9 @@ std::string_view TextOf(BinaryStatus status) {
 void BinaryReply::Answer(const Request& request, Reply reply) {
   const BinaryStatus status = StatusOf(request, reply);
   if (status == BinaryStatus::kSuccess && request.Asks(kAsksQuiet)) return;
-  const std::string_view text = reply == Reply::kVersion ? kProtocolVersion : TextOf(status);
+  std::string_view text = TextOf(status);
+  if (reply == Reply::kVersion) text = kProtocolVersion;
+  if (reply == Reply::kLoggedIn) text = "Authenticated";
   Write({.opcode = request.opcode, .opaque = request.opaque, .status = status}, {}, {}, text);
 }
 
@@ -152,6 +158,15 @@ void BinaryReply::Refuse(const Request& request, std::string_view why) {
          .opaque = request.opaque,
          .status = BinaryStatus::kInvalidArguments},
         {}, {}, why);
+}
+
+void BinaryReply::Mechanisms(const Request& request, std::string_view names) {
+  Write({.opcode = request.opcode, .opaque = request.opaque}, {}, {}, names);
+}
+
+void BinaryReply::Challenge(const Request& request, std::string_view bytes) {
+  const BinaryStatus status = BinaryStatus::kAuthContinue;
+  Write({.opcode = request.opcode, .opaque = request.opaque, .status = status}, {}, {}, bytes);
 }
 
 tiering::ValueSink& BinaryReply::Value(const Request& request, bool cas_enabled) {

@@ -21,6 +21,7 @@ enum class BinaryStatus : uint16_t {
   kNotStored = 0x05,
   kNonNumeric = 0x06,
   kAuthError = 0x20,
+  kAuthContinue = 0x21,
   kUnknownCommand = 0x81,
   kNoMemory = 0x82,
   kInternalError = 0x84,
@@ -50,6 +51,9 @@ class BinaryReply final : public ReplySink, private tiering::ValueSink {
   void Miss(const Request& request) override;
   void End(const Request&) override {}
   void Stat(std::string_view name, std::string_view value) override;
+  // Of the SASL opcodes: what there is, and what the client has to answer.
+  void Mechanisms(const Request& request, std::string_view names);
+  void Challenge(const Request& request, std::string_view bytes);
 
  private:
   static constexpr size_t kPacketBytesMax = 24 + 4 + kKeyBytesMax;

@@ -51,6 +51,12 @@ enum class Reply : uint8_t {
   kWatchPipelined,  // answers to earlier commands are still to be sent
   kWatchersTooMany,
   kWatcherFailed,
+  kLoggedIn,
+  kLoginFailed,
+  kUnauthenticated,  // something else than a login has to wait for one
+  kBadTokenFormat,   // of user and password
+  kLongToken,
+  kBadTermination,
   kCount
 };
 

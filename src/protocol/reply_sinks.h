@@ -25,6 +25,8 @@ class ReplySinks {
     binary_.BeginStats(request);
     return binary_;
   }
+  // For what only the binary protocol says.
+  BinaryReply& Binary() { return binary_; }
 
  private:
   TextReply text_;

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "src/protocol/meta_codec.h"
+#include "src/protocol/words.h"
 
 namespace terraced::server {
 namespace {
@@ -20,40 +21,6 @@ constexpr std::string_view kNoreply = "noreply";
 
 bool IsBlank(char byte) {
   return byte == ' ' || (byte >= '\t' && byte <= '\r');
-}
-
-std::string_view SkipSpaces(std::string_view text) {
-  size_t at = 0;
-  while (at < text.size() && text[at] == ' ') ++at;
-  return text.substr(at);
-}
-
-// Most words are short: looking at each byte costs less than calling memchr. Keys may be long.
-size_t TokenLength(std::string_view text) {
-  constexpr size_t kShort = 8;
-  size_t length = 0;
-  for (; length < std::min(text.size(), kShort); ++length) {
-    if (text[length] == ' ') return length;
-  }
-  return std::min(text.find(' ', length), text.size());
-}
-
-// The next token, removed from *text; empty at the end.
-std::string_view TakeToken(std::string_view* text) {
-  *text = SkipSpaces(*text);
-  const std::string_view token = text->substr(0, TokenLength(*text));
-  text->remove_prefix(token.size());
-  return token;
-}
-
-// A line without its end. memcached cuts a line at its first NUL: it reads it as a C string.
-std::string_view CutLine(std::string_view line) {
-  line.remove_suffix(1);
-  if (line.size() > 1 && line.back() == '\r') line.remove_suffix(1);
-  if (const void* nul = std::memchr(line.data(), 0, line.size()); nul != nullptr) {
-    line = line.substr(0, static_cast<size_t>(static_cast<const char*>(nul) - line.data()));
-  }
-  return line;
 }
 
 bool HasLongKey(std::string_view text) {

@@ -73,6 +73,12 @@ std::string_view TextOf(Reply reply) {
       "ERROR cannot pipeline other commands before watch\r\n",
       "WATCHER_TOO_MANY log watcher limit reached\r\n",
       "WATCHER_FAILED failed to add log watcher\r\n",
+      "STORED\r\n",
+      "CLIENT_ERROR authentication failure\r\n",
+      "CLIENT_ERROR unauthenticated\r\n",
+      "CLIENT_ERROR bad authentication token format\r\n",
+      "CLIENT_ERROR auth token too long\r\n",
+      "CLIENT_ERROR bad command line termination\r\n",
   };
   static_assert(kTexts[static_cast<size_t>(Reply::kVersion)].substr(8, 6) == kProtocolVersion);
   static_assert(!kTexts.back().empty(), "every Reply has its text");

@@ -6,12 +6,12 @@
 if(TERRACED_SANITIZER STREQUAL "")
   file(GLOB mutant_sources CONFIGURE_DEPENDS
     ../storage/base/*.cc ../storage/ram/*.cc ../storage/flash/*.cc ../tiering/*.cc
-    ../src/*.cc ../src/net/*.cc ../src/protocol/*.cc ../src/commands/*.cc ../src/watch/*.cc)
+    ../src/*.cc ../src/auth/*.cc ../src/net/*.cc ../src/protocol/*.cc ../src/commands/*.cc ../src/watch/*.cc)
   list(FILTER mutant_sources EXCLUDE REGEX "/${tls_other}\\.cc$")
   add_executable(terraced_mutants EXCLUDE_FROM_ALL ${mutant_sources})
   target_compile_definitions(terraced_mutants PRIVATE TERRACED_MUTANTS=1)
   target_link_libraries(terraced_mutants PRIVATE terraced_flags Threads::Threads RocksDB::rocksdb-shared
-    PkgConfig::LZ4 PkgConfig::EVENT ${tls_library})
+    PkgConfig::LZ4 PkgConfig::EVENT PkgConfig::SASL ${tls_library})
 endif()
 
 if(TARGET e2e_tests)

@@ -45,8 +45,9 @@ int PortFrom(const std::string& path, std::string_view kind, size_t nth) {
   return port;
 }
 
-bool Answers(int port) {
+bool Answers(int port, bool asks_for_login) {
   Result<std::unique_ptr<Client>> client = Client::Connect(port);
+  if (client.ok() && asks_for_login) return true;
   return client.ok() && client.value()->Ask("version\r\n").starts_with("VERSION ");
 }
 
@@ -58,7 +59,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const DaemonSpec& spec) {
                             Process::Start(SpecOf(spec, *scratch)));
   const auto end = std::chrono::steady_clock::now() + spec.patience;
   int port = 0;
-  while (port == 0 || !Answers(port)) {
+  while (port == 0 || !Answers(port, spec.asks_for_login)) {
     // Waiting for the child's end is the pause between two looks at the port file.
     const std::optional<int> ended = process->WaitFor(kPollEvery);
     if (ended.has_value() || std::chrono::steady_clock::now() > end) {
