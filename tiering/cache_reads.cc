@@ -94,8 +94,7 @@ Outcome TwoTierCache::Vivify(const ReadJob& job, const Moment& moment, DerivedRo
   item->exptime_s = job.plan.vivify_exptime_s;
   item->last_access_s = moment.now_s;
   tiers_->allocator.Uniques().Set(item, tiers_->NextCas());
-  item->Set(storage::kItemTokenSent |
-            (job.plan.bumps ? uint32_t{storage::kItemFetched} : 0) |
+  item->Set(storage::kItemTokenSent | (job.plan.bumps ? uint32_t{storage::kItemFetched} : 0) |
             (job.plan.binary_key ? uint32_t{storage::kItemBinaryKey} : 0));
   ItemMeta meta = MetaOf(*item);
   meta.exptime_s = kExptimeNever;

@@ -95,7 +95,7 @@ TEST_F(MetaCodecTest, TheBlockOfARefusedSetIsSwallowedOnceItsLengthIsKnown) {
     EXPECT_EQ(ErrorOf("ms", text), Reply::kBadLine) << text;
     EXPECT_FALSE(Swallows()) << text;
   }
-  EXPECT_EQ(ErrorOf("ms", "key 2 a b c d e f g h i j k l m n o p q"), Reply::kTooManySetFlags);
+  EXPECT_EQ(ErrorOf("ms", "key 2 a b c d e f g h i j k l m n o p q"), Reply::kTooManyChangeFlags);
   EXPECT_FALSE(Swallows());
 }
 

@@ -21,7 +21,7 @@ struct DaemonSpec {
   std::vector<std::string> arguments;  // beside -l, -p and, for root, -u root
   std::string listen = "127.0.0.1";    // where plain text is spoken
   int cpu = -1;
-  bool asks_for_login = false;  // -S, -Y: whoever can connect has found it
+  bool asks_for_login = false;                 // -S, -Y: whoever can connect has found it
   std::chrono::milliseconds patience{60'000};  // until it answers
 };
 
