@@ -95,7 +95,9 @@ void Connection::OnWritable() {
 
 void Connection::Run() {
   yielded_ = false;
-  if (socket_.HasBuffered()) {
+  if (socket_.HasBuffered() && state_ == State::kWatching) {
+    ReadSome();  // a watcher runs nothing that would read on
+  } else if (socket_.HasBuffered()) {
     more_to_read_ = true;
     reads_left_ = kReadsPerEvent;
   }

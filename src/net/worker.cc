@@ -248,6 +248,7 @@ bool Worker::BeginExchange(UdpPort& port, const UdpPeer& peer, const UdpRequest&
       std::make_unique<UdpExchange>(port, peer, request, context_.options.reply_bytes_max);
   auto connection = std::make_unique<Connection>(static_cast<ConnectionHost&>(*this), port.Fd(),
                                                  std::move(exchange));
+  connection->Speak(context_.options.binding_protocol);
   Connection& begun = *connection;
   ++udp_exchanges_;
   Keep(std::move(connection));

@@ -163,8 +163,7 @@ TEST_F(UdpTest, AnswersAsMemcached) {
                               "version\r\n",
                               "flush_all\r\n",
                               "verbosity 0\r\n",
-                              "get n\r\n",
-                              "set huge 0 0 2000000\r\nabc\r\n"}) {
+                              "get n\r\n"}) {
     const std::string expected = their_client.Ask(id, request);
     EXPECT_EQ(our_client.Ask(id, request), expected) << request;
     id = (id + 77) % 65'536;
@@ -188,6 +187,32 @@ TEST_F(UdpTest, ADatagramMayHoldSeveralRequests) {
     expected += "STORED\r\n";
   }
   EXPECT_EQ(udp_->Ask(9, requests), expected);
+}
+
+TEST_F(UdpTest, EachDatagramChoosesItsProtocol) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_EQ(udp_->Ask(1, "ms k 1\r\nx\r\nmg k v\r\nmn\r\n"), "HD\r\nVA 1\r\nx\r\nMN\r\n");
+  std::string noop(24, '\0');
+  noop[0] = '\x80';
+  noop[1] = '\x0a';
+  std::string answer = noop;
+  answer[0] = '\x81';
+  EXPECT_EQ(udp_->Ask(2, noop), answer);
+  EXPECT_EQ(udp_->Ask(3, "get k\r\n"), "VALUE k 0 1\r\nx\r\nEND\r\n");
+}
+
+TEST_F(UdpTest, AWatcherEndsWithItsDatagram) {
+  ASSERT_NO_FATAL_FAILURE(Start({"-t", "1"}));
+  EXPECT_EQ(udp_->Ask(1, "watch fetchers\r\n"), "OK\r\n");
+  EXPECT_EQ(udp_->Ask(2, "get none\r\n"), "END\r\n");
+  EXPECT_EQ(tcp_->Stat("log_watchers"), 0U);
+}
+
+TEST_F(UdpTest, AValueThatIsRefusedNeedNotBeWhole) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  EXPECT_EQ(udp_->Ask(1, "set huge 0 0 2000000\r\nabc\r\n"),
+            "SERVER_ERROR object too large for cache\r\n");
+  EXPECT_EQ(udp_->Ask(2, "get huge\r\n"), "END\r\n");
 }
 
 TEST_F(UdpTest, LargeRepliesAreNumberedAsOne) {
