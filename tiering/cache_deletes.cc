@@ -38,6 +38,8 @@ Outcome TwoTierCache::Keep(const DeleteJob& job, const Moment& moment, Item* ite
   if (plan.drops_value) kept->last_access_s = moment.now_s;
   kept->Clear(storage::kItemTokenSent);
   if (plan.invalidates) kept->Set(storage::kItemStale);
+  // Read since its record was written (I4).
+  if (!plan.drops_value && answer.slot.hit) kept->Set(storage::kItemFetched);
   if (draft) {
     const uint32_t exptime_s = kept->exptime_s;
     shard.Link(draft.Release(), item, job.key, moment, SegmentFor(exptime_s));

@@ -44,6 +44,13 @@ TEST_P(CacheDeletesTest, AnInvalidatedItemKeepsAllButItsUnique) {
   EXPECT_FALSE(rig_.OnFlash("k"));
 }
 
+TEST_P(CacheDeletesTest, AnInvalidatedItemHasNotForgottenThatItWasRead) {
+  Put("value");
+  EXPECT_FALSE(rig_->Get("k").meta.fetched);
+  ASSERT_EQ(rig_->Delete("k", {.invalidates = true}), Outcome::kDeleted);
+  EXPECT_TRUE(rig_->Get("k").meta.fetched);
+}
+
 TEST_P(CacheDeletesTest, AnInvalidatedItemMayEndSooner) {
   Put("value");
   EXPECT_EQ(rig_->Delete("k", {.invalidates = true, .touches = true, .exptime_s = kStartS + 5}),
