@@ -217,7 +217,9 @@ int64_t NumberBehind(std::string_view reply, std::string_view begin) {
   return number;
 }
 
-// A hit that flash answered is noted in the index, not in the record: h and l may then be those from before it.
+// A record stays as it is, so l does not know of the hits that flash answered. h does, by the index; but not of one
+// hit in RAM between the writing of the record and the item's leaving: only what was read twice is marked then
+// (Shard::Evict), for it decides on second chances.
 std::string WithNotedHit(const Difference& difference) {
   std::string tested(difference.tested);
   if (HasWord(LineOf(difference.reference), "h1")) tested = WithWord(tested, "h0", " h1");
@@ -261,7 +263,10 @@ constexpr std::array kDifferences = {
         "made_key",
         "N, append, prepend, ma make an item; 1.6.18 forgets that its key was in base64", false,
         &IsKeyOfAMadeItem},
-    KnownDifference{"flash_hit", "h and l: a hit on flash may be forgotten", false, &IsFlashHit},
+    KnownDifference{
+        "flash_hit",
+        "h and l: hits on flash, or of an item that is just leaving RAM, may not be noted", false,
+        &IsFlashHit},
     KnownDifference{"longer_number",
                     "where ma makes a number longer, 1.6.18 forgets its bits: fetched, stale, won",
                     false, &IsLongerNumber},
