@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "src/commands/command_table.h"
-#include "src/commands/words.h"
 #include "src/protocol/text_codec.h"
+#include "src/protocol/words.h"
 #include "tiering/administration.h"
 
 namespace terraced::server {

@@ -2,9 +2,9 @@
 #include <string>
 
 #include "src/commands/command_table.h"
-#include "src/commands/words.h"
 #include "src/prefix_stats.h"
 #include "src/protocol/text_codec.h"
+#include "src/protocol/words.h"
 #include "tiering/administration.h"
 
 namespace terraced::server {
@@ -31,9 +31,9 @@ void Detail(const CommandContext& context, const Words& words, const Request& re
 Words WordsOf(const Request& request) {
   if (!request.command->Has(kBinary)) return SplitWords(request.line);
   Words words;
-  words.words[words.count++] = request.command->word;
+  words.Add(request.command->word);
   for (uint8_t i = 0; i < request.argument_count; ++i) {
-    words.words[words.count++] = request.arguments[i];
+    words.Add(request.arguments[i]);
   }
   return words;
 }

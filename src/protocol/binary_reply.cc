@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "src/commands/command_table.h"
+#include "src/protocol/append.h"
 #include "src/protocol/binary_codec.h"
 #include "src/protocol/text_reply.h"
 #include "storage/base/log.h"
@@ -15,14 +16,9 @@ namespace {
 constexpr char kResponseMagic = '\x81';
 constexpr size_t kFlagsBytes = 4;
 
-char* Append(char* to, std::string_view bytes) {
-  if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
-  return to + bytes.size();
-}
-
 // In network order.
 template <typename Number>
-char* AppendNumber(char* to, Number number) {
+char* AppendBigEndian(char* to, Number number) {
   for (size_t i = sizeof(Number); i > 0; --i) {
     *to++ = static_cast<char>(static_cast<uint8_t>(number >> (8 * (i - 1))));
   }
@@ -139,7 +135,7 @@ void BinaryReply::Done(const Request& request, Reply reply, const tiering::ItemM
   }
   if (request.Asks(kAsksQuiet)) return;
   std::array<char, kFlagsBytes> flags;
-  AppendNumber(flags.data(), item.client_flags);
+  AppendBigEndian(flags.data(), item.client_flags);
   const std::string_view extras(flags.data(), touched ? flags.size() : 0);
   Write({.opcode = request.opcode, .opaque = request.opaque, .cas_unique = item.cas_unique}, extras,
         {}, {});
@@ -148,7 +144,7 @@ void BinaryReply::Done(const Request& request, Reply reply, const tiering::ItemM
 void BinaryReply::Number(const Request& request, uint64_t value, const tiering::ItemMeta& item) {
   if (request.Asks(kAsksQuiet)) return;
   std::array<char, sizeof(value)> number;
-  AppendNumber(number.data(), value);
+  AppendBigEndian(number.data(), value);
   Write({.opcode = request.opcode, .opaque = request.opaque, .cas_unique = item.cas_unique}, {}, {},
         {number.data(), number.size()});
 }
@@ -204,15 +200,15 @@ char* BinaryReply::WriteHeader(const Packet& packet, char* to) const {
                unsigned{packet.opcode}, static_cast<unsigned>(packet.status));
   }
   *to++ = kResponseMagic;
-  to = AppendNumber(to, packet.opcode);
-  to = AppendNumber(to, static_cast<uint16_t>(packet.key_bytes));
-  to = AppendNumber(to, packet.extras_bytes);
-  to = AppendNumber(to, uint8_t{0});  // data type
-  to = AppendNumber(to, static_cast<uint16_t>(packet.status));
+  to = AppendBigEndian(to, packet.opcode);
+  to = AppendBigEndian(to, static_cast<uint16_t>(packet.key_bytes));
+  to = AppendBigEndian(to, packet.extras_bytes);
+  to = AppendBigEndian(to, uint8_t{0});  // data type
+  to = AppendBigEndian(to, static_cast<uint16_t>(packet.status));
   const size_t body_bytes = packet.extras_bytes + packet.key_bytes + packet.value_bytes;
-  to = AppendNumber(to, static_cast<uint32_t>(body_bytes));
-  to = AppendNumber(to, packet.opaque);
-  return AppendNumber(to, packet.cas_unique);
+  to = AppendBigEndian(to, static_cast<uint32_t>(body_bytes));
+  to = AppendBigEndian(to, packet.opaque);
+  return AppendBigEndian(to, packet.cas_unique);
 }
 
 // Up to the value of a hit.
@@ -225,7 +221,7 @@ char* BinaryReply::WriteHit(const tiering::ItemMeta& meta, char* to) const {
                     .value_bytes = meta.value_bytes,
                     .cas_unique = cas_enabled_ ? meta.cas_unique : 0},
                    to);
-  return Append(AppendNumber(to, meta.client_flags), key);
+  return Append(AppendBigEndian(to, meta.client_flags), key);
 }
 
 char* BinaryReply::Begin(const tiering::ItemMeta& meta) {

@@ -11,6 +11,8 @@ namespace {
 
 // Behind the command and its key.
 constexpr size_t kWordsMax = 17;
+// Of an opaque (O), its letter included.
+constexpr size_t kOpaqueBytesMax = 32;
 // Letters that any meta command takes, though not each does something with each of them.
 constexpr std::string_view kLetters = "bcfhklqstuvxOPLIDJFMNRTCE";
 
@@ -115,7 +117,7 @@ Reply TakeFlags(std::string_view text, Request* request) {
   uint64_t seen = 0;
   Reply bad = Reply::kNone;
   Reply bad_at_last = Reply::kNone;
-  for (std::string_view word = NextFlag(&text); !word.empty(); word = NextFlag(&text)) {
+  for (std::string_view word = TakeToken(&text); !word.empty(); word = TakeToken(&text)) {
     if (!IsLetter(word[0])) return Reply::kInvalidFlag;
     if ((seen & BitOf(word[0])) != 0) return Reply::kDuplicateFlag;
     seen |= BitOf(word[0]);
@@ -129,7 +131,7 @@ Reply TakeFlags(std::string_view text, Request* request) {
 
 size_t CountWords(std::string_view text) {
   size_t count = 0;
-  while (!NextFlag(&text).empty()) ++count;
+  while (!TakeToken(&text).empty()) ++count;
   return count;
 }
 
@@ -158,7 +160,7 @@ Reply TakeKey(std::string_view word, DecodedKeys* decoded, Request* request) {
 // ms <key> <length>: nothing is swallowed where that is no length.
 bool TakeLength(std::string_view* text, Request* request) {
   int64_t length = 0;
-  if (!ParseSigned(NextFlag(text), &length)) return false;
+  if (!ParseSigned(TakeToken(text), &length)) return false;
   if (length < 0 || length > std::numeric_limits<int32_t>::max() - 2) return false;
   request->value_bytes = static_cast<uint64_t>(length);
   return true;
@@ -166,15 +168,8 @@ bool TakeLength(std::string_view* text, Request* request) {
 
 }  // namespace
 
-std::string_view NextFlag(std::string_view* flags) {
-  while (!flags->empty() && flags->front() == ' ') flags->remove_prefix(1);
-  const std::string_view word = flags->substr(0, flags->find(' '));
-  flags->remove_prefix(word.size());
-  return word;
-}
-
 bool FlagStandsBefore(std::string_view flags, char first, char second) {
-  for (std::string_view flag = NextFlag(&flags); !flag.empty(); flag = NextFlag(&flags)) {
+  for (std::string_view flag = TakeToken(&flags); !flag.empty(); flag = TakeToken(&flags)) {
     if (flag[0] == first) return true;
     if (flag[0] == second) return false;
   }
@@ -184,7 +179,7 @@ bool FlagStandsBefore(std::string_view flags, char first, char second) {
 void DecodeMetaCommand(std::string_view text, DecodedKeys* decoded, Request* request) {
   const Verb verb = request->command->verb;
   if (verb == Verb::kMetaNoop) return;
-  const std::string_view key = NextFlag(&text);
+  const std::string_view key = TakeToken(&text);
   if (key.empty()) {
     Refuse(request, verb == Verb::kMetaDebug ? Reply::kBadLine : Reply::kUnknownCommand);
     return;

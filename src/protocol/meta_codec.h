@@ -15,13 +15,7 @@ namespace terraced::server {
 // afterwards, and request->error says why.
 void DecodeMetaCommand(std::string_view text, DecodedKeys* decoded, Request* request);
 
-// One word of Request::flags after the other; empty at the end.
-std::string_view NextFlag(std::string_view* flags);
-
 // Flags that change an item do so in their order.
 bool FlagStandsBefore(std::string_view flags, char first, char second);
-
-// Of an opaque (O), its letter included.
-constexpr size_t kOpaqueBytesMax = 32;
 
 }  // namespace terraced::server

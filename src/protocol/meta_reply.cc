@@ -1,11 +1,11 @@
 #include "src/protocol/meta_reply.h"
 
 #include <array>
-#include <charconv>
 #include <cstring>
 #include <string>
 
 #include "src/commands/command_table.h"
+#include "src/protocol/append.h"
 #include "src/protocol/base64.h"
 #include "src/protocol/meta_codec.h"
 #include "src/protocol/text_reply.h"
@@ -15,16 +15,6 @@ namespace terraced::server {
 namespace {
 
 constexpr std::string_view kLineEnd = "\r\n";
-
-char* Append(char* to, std::string_view bytes) {
-  std::memcpy(to, bytes.data(), bytes.size());
-  return to + bytes.size();
-}
-
-template <typename Number>
-char* AppendNumber(char* to, Number number) {
-  return std::to_chars(to, to + 20, number).ptr;
-}
 
 char* AppendFlag(char* to, char letter, uint64_t number) {
   *to++ = ' ';
@@ -122,7 +112,7 @@ void MetaReply::Miss(const Request& request) {
 
 char* MetaReply::WriteEcho(const Request& request, char* to) const {
   std::string_view flags = request.flags;
-  for (std::string_view flag = NextFlag(&flags); !flag.empty(); flag = NextFlag(&flags)) {
+  for (std::string_view flag = TakeToken(&flags); !flag.empty(); flag = TakeToken(&flags)) {
     if (flag[0] == 'k') to = WriteKeyFlag(request, request.Asks(kAsksBinaryKey), to);
     if (flag[0] == 'O') to = WriteFlag(request, flag, {}, to);
   }
@@ -141,7 +131,7 @@ char* MetaReply::WriteKeyFlag(const Request& request, bool binary, char* to) con
 
 char* MetaReply::WriteFlags(const Request& request, const tiering::ItemMeta& item, char* to) const {
   std::string_view flags = request.flags;
-  for (std::string_view flag = NextFlag(&flags); !flag.empty(); flag = NextFlag(&flags)) {
+  for (std::string_view flag = TakeToken(&flags); !flag.empty(); flag = TakeToken(&flags)) {
     to = WriteFlag(request, flag, item, to);
   }
   return to;
@@ -151,7 +141,7 @@ char* MetaReply::WriteFlagsInTurn(const Request& request, const tiering::ItemMet
                                   char* to) const {
   tiering::ItemMeta item = found;
   std::string_view flags = request.flags;
-  for (std::string_view flag = NextFlag(&flags); !flag.empty(); flag = NextFlag(&flags)) {
+  for (std::string_view flag = TakeToken(&flags); !flag.empty(); flag = TakeToken(&flags)) {
     if (flag[0] == 'N' && item.created) {
       item.exptime_s = AbsoluteExptime(request.vivify_exptime, clock_);
     }

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "src/protocol/reply.h"
+#include "src/protocol/words.h"
 #include "tiering/fill.h"
 
 namespace terraced::tiering {
@@ -22,14 +23,6 @@ struct CommandSpec;
 
 constexpr size_t kKeyBytesMax = 250;
 constexpr size_t kArgumentsMax = 3;
-
-// A view that nothing initialises: arrays of it cost nothing where they are not used.
-struct Word {
-  const char* data;
-  size_t size;
-  // NOLINTNEXTLINE(google-explicit-constructor): it is one, made elsewhere.
-  operator std::string_view() const { return {data, size}; }
-};
 
 // What a command asks beside its plain form, whatever protocol it came in. A field of Request that belongs to one of
 // these is only set where its bit is.

@@ -15,7 +15,6 @@
 namespace terraced::server {
 namespace {
 
-constexpr size_t kTokensMax = 8;  // one more than any command with a fixed number of them takes
 constexpr size_t kLeadingBlanksMax = 100;  // before the get of a long line
 constexpr std::string_view kNoreply = "noreply";
 
@@ -71,32 +70,17 @@ bool ParseDigits(std::string_view token, bool* negative, uint64_t* magnitude) {
   return true;
 }
 
-struct Tokens {
-  std::array<Word, kTokensMax> words;
-  size_t count = 0;
-};
-
-Tokens Tokenize(std::string_view text) {
-  Tokens tokens;
-  while (tokens.count < kTokensMax) {
-    const std::string_view token = TakeToken(&text);
-    if (token.empty()) break;
-    tokens.words[tokens.count++] = {token.data(), token.size()};
-  }
-  return tokens;
-}
-
 // set add replace append prepend <key> <flags> <exptime> <bytes>; cas has one more.
-Reply FillStore(const Tokens& tokens, Request* request) {
+Reply FillStore(const Words& words, Request* request) {
   // memcached keeps 32 bits of the flags and accepts more.
   uint64_t flags = 0;
   int64_t length = 0;
-  if (!ParseUnsigned(tokens.words[2], &flags) || !ParseSigned(tokens.words[3], &request->exptime) ||
-      !ParseSigned(tokens.words[4], &length)) {
+  if (!ParseUnsigned(words[2], &flags) || !ParseSigned(words[3], &request->exptime) ||
+      !ParseSigned(words[4], &length)) {
     return Reply::kBadLine;
   }
   if (length < 0 || length > std::numeric_limits<int32_t>::max() - 2) return Reply::kBadLine;
-  if (request->command->verb == Verb::kCas && !ParseUnsigned(tokens.words[5], &request->number)) {
+  if (request->command->verb == Verb::kCas && !ParseUnsigned(words[5], &request->number)) {
     return Reply::kBadLine;
   }
   request->client_flags = static_cast<uint32_t>(flags);
@@ -105,28 +89,28 @@ Reply FillStore(const Tokens& tokens, Request* request) {
 }
 
 // delete <key> [0] [noreply]: the time that it once took may still be given, as 0.
-bool IsGoodDelete(const Tokens& tokens, bool noreply) {
-  if (tokens.count == 2) return true;
-  const bool zero = std::string_view(tokens.words[2]) == "0";
-  return tokens.count == 3 ? zero || noreply : zero && noreply;
+bool IsGoodDelete(const Words& words, bool noreply) {
+  if (words.count == 2) return true;
+  const bool zero = std::string_view(words[2]) == "0";
+  return words.count == 3 ? zero || noreply : zero && noreply;
 }
 
 // A bad time is left to the handler: a daemon that refuses flush_all says so first.
-void FillFlush(const Tokens& tokens, Request* request) {
-  if (tokens.count == (request->noreply ? 2U : 1U)) return;
-  if (!ParseSigned(tokens.words[1], &request->exptime)) request->error = Reply::kBadExptime;
+void FillFlush(const Words& words, Request* request) {
+  if (words.count == (request->noreply ? 2U : 1U)) return;
+  if (!ParseSigned(words[1], &request->exptime)) request->error = Reply::kBadExptime;
 }
 
 // What is wrong with the arguments, in memcached's order of looking at them.
-Reply FillArguments(const Tokens& tokens, Request* request) {
+Reply FillArguments(const Words& words, Request* request) {
   switch (request->command->verb) {
     case Verb::kFlushAll:
-      FillFlush(tokens, request);
+      FillFlush(words, request);
       return Reply::kNone;
     case Verb::kVerbosity:
-      return ParseUnsigned(tokens.words[1], &request->number) ? Reply::kNone : Reply::kBadLine;
+      return ParseUnsigned(words[1], &request->number) ? Reply::kNone : Reply::kBadLine;
     case Verb::kDelete:
-      if (!IsGoodDelete(tokens, request->noreply)) return Reply::kBadDelete;
+      if (!IsGoodDelete(words, request->noreply)) return Reply::kBadDelete;
       break;
     case Verb::kStats:
     case Verb::kVersion:
@@ -137,20 +121,20 @@ Reply FillArguments(const Tokens& tokens, Request* request) {
     case Verb::kQuit:
     case Verb::kDebug:
     case Verb::kAdministration:
-      request->argument_count = static_cast<uint8_t>(std::min(tokens.count - 1, kArgumentsMax));
-      std::copy_n(tokens.words.begin() + 1, request->argument_count, request->arguments.begin());
+      request->argument_count = static_cast<uint8_t>(std::min(words.count - 1, kArgumentsMax));
+      std::copy_n(words.words.begin() + 1, request->argument_count, request->arguments.begin());
       return Reply::kNone;
     default:
       break;
   }
-  request->key.bytes = tokens.words[1];
+  request->key.bytes = words[1];
   if (request->key.bytes.size() > kKeyBytesMax) return Reply::kBadLine;
-  if (request->command->Has(kStores)) return FillStore(tokens, request);
+  if (request->command->Has(kStores)) return FillStore(words, request);
   if (request->command->verb == Verb::kTouch) {
-    return ParseSigned(tokens.words[2], &request->exptime) ? Reply::kNone : Reply::kBadExptime;
+    return ParseSigned(words[2], &request->exptime) ? Reply::kNone : Reply::kBadExptime;
   }
   if (request->command->verb == Verb::kDelete) return Reply::kNone;
-  return ParseUnsigned(tokens.words[2], &request->number) ? Reply::kNone : Reply::kBadDelta;
+  return ParseUnsigned(words[2], &request->number) ? Reply::kNone : Reply::kBadDelta;
 }
 
 // Somebody speaks HTTP to us: hang up rather than answer line by line.
@@ -271,15 +255,15 @@ void TextCodec::DecodeLine(std::string_view line, size_t keys_max, std::vector<t
     DecodeMetaCommand(text, decoded_, request);
     return;
   }
-  const Tokens tokens = Tokenize(request->line);
-  if (tokens.count < command->tokens_min || tokens.count > command->tokens_max) {
+  const Words words = SplitWords(request->line);
+  if (words.count < command->tokens_min || words.count > command->tokens_max) {
     Refuse(request, Reply::kUnknownCommand);
     return;
   }
   request->noreply = command->Has(kTakesNoreply) &&
-                     std::string_view(tokens.words[tokens.count - 1]) == kNoreply &&
-                     (command->verb != Verb::kDelete || tokens.count > 2);
-  const Reply error = FillArguments(tokens, request);
+                     std::string_view(words[words.count - 1]) == kNoreply &&
+                     (command->verb != Verb::kDelete || words.count > 2);
+  const Reply error = FillArguments(words, request);
   if (error != Reply::kNone) Refuse(request, error);
 }
 

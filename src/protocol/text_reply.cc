@@ -1,11 +1,11 @@
 #include "src/protocol/text_reply.h"
 
 #include <array>
-#include <charconv>
 #include <cstring>
 #include <string>
 
 #include "src/commands/command_table.h"
+#include "src/protocol/append.h"
 #include "storage/base/log.h"
 
 namespace terraced::server {
@@ -15,15 +15,6 @@ constexpr std::string_view kLineEnd = "\r\n";
 constexpr std::string_view kValue = "VALUE ";
 // "VALUE ", the key, three numbers of at most 10, 10 and 20 digits with their spaces, line end.
 constexpr size_t kHeaderBytesMax = 6 + kKeyBytesMax + 3 + 10 + 10 + 20 + 2;
-
-char* Append(char* to, std::string_view bytes) {
-  std::memcpy(to, bytes.data(), bytes.size());
-  return to + bytes.size();
-}
-
-char* AppendNumber(char* to, uint64_t number) {
-  return std::to_chars(to, to + 20, number).ptr;
-}
 
 }  // namespace
 

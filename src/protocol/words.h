@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstring>
 #include <string_view>
@@ -31,6 +32,37 @@ inline std::string_view TakeToken(std::string_view* text) {
   const std::string_view token = text->substr(0, TokenLength(*text));
   text->remove_prefix(token.size());
   return token;
+}
+
+// A view that nothing initialises: arrays of it cost nothing where they are not used.
+struct Word {
+  const char* data;
+  size_t size;
+  // NOLINTNEXTLINE(google-explicit-constructor): it is one, made elsewhere.
+  operator std::string_view() const { return {data, size}; }
+};
+
+// The first words of a line; what comes behind is not looked at.
+struct Words {
+  static constexpr size_t kMax = 8;  // one more than any command with a fixed number of them takes
+  std::array<Word, kMax> words;
+  size_t count = 0;
+
+  // Empty where there is none.
+  std::string_view operator[](size_t index) const {
+    return index < count ? std::string_view(words[index]) : std::string_view();
+  }
+  void Add(std::string_view word) { words[count++] = {word.data(), word.size()}; }
+};
+
+inline Words SplitWords(std::string_view text) {
+  Words split;
+  while (split.count < Words::kMax) {
+    const std::string_view word = TakeToken(&text);
+    if (word.empty()) break;
+    split.Add(word);
+  }
+  return split;
 }
 
 // A line without its end. memcached cuts a line at its first NUL: it reads it as a C string.

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <span>
 
+#include "src/protocol/uri_text.h"
+#include "src/protocol/words.h"
 #include "storage/base/check.h"
 #include "tiering/cache.h"
 
@@ -195,37 +197,10 @@ void AppendNumber(int64_t number, std::string* to) {
   to->append(digits.data(), end);
 }
 
-bool IsUnreserved(char byte) {
-  return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-         (byte >= '0' && byte <= '9') || byte == '-' || byte == '_' || byte == '.' || byte == '~';
-}
-
-void AppendEncoded(std::string_view text, std::string* to) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  for (const char byte : text) {
-    if (IsUnreserved(byte)) {
-      to->push_back(byte);
-      continue;
-    }
-    const auto value = static_cast<uint8_t>(byte);
-    to->push_back('%');
-    to->push_back(kDigits[value >> 4]);
-    to->push_back(kDigits[value & 15]);
-  }
-}
-
 void AppendWord(std::span<const std::string_view> words, int64_t number, std::string* to) {
   if (number >= 0 && static_cast<size_t>(number) < words.size()) {
     to->append(words[static_cast<size_t>(number)]);
   }
-}
-
-// The next of words between spaces, removed from *words; empty at the end.
-std::string_view TakeWord(std::string_view* words) {
-  words->remove_prefix(std::min(words->find_first_not_of(' '), words->size()));
-  const std::string_view word = words->substr(0, words->find(' '));
-  words->remove_prefix(word.size());
-  return word;
 }
 
 std::string_view WordOf(uint32_t classes) {
@@ -243,10 +218,10 @@ uint32_t ClassOf(EventType type) {
 
 std::optional<uint32_t> ParseWatchLine(std::string_view line) {
   std::string_view words = line;
-  TakeWord(&words);
+  TakeToken(&words);
   uint32_t classes = 0;
   bool any = false;
-  for (std::string_view word = TakeWord(&words); !word.empty(); word = TakeWord(&words)) {
+  for (std::string_view word = TakeToken(&words); !word.empty(); word = TakeToken(&words)) {
     const auto* const name =
         std::find_if(kClassNames.begin(), kClassNames.end(),
                      [&](const ClassName& candidate) { return candidate.word == word; });
@@ -299,7 +274,7 @@ void AppendEventLine(std::string_view record, std::string* to) {
     if (field.kind == Kind::kNone) break;
     to->append(1, ' ').append(field.name).append(1, '=');
     const int64_t number = TakesNumber(field.kind) ? numbers[next++] : 0;
-    if (field.kind == Kind::kText) AppendEncoded(text, to);
+    if (field.kind == Kind::kText) AppendUriEncoded(text, to);
     if (field.kind == Kind::kConnection) AppendNumber(head.connection, to);
     if (field.kind == Kind::kNumber) AppendNumber(number, to);
     if (field.kind == Kind::kWord) AppendWord(field.words, number, to);

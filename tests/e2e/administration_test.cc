@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "tests/e2e/flash_fixture.h"
+#include "tests/support/eventually.h"
 
 namespace terraced::support {
 namespace {
@@ -468,12 +469,12 @@ TEST_F(AdministrationTest, ADumpEndsWithItsClient) {
     ASSERT_TRUE(leaver->Send("lru_crawler metadump all\r\n").ok());
     ASSERT_TRUE(leaver->ReadBytes(1).ok());
     leaver->CloseNow(with_reset);
-    std::string reply = "BUSY";
-    for (int round = 0; round < 1'000 && reply.starts_with("BUSY"); ++round) {
-      ASSERT_TRUE(client_->Send("lru_crawler metadump 63\r\nversion\r\n").ok());
+    std::string reply;
+    EXPECT_TRUE(support::Eventually([&] {
+      EXPECT_TRUE(client_->Send("lru_crawler metadump 63\r\nversion\r\n").ok());
       reply = client_->ReadThrough("VERSION 1.6.18\r\n").value();
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
+      return !reply.starts_with("BUSY");
+    }));
     EXPECT_EQ(reply, "END\r\nVERSION 1.6.18\r\n");
   }
   // And a stop does not wait for one that is under way.
@@ -500,10 +501,7 @@ TEST_F(AdministrationTest, TheMemoryLimitFollowsCacheMemlimit) {
     EXPECT_GT(client_->Stat("bytes"), 20U << 20);
     ASSERT_EQ(Ask("cache_memlimit 16\r\n"), "OK\r\n");
     const auto pages = [this] { return std::stoull(client_->Stats("slabs")["total_malloced"]); };
-    for (int round = 0; round < 6'000 && pages() > (16U << 20); ++round) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    EXPECT_LE(pages(), 16U << 20);
+    EXPECT_TRUE(support::Eventually([&] { return pages() <= (16U << 20); }));
     if (with_flash) {
       EXPECT_EQ(client_->Stat("evictions"), 0U);  // it went to flash
       EXPECT_GE(client_->Stat("curr_items") + client_->Stat("flash_index_collisions"), 30'000U);
@@ -524,9 +522,7 @@ TEST_F(AdministrationTest, APageMovesByOrder) {
   }
   ASSERT_FALSE(from.empty());
   ASSERT_EQ(Ask("slabs reassign " + from + " 1\r\n"), "OK\r\n");
-  for (int round = 0; round < 1'000 && client_->Stat("slabs_moved") == 0; ++round) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
+  EXPECT_TRUE(support::Eventually([this] { return client_->Stat("slabs_moved") != 0; }));
   EXPECT_EQ(client_->Stat("slabs_moved"), 1U);
   EXPECT_EQ(client_->Stats("slabs")["1:total_pages"], "1");
   for (int i = 0; i < 5'000; i += 100) {

@@ -9,11 +9,11 @@
 #include <fstream>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "tests/support/binary.h"
 #include "tests/support/daemon.h"
+#include "tests/support/eventually.h"
 #include "tests/support/process.h"
 #include "tests/support/servers.h"
 
@@ -148,13 +148,9 @@ TEST_F(TextLoginTest, KnowsManyUsers) {
   EXPECT_EQ(Converse(*ours, {Login("u999 p998")}), "CLIENT_ERROR authentication failure\r\n");
 }
 
-// Waits until `text` stands in what the daemon said, so often.
+// Waits until `text` stands in what the daemon said.
 bool Says(const Daemon& daemon, const std::string& text) {
-  for (int i = 0; i < 6'000; ++i) {
-    if (daemon.Stderr().find(text) != std::string::npos) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return false;
+  return support::Eventually([&] { return daemon.Stderr().find(text) != std::string::npos; });
 }
 
 TEST_F(TextLoginTest, ReadsTheFileAgainAfterSighup) {

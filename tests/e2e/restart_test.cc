@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "tests/e2e/flash_fixture.h"
+#include "tests/support/eventually.h"
 
 namespace terraced::support {
 namespace {
@@ -463,10 +464,7 @@ TEST_F(RestartTest, ASmallerQuotaDropsTheOldestAndKeepsTheRest) {
     return used != stats.end() && std::stoull(used->second) <= (100ULL << 20) &&
            DirectoryDiskBytes(FlashPath()) <= (110ULL << 20);
   };
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (!fits() && std::chrono::steady_clock::now() < end) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
+  EXPECT_TRUE(support::Eventually(fits));
   int there = 0;
   for (int i = 0; i < 3'000; ++i) {
     const std::string key = "q" + std::to_string(i);

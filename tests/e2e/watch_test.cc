@@ -7,11 +7,11 @@
 #include <map>
 #include <regex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "tests/e2e/flash_fixture.h"
 #include "tests/support/binary.h"
+#include "tests/support/eventually.h"
 
 namespace terraced::support {
 namespace {
@@ -50,15 +50,6 @@ std::vector<std::string> LinesThrough(Client& watcher, const std::string& last) 
     lines.push_back(line.value());
     if (lines.back().find(last) != std::string::npos) return lines;
   }
-}
-
-bool Eventually(const std::function<bool()>& holds) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return true;
 }
 
 class WatchTest : public testing::Test {
@@ -358,7 +349,7 @@ TEST_F(WatchTest, ASlowWatcherLosesLinesAndHurtsNobody) {
   std::string gets;
   for (int i = 0; i < 100; ++i) gets += "get " + std::string(240, 'k') + std::to_string(i) + "\r\n";
   gets += "version\r\n";
-  ASSERT_TRUE(Eventually([&] {
+  ASSERT_TRUE(support::Eventually([&] {
     for (int i = 0; i < 50; ++i) {
       EXPECT_TRUE(client->Send(gets).ok());
       EXPECT_TRUE(client->ReadThrough("VERSION 1.6.18\r\n").ok());
@@ -383,7 +374,7 @@ TEST_F(WatchTest, AWatcherThatLeavesIsForgotten) {
     client->Get("k");
     LinesThrough(*watcher, "key=k ");
     watcher->CloseNow(with_reset);
-    EXPECT_TRUE(Eventually([&] { return client->Stat("log_watchers") == 0; }));
+    EXPECT_TRUE(support::Eventually([&] { return client->Stat("log_watchers") == 0; }));
   }
   const uint64_t written = client->Stat("log_worker_written");
   client->Get("k");

@@ -9,29 +9,11 @@
 
 #include "src/commands/binary_table.h"
 #include "src/protocol/reply_sinks.h"
+#include "tests/src/string_output.h"
 #include "tests/support/binary.h"
 
 namespace terraced::server {
 namespace {
-
-class StringOutput final : public ReplyOutput {
- public:
-  char* Reserve(size_t bytes) override {
-    reserved_.assign(bytes, '#');
-    return reserved_.data();
-  }
-  void Commit(size_t bytes) override {
-    ASSERT_LE(bytes, reserved_.size());
-    text.append(reserved_, 0, bytes);
-  }
-  void Pin(storage::ItemRef, uint64_t bytes) override { pinned_bytes += bytes; }
-
-  std::string text;
-  uint64_t pinned_bytes = 0;
-
- private:
-  std::string reserved_;
-};
 
 Request RequestOf(uint8_t opcode, std::string_view key = "key") {
   const BinarySpec& spec = *FindBinaryCommand(opcode);

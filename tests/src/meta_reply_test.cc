@@ -7,27 +7,10 @@
 #include <utility>
 
 #include "src/commands/command_table.h"
+#include "tests/src/string_output.h"
 
 namespace terraced::server {
 namespace {
-
-class StringOutput final : public ReplyOutput {
- public:
-  char* Reserve(size_t bytes) override {
-    reserved_.assign(bytes, '#');
-    return reserved_.data();
-  }
-  void Commit(size_t bytes) override {
-    ASSERT_LE(bytes, reserved_.size());
-    text.append(reserved_, 0, bytes);
-  }
-  void Pin(storage::ItemRef, uint64_t bytes) override { text.append(bytes, 'p'); }
-
-  std::string text;
-
- private:
-  std::string reserved_;
-};
 
 class MetaReplyTest : public testing::Test {
  protected:
