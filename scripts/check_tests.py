@@ -16,11 +16,14 @@ import sys
 # Sources whose test has another name: the test, and what it shows of them.
 TESTED_ELSEWHERE = {
     "src/main.cc": ("tests/e2e/command_line_test.cc", "the start, its refusals and the stop of the real daemon"),
+    "src/auth/authentication.cc": ("tests/e2e/login_test.cc", "-S and -Y, and that neither asks nothing"),
+    "src/auth/sasl.cc": ("tests/e2e/login_test.cc", "every exchange beside memcached's"),
     "src/commands/admin.cc": ("tests/e2e/text_protocol_test.cc", "every reply beside memcached's"),
     "src/commands/arithmetic.cc": ("tests/e2e/text_protocol_test.cc", "every reply beside memcached's"),
     "src/commands/binary_table.cc": ("tests/src/binary_codec_test.cc", "every row decoded, at every split"),
     "src/commands/delete.cc": ("tests/e2e/text_protocol_test.cc", "every reply beside memcached's"),
     "src/commands/get.cc": ("tests/e2e/text_protocol_test.cc", "every reply beside memcached's"),
+    "src/commands/login.cc": ("tests/e2e/login_test.cc", "every answer beside memcached's"),
     "src/commands/lru_commands.cc": ("tests/e2e/administration_test.cc", "every reply beside memcached's"),
     "src/commands/slabs_commands.cc": ("tests/e2e/administration_test.cc", "every reply beside memcached's"),
     "src/commands/store.cc": ("tests/e2e/text_protocol_test.cc", "every reply beside memcached's"),
