@@ -22,6 +22,7 @@ constexpr uint64_t kOperations = 30'000;  // unless TERRACED_DIFF_OPS says other
 constexpr uint64_t kBatchMax = 32;
 // A tiny RAM tier that is filled as fast as its client can write loses some.
 constexpr double kMissShareMax = 0.004;
+constexpr double kSharedMarkShareMax = 0.0003;  // and none without flash
 
 enum class Mode : uint8_t { kRam, kTinyRam, kAllDemoted };
 
@@ -209,6 +210,10 @@ void DifferentialTest::JudgeLosses(const ModeSpec& spec, const Differential& dif
   EXPECT_LE(differential.Known(kMissClass), explained) << "items were lost and nothing counted it";
   EXPECT_LE(static_cast<double>(differential.Known(kMissClass)),
             kMissShareMax * static_cast<double>(differential.Reads()));
+  EXPECT_LE(static_cast<double>(differential.Known(kSharedMarkClass)),
+            spec.flash_hits_min > 0
+                ? kSharedMarkShareMax * static_cast<double>(differential.Reads())
+                : 0.0);
   const double hits = static_cast<double>(number(kStatGetHits));
   EXPECT_GE(static_cast<double>(number(kStatGetHitsFlash)), spec.flash_hits_min * hits)
       << "the run read too little from flash to prove anything";

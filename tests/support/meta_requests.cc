@@ -157,8 +157,7 @@ GeneratedRequest MetaRequests::Store(Family family) {
   Maybe(3, "c", &draft);
   if (OneIn(4)) {
     AddUnique(&draft);
-    // It hands on that the item was won, which 1.6.18 has forgotten of a number that got longer (known difference).
-    if (family != Family::kNumber) Maybe(2, "I", &draft);
+    Maybe(2, "I", &draft);
   } else {
     Maybe(20, "I", &draft);
   }
