@@ -235,15 +235,11 @@ void FlashKeeper::DropFlushed() {
 }
 
 void FlashKeeper::DropOverQuota() {
-  uint64_t used = tiers_.batches.LivingBytes();
-  if (used <= quota_bytes_) return;
-  std::vector<BatchNumber> over;
+  if (tiers_.batches.LivingBytes() <= quota_bytes_) return;
   for (const BatchNumber number : tiers_.batches.Living()) {
-    if (used <= quota_bytes_) break;
-    used -= std::min(used, tiers_.batches.Info(number).file_bytes);
-    over.push_back(number);
+    if (!tiers_.FlashOnline() || tiers_.batches.LivingBytes() <= quota_bytes_) return;
+    Drop({number});
   }
-  Drop(over);
 }
 
 void FlashKeeper::SweepIfNeeded(bool now) {

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <random>
 #include <vector>
 
@@ -431,18 +432,27 @@ TEST_F(TwoTierCacheTest, ASmallerQuotaWaitsForTheEndOfAnOutage) {
   }
   Stop();
   options_.flash_size_bytes = 3ULL << 20;
-  Start();
-  auto& cache = static_cast<TwoTierCache&>(*cache_);
   const std::string away = options_.flash_path + "-away";
-  std::filesystem::rename(options_.flash_path, away);
-  cache.TiersForTest().flash_online.store(false);
+  std::promise<void> started;
+  std::promise<void> began;
+  const Race race(SyncPoint::kDropBegin, [&] {
+    started.get_future().wait();
+    std::filesystem::rename(options_.flash_path, away);
+    static_cast<TwoTierCache&>(*cache_).TiersForTest().flash_online.store(false);
+    began.set_value();
+  });
+  Start();
+  started.set_value();
+  began.get_future().wait();
+  Demoter& demoter = static_cast<TwoTierCache&>(*cache_).DemoterForTest();
+  demoter.Join();  // from here on its steps are taken by this thread
   const uint64_t used = cache_->Stats().flash.bytes_used;
   ASSERT_GT(used, options_.flash_size_bytes);
-  cache.DemoterForTest().Step();
+  demoter.Step();
   EXPECT_EQ(cache_->Stats().flash.bytes_used, used);
   std::filesystem::rename(away, options_.flash_path);
-  cache.DemoterForTest().TryAtOnce();
-  cache.DemoterForTest().Step();
+  demoter.TryAtOnce();
+  demoter.Step();
   EXPECT_LE(cache_->Stats().flash.bytes_used, options_.flash_size_bytes);
 }
 
