@@ -52,7 +52,7 @@ class ValueSink {
  public:
   // The value will have meta.value_bytes; returns where exactly so many bytes can be copied to.
   // Nothing may move that place until the call that produced it has returned. What it returns where the plan wants no
-  // value is not looked at.
+  // value is not looked at; null: who asked has this version of it, and it is not copied.
   virtual char* Begin(const ItemMeta& meta) = 0;
   // Values over kCopyBytesMax in RAM: pinned, to be sent from where they lie (chunk by chunk).
   virtual void Pinned(const ItemMeta& meta, storage::ItemRef ref) = 0;

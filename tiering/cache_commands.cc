@@ -65,6 +65,7 @@ void TwoTierCache::DeliverRam(const Item& item, const ItemMeta& meta, ValueSink&
     return;
   }
   char* const to = sink.Begin(meta);
+  if (to == nullptr) return;
   if (item.Has(storage::kItemChunked)) {
     tiers_->allocator.CopyValue(item, to);
   } else {
@@ -216,7 +217,7 @@ Outcome TwoTierCache::Get(const Key& key, Evidence* evidence, ValueSink& sink) {
   // Records are immutable and the fill holds this one: large values are copied without the mutex.
   const storage::DecodedRecord& record = answer.found->record;
   char* const to = sink.Begin(MetaOf(record, answer.slot.hit));
-  std::memcpy(to, record.value.data(), record.value.size());
+  if (to != nullptr) std::memcpy(to, record.value.data(), record.value.size());
   return Outcome::kHit;
 }
 

@@ -169,7 +169,7 @@ Outcome TwoTierCache::ReadOnce(const ReadJob& job, DerivedRoom* room) {
   }
   char* const to = job.sink.Begin(meta);
   const std::string& value = answer.found->record.value;
-  if (plan.wants_value) std::memcpy(to, value.data(), value.size());
+  if (plan.wants_value && to != nullptr) std::memcpy(to, value.data(), value.size());
   return Outcome::kHit;
 }
 

@@ -184,8 +184,14 @@ char* MetaReply::WriteFlag(const Request& request, std::string_view flag,
   }
 }
 
+// mg's C: who has this version of the item already needs its value no more.
+bool MetaReply::SendsValue(const tiering::ItemMeta& meta) const {
+  if (!request_->Asks(kAsksValue) || request_->command->verb != Verb::kMetaGet) return false;
+  return !request_->Asks(kAsksCompare) || !cas_enabled_ || meta.cas_unique != request_->compare_cas;
+}
+
 char* MetaReply::WriteHit(const tiering::ItemMeta& meta, char* to) const {
-  const bool with_value = request_->Asks(kAsksValue);
+  const bool with_value = SendsValue(meta);
   to = Append(to, with_value ? "VA " : "HD");
   if (with_value) to = AppendNumber(to, meta.value_bytes);
   to = WriteFlagsInTurn(*request_, meta, to);
@@ -207,7 +213,7 @@ char* MetaReply::WriteDebug(const tiering::ItemMeta& meta, char* to) const {
 }
 
 char* MetaReply::Begin(const tiering::ItemMeta& meta) {
-  const bool with_value = request_->Asks(kAsksValue) && request_->command->verb == Verb::kMetaGet;
+  const bool with_value = SendsValue(meta);
   const uint32_t value_bytes = with_value ? meta.value_bytes : 0;
   char* const begin = output_->Reserve(kLineBytesMax + value_bytes + kLineEnd.size());
   const bool debugs = request_->command->verb == Verb::kMetaDebug;
@@ -224,6 +230,7 @@ char* MetaReply::Begin(const tiering::ItemMeta& meta) {
 void MetaReply::Pinned(const tiering::ItemMeta& meta, storage::ItemRef ref) {
   char* const begin = output_->Reserve(kLineBytesMax);
   Finish(begin, WriteHit(meta, begin));
+  if (!SendsValue(meta)) return;
   output_->Pin(std::move(ref), meta.value_bytes);
   Write(kLineEnd);
 }

@@ -38,6 +38,7 @@ class MetaReply final : public ReplySink, private tiering::ValueSink {
   void Pinned(const tiering::ItemMeta& meta, storage::ItemRef ref) override;
 
   char* WriteHit(const tiering::ItemMeta& meta, char* to) const;
+  bool SendsValue(const tiering::ItemMeta& meta) const;
   char* WriteDebug(const tiering::ItemMeta& meta, char* to) const;
   char* WriteFlags(const Request& request, const tiering::ItemMeta& item, char* to) const;
   // What stands behind T or N is answered as it is then.

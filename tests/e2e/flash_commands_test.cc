@@ -37,6 +37,20 @@ TEST_F(FlashCommandsTest, GetsShowsTheSameUniqueAsBefore) {
   EXPECT_EQ(client_->Gets("k").cas_unique, unique);
 }
 
+TEST_F(FlashCommandsTest, MgSendsNoValueToWhoHasThisVersion) {
+  const std::string large(40'000, 'v');  // pinned in RAM, not copied
+  for (const std::string& value : {std::string("value"), large}) {
+    ASSERT_EQ(client_->Set("k", value), "STORED\r\n");
+    const std::string unique = client_->Gets("k").cas_unique;
+    const std::string size = std::to_string(value.size());
+    for (const char* tier : {"RAM", "flash"}) {
+      EXPECT_EQ(Ask("mg k v s C" + unique + "\r\n"), "HD s" + size + "\r\n") << tier;
+      EXPECT_EQ(Ask("mg k v C1" + unique + "\r\n"), "VA " + size + "\r\n" + value + "\r\n") << tier;
+      ASSERT_NO_FATAL_FAILURE(DemoteAll());
+    }
+  }
+}
+
 TEST_F(FlashCommandsTest, GatAndGatsAnswerAndSetTheExptime) {
   PutOnFlash("k", "value", 7);
   EXPECT_EQ(Ask("gat 0 k\r\n"), "VALUE k 7 5\r\nvalue\r\nEND\r\n");

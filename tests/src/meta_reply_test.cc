@@ -54,6 +54,14 @@ TEST_F(MetaReplyTest, AHitAnswersItsFlagsInTheirOrder) {
   EXPECT_EQ(Hit(RequestOf("mg", "t"), {}, ""), "HD t-1\r\n");
 }
 
+TEST_F(MetaReplyTest, WhoHasThisVersionIsSentNoValue) {
+  Request request = RequestOf("mg", "c v C9", kAsksValue | kAsksCompare);
+  request.compare_cas = 9;
+  EXPECT_EQ(Hit(request, kItem, ""), "HD c9\r\n");
+  request.compare_cas = 8;
+  EXPECT_EQ(Hit(request, kItem, "ab"), "VA 2 c9\r\nab\r\n");
+}
+
 TEST_F(MetaReplyTest, StaleSentAndWonComeLast) {
   tiering::ItemMeta item = kItem;
   item.stale = item.won = true;
