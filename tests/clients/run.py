@@ -29,9 +29,6 @@ from support import catalogue  # noqa: E402
 from support.servers import PASSWORD, USER, Server, StartFailed  # noqa: E402
 
 PROGRAM_TIMEOUT_S = 180
-# What terraced may not speak yet. Rows of these are listed as such, not as passed, where its command line refuses
-# them or a request gets no answer; where it speaks them they are run like all others.
-NOT_YET_REQUIRED = ("binary", "text-unix", "binary-unix")
 # A flash tier that never answers would pass every check: a program has to have read from it.
 FLASH_HITS_MIN = 5
 
@@ -137,10 +134,6 @@ def run_program(row, server, command):
                 f"{hits} of at least {wanted}")
 
 
-def may_be_missing(row):
-    return row.server == "terraced" and row.protocol in NOT_YET_REQUIRED
-
-
 def run_row(row, binaries, commands):
     """Starts the row's server, runs the client against it, and keeps what came of it in the row."""
     begun = time.monotonic()
@@ -153,14 +146,7 @@ def run_row(row, binaries, commands):
         server = Server(binaries[row.server], is_reference=row.server == "memcached", with_flash=row.tier == "flash",
                         by_unix=row.protocol.endswith("unix"), with_sasl=row.protocol == "sasl")
     except (StartFailed, OSError, subprocess.SubprocessError) as error:
-        if "unknown option" in str(error) and may_be_missing(row):
-            row.add("skipped", "NOT SPOKEN by this terraced", str(error).rpartition("terraced: ")[2])
-        else:
-            row.add("failed", "the server starts", str(error))
-        return row
-    if row.protocol.startswith("binary") and may_be_missing(row) and not server.speaks_binary():
-        row.add("skipped", "NOT SPOKEN by this terraced", "a binary request gets no binary reply")
-        server.stop()
+        row.add("failed", "the server starts", str(error))
         return row
     try:
         run_program(row, server, command)

@@ -118,15 +118,6 @@ class Server:
                 reply += received
         return reply
 
-    def speaks_binary(self):
-        """Whether a binary NOOP is answered in kind."""
-        with self.connect() as raw:
-            raw.sendall(b"\x80\x0a" + bytes(22))
-            try:
-                return raw.recv(1) == b"\x81"
-            except OSError:
-                return False
-
     def demote_all(self):
         """Pushes every item to flash."""
         reply = self.ask(b"debug demote\r\n", (b"\r\n",))
