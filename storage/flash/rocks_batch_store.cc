@@ -9,13 +9,16 @@
 #include <rocksdb/metadata.h>
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/statistics.h>
+#include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "storage/base/file_io.h"
@@ -371,6 +374,7 @@ BatchStoreStats RocksBatchStore::Stats() const {
   const rocksdb::Statistics& statistics = database_.Statistics();
   stats.rocksdb_get_calls = statistics.getTickerCount(rocksdb::NUMBER_KEYS_READ) +
                             statistics.getTickerCount(rocksdb::NUMBER_MULTIGET_KEYS_READ);
+  stats.rocksdb_get_bytes = statistics.getTickerCount(rocksdb::BYTES_READ);
   stats.block_cache_limit_bytes = options_.block_cache_bytes;
   stats.block_cache_bytes = database_.BlockCacheBytes();
   // Whoever asks (a worker) must not wait for a disk: while the database is being opened, it counts
@@ -389,9 +393,25 @@ BatchStoreStats RocksBatchStore::Stats() const {
   return stats;
 }
 
+// RocksDB begins with allocations that it does not look at: 64 KB of statistics for each processor, in one piece, and
+// shards of its cache. Where so much is not to be had, it would crash.
+Status CheckMemoryToBegin() {
+  const size_t bytes =
+      (1U << 20) + std::max(8U, std::thread::hardware_concurrency()) * (128U << 10);
+  void* const memory =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    return Status::FromErrno("RocksDB needs " + std::to_string(bytes) + " bytes of memory to begin",
+                             errno);
+  }
+  ::munmap(memory, bytes);
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<BatchStore>> OpenBatchStore(const BatchStoreOptions& options) {
+  TERRACED_RETURN_IF_ERROR(CheckMemoryToBegin());
   auto store = std::make_unique<RocksBatchStore>(options);
   TERRACED_RETURN_IF_ERROR(store->Open());
   return std::unique_ptr<BatchStore>(std::move(store));
