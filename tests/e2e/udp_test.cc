@@ -18,6 +18,7 @@
 
 #include "tests/e2e/flash_fixture.h"
 #include "tests/support/daemon.h"
+#include "tests/support/eventually.h"
 #include "tests/support/process.h"
 #include "tests/support/servers.h"
 
@@ -173,6 +174,8 @@ TEST_F(UdpTest, AnswersAsMemcached) {
 TEST_F(UdpTest, NoreplyAndQuitAreAnsweredByNothing) {
   ASSERT_NO_FATAL_FAILURE(Start());
   udp_->Send(1, "set k 0 0 1 noreply\r\nv\r\n");
+  // Any worker may have taken it.
+  ASSERT_TRUE(support::Eventually([this] { return tcp_->Get("k") == "v"; }));
   udp_->Send(2, "quit\r\n");
   EXPECT_EQ(udp_->Ask(3, "get k\r\n"), "VALUE k 0 1\r\nv\r\nEND\r\n");
   EXPECT_EQ(udp_->Ask(4, "get k\r\n"), "VALUE k 0 1\r\nv\r\nEND\r\n");
