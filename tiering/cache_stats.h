@@ -92,7 +92,8 @@ struct FlashStats {
   uint64_t batches_damaged = 0;  // of them: their list of key hashes could not be read
   uint64_t outages = 0;          // times the tier was turned off
   uint64_t second_chances = 0;
-  uint64_t records_evicted = 0;  // live records in dropped batches
+  uint64_t records_evicted = 0;       // live records in dropped batches
+  uint64_t record_bytes_evicted = 0;  // their share of the files
   uint64_t reads = 0;
   uint64_t reads_coalesced = 0;
   uint64_t reads_timed_out = 0;
@@ -105,8 +106,10 @@ struct FlashStats {
   uint64_t removals_unverified =
       0;  // gauge: removed slots not yet told apart (own record or neighbour)
   uint64_t removals_not_verified =
-      0;                    // given up for lack of room: collisions may be undercounted by them
-  uint64_t bytes_used = 0;  // on disk, of the quota
+      0;                      // given up for lack of room: collisions may be undercounted by them
+  uint64_t bytes_used = 0;    // on disk, of the quota
+  uint64_t bytes_dead = 0;    // of them, the share of records that no longer stand
+  uint64_t batches_free = 0;  // as many more fit into the quota
   uint64_t limit_bytes = 0;
   uint64_t items = 0;  // slots that stand
   uint64_t index_bytes = 0;

@@ -89,6 +89,7 @@ void AddCounters(const TierCounters& from, CacheStats* stats) {
   flash.outages = Load(from.outages);
   flash.second_chances = Load(from.second_chances);
   flash.records_evicted = Load(from.records_evicted);
+  flash.record_bytes_evicted = Load(from.record_bytes_evicted);
   flash.bytes_written = Load(from.bytes_written);
   flash.demotion_waits = Load(from.demotion_waits);
   flash.items_too_large = Load(from.items_too_large);
@@ -115,6 +116,17 @@ void AddBatches(const Tiers& tiers, CacheStats* stats) {
   const auto both =
       static_cast<uint64_t>(std::clamp<int64_t>(clean, 0, std::max<int64_t>(live, 0)));
   stats->curr_items = stats->ram_items + stats->flash.items - both;
+}
+
+// After AddBatches(). What is dead is known by number only: all records count as equally large.
+void AddRoom(const Tiers& tiers, uint64_t batch_bytes, FlashStats* flash) {
+  flash->bytes_used = tiers.batches.LivingBytes();
+  flash->batches_free = (flash->limit_bytes - std::min(flash->limit_bytes, flash->bytes_used)) /
+                        std::max<uint64_t>(batch_bytes, 1);
+  const auto records = static_cast<double>(std::max<uint64_t>(tiers.batches.LivingRecords(), 1));
+  const double standing = std::min(1.0, static_cast<double>(flash->items) / records);
+  flash->bytes_dead =
+      static_cast<uint64_t>((1 - standing) * static_cast<double>(flash->bytes_used));
 }
 
 }  // namespace
@@ -153,7 +165,7 @@ CacheStats TwoTierCache::Stats() const {
   flash.hot_list_seen = hot_list.seen;
   flash.hot_list_warmed = hot_list.warmed;
   flash.store = tiers_->store->Stats();
-  flash.bytes_used = tiers_->batches.LivingBytes();
+  AddRoom(*tiers_, Demoter::BatchBytes(tiers_->options), &flash);
   return stats;
 }
 

@@ -195,6 +195,10 @@ void FlashKeeper::DropOne(BatchNumber number) {
     tiers_.counters.evictions.fetch_add(static_cast<uint64_t>(lost), std::memory_order_relaxed);
     tiers_.counters.records_evicted.fetch_add(static_cast<uint64_t>(lost),
                                               std::memory_order_relaxed);
+    const uint64_t records = std::max<uint64_t>(tiers_.batches.Info(number).record_count, 1);
+    tiers_.counters.record_bytes_evicted.fetch_add(
+        file_bytes * std::min(static_cast<uint64_t>(lost), records) / records,
+        std::memory_order_relaxed);
   }
   if (tiers_.events.Wants(kSysEvents)) {
     tiers_.events.Note({.type = EventType::kFlashBatchDropped,

@@ -11,13 +11,14 @@ constexpr uint32_t kFirstBuckets = 4;
 }  // namespace
 
 void TierCounters::Reset() {
-  for (auto* counter : {&evictions,       &store_too_large, &store_no_memory, &cmd_flush,
-                        &demoted_items,   &demoted_bytes,   &clean_drops,     &batches_written,
-                        &batches_failed,  &batches_dropped, &second_chances,  &records_evicted,
-                        &bytes_written,   &demotion_waits,  &items_too_large, &items_not_admitted,
-                        &reads_timed_out, &index_growths,   &index_full,      &collisions_verified,
-                        &slabs_moved,     &slab_rescues,    &slab_busy_items, &lru_juggles,
-                        &crawler_starts,  &batches_damaged, &outages}) {
+  for (auto* counter :
+       {&evictions,       &store_too_large, &store_no_memory, &cmd_flush,
+        &demoted_items,   &demoted_bytes,   &clean_drops,     &batches_written,
+        &batches_failed,  &batches_dropped, &second_chances,  &records_evicted,
+        &bytes_written,   &demotion_waits,  &items_too_large, &items_not_admitted,
+        &reads_timed_out, &index_growths,   &index_full,      &collisions_verified,
+        &slabs_moved,     &slab_rescues,    &slab_busy_items, &lru_juggles,
+        &crawler_starts,  &batches_damaged, &outages,         &record_bytes_evicted}) {
     counter->store(0, std::memory_order_relaxed);
   }
 }

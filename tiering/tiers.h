@@ -41,6 +41,7 @@ struct TierCounters {
   std::atomic<uint64_t> outages{0};
   std::atomic<uint64_t> second_chances{0};
   std::atomic<uint64_t> records_evicted{0};
+  std::atomic<uint64_t> record_bytes_evicted{0};
   std::atomic<uint64_t> bytes_written{0};
   std::atomic<uint64_t> demotion_waits{0};
   std::atomic<uint64_t> items_too_large{0};

@@ -47,6 +47,7 @@ struct BatchStoreStats {
   uint64_t block_cache_limit_bytes = 0;
   uint64_t table_reader_bytes = 0;
   uint64_t rocksdb_get_calls = 0;  // RocksDB's own ticker NUMBER_KEYS_READ and MULTIGET_KEYS_READ
+  uint64_t rocksdb_get_bytes = 0;  // RocksDB's ticker BYTES_READ: of records that were found
   uint64_t bytes_written = 0;      // SST and hash list bytes since start
 };
 

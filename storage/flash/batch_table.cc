@@ -66,6 +66,7 @@ void BatchTable::Restore(const BatchInfo& info, int64_t live) {
 void BatchTable::Account(const BatchInfo& info) {
   newest_serial_ = std::max(newest_serial_, info.serial);
   living_bytes_ += info.file_bytes;
+  living_records_ += info.record_count;
   ++used_;
   last_ = std::max(last_, info.number);
 }
@@ -91,6 +92,7 @@ void BatchTable::SetSizes(BatchNumber number, uint64_t file_bytes, uint64_t reco
   BatchInfo& info = arrays_.infos[number];
   TERRACED_CHECK(SerialOf(number) != kNoSerial);
   living_bytes_ += file_bytes - info.file_bytes;
+  living_records_ += record_count - info.record_count;
   info.file_bytes = file_bytes;
   info.record_count = record_count;
   info.raw_bytes = raw_bytes;
@@ -99,6 +101,7 @@ void BatchTable::SetSizes(BatchNumber number, uint64_t file_bytes, uint64_t reco
 void BatchTable::Kill(BatchNumber number) {
   TERRACED_CHECK(SerialOf(number) != kNoSerial);
   living_bytes_ -= arrays_.infos[number].file_bytes;
+  living_records_ -= arrays_.infos[number].record_count;
   arrays_.serials[number].store(kNoSerial, std::memory_order_release);
 }
 

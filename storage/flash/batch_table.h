@@ -93,6 +93,8 @@ class BatchTable {
   uint32_t UsedNumbers() const { return used_; }  // living and dead
   // file_bytes of living batches; any thread.
   uint64_t LivingBytes() const { return living_bytes_.load(std::memory_order_relaxed); }
+  // record_count of living batches, of which not all still stand; any thread.
+  uint64_t LivingRecords() const { return living_records_.load(std::memory_order_relaxed); }
   // At start-up: puts back a batch that was living at the clean stop, under the number its slots
   // carry. The caller has validated what it read: number in range and free, a serial. `live` is 0
   // when the partitions are loaded afterwards: FlashIndex::LoadPartition counts the slots that it
@@ -114,6 +116,7 @@ class BatchTable {
   // The writer's thread only.
   uint64_t newest_serial_ = kNoSerial;
   std::atomic<uint64_t> living_bytes_{0};
+  std::atomic<uint64_t> living_records_{0};
   uint32_t used_ = 0;
   BatchNumber last_ =
       kNoBatch;  // handed out last: numbers go round, so that a freed one rests longest

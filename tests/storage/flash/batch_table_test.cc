@@ -97,6 +97,7 @@ TEST_F(BatchTableTest, CountsTheBytesOfLivingBatchesOnly) {
   EXPECT_EQ(table_->LivingBytes(), 150U);
   table_->SetSizes(second, 20, 3, 90);
   EXPECT_EQ(table_->LivingBytes(), 120U);
+  EXPECT_EQ(table_->LivingRecords(), Batch(1).record_count + 3);
   EXPECT_EQ(table_->Info(second).record_count, 3U);
   EXPECT_EQ(table_->Info(second).raw_bytes, 90U);
   Drop(first);
