@@ -4,14 +4,18 @@
   scripts/check_tests.py [--build-dir DIR]   default: build; its compile_commands.json names what is built
   scripts/check_tests.py --strict            what is only reported below is an error too (scripts/test asks so)
 
-A tests/**/*_test.cc that no target compiles is an error, and so is a row of TESTED_ELSEWHERE that is not true. A
-source of storage/, tiering/ or src/ without a test of its name in the mirroring folder and without a row is reported.
+A tests/**/*_test.cc that no target compiles is an error, and so is a row of TESTED_ELSEWHERE that is not true, and a
+test that tests/README.md names and that does not exist. A source of storage/, tiering/ or src/ without a test of its name in the mirroring folder and without a row is reported.
 """
 
 import argparse
 import json
 import pathlib
+import re
 import sys
+
+DEFINED_TEST = re.compile(r"^(?:TYPED_)?TEST(?:_F|_P)?\((\w+),\s*(\w+)\)", re.MULTILINE)
+NAMED_TEST = re.compile(r"`(\w+Test\.\w+)`")
 
 # Sources whose test has another name: the test, and what it shows of them.
 TESTED_ELSEWHERE = {
@@ -91,6 +95,15 @@ def untrue_rows(root):
             yield f"{path}: has its own test, its row in TESTED_ELSEWHERE is out of date"
 
 
+def unknown_tests(root):
+    """One line for each test that the README of the tests names and no file defines."""
+    defined = {".".join(found) for file in (root / "tests").rglob("*_test.cc")
+               for found in DEFINED_TEST.findall(file.read_text(encoding="utf-8"))}
+    named = NAMED_TEST.findall((root / "tests" / "README.md").read_text(encoding="utf-8"))
+    for name in sorted(set(named) - defined):
+        yield f"tests/README.md: there is no test {name}"
+
+
 def main():
     parser = argparse.ArgumentParser(description="Checks that tests are built and sources are tested.")
     parser.add_argument("--build-dir", type=pathlib.Path, help="default: build")
@@ -98,7 +111,8 @@ def main():
     arguments = parser.parse_args()
     root = pathlib.Path(__file__).resolve().parent.parent
 
-    errors = [*unbuilt_tests(root, arguments.build_dir or root / "build"), *untrue_rows(root)]
+    errors = [*unbuilt_tests(root, arguments.build_dir or root / "build"), *untrue_rows(root),
+              *unknown_tests(root)]
     reports = list(untested_sources(root))
     for line in errors + reports:
         print(line)
