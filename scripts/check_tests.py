@@ -5,7 +5,8 @@
   scripts/check_tests.py --strict            what is only reported below is an error too (scripts/test asks so)
 
 A tests/**/*_test.cc that no target compiles is an error, and so is a row of TESTED_ELSEWHERE that is not true, and a
-test that tests/README.md names and that does not exist. A source of storage/, tiering/ or src/ without a test of its name in the mirroring folder and without a row is reported.
+test that tests/README.md names and that does not exist. A source of storage/, tiering/ or src/ without a test of its
+name in the mirroring folder and without a row is reported.
 """
 
 import argparse
