@@ -13,7 +13,8 @@ namespace {
 constexpr size_t kCachedumpBytesMax = 2U << 20;
 constexpr std::string_view kBadLine = "CLIENT_ERROR bad command line format";
 
-void Detail(const CommandContext& context, const Words& words, const Request& request,
+// False: no such group, which is what the binary protocol calls another word.
+bool Detail(const CommandContext& context, const Words& words, const Request& request,
             ReplySink& sink) {
   if (words[2] == "dump") {
     std::string dump = context.prefixes.Dump();
@@ -22,9 +23,12 @@ void Detail(const CommandContext& context, const Words& words, const Request& re
   } else if (words[2] == "on" || words[2] == "off") {
     context.prefixes.Switch(words[2] == "on");
     sink.Answer(request, Reply::kOk);
+  } else if (request.command->Has(kBinary)) {
+    return false;
   } else {
     sink.Say(request, "CLIENT_ERROR usage: stats detail on|off|dump");
   }
+  return true;
 }
 
 // A binary request has its words behind the opcode instead of in a line.
@@ -93,8 +97,9 @@ bool RunStatsCommand(const CommandContext& context, const Request& request, Repl
   const std::string_view group = words[1];
   tiering::Administration& admin = context.cache.Admin();
   if (group == "detail") {
-    Detail(context, words, request, sink);
-  } else if (group == "cachedump") {
+    return Detail(context, words, request, sink);
+  }
+  if (group == "cachedump") {
     Cachedump(context, words, request, sink);
   } else if (group == "sizes") {
     Sizes(admin, request, sink);
