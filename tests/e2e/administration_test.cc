@@ -263,6 +263,20 @@ TEST_F(AdministrationTest, AnswersLikeMemcachedWhereThingsAreTurnedOff) {
   Compare({"-m", "64", "-L"}, {"cache_memlimit 100", "cache_memlimit 8", "cache_memlimit 7"});
 }
 
+// Of versions after 1.6.18.
+TEST_F(AdministrationTest, TheWindowOfAutomoveIsWithinItsBounds) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  for (const char* seconds : {"3", "1800", "30"}) {
+    EXPECT_EQ(Ask("slabs automove window " + std::string(seconds) + "\r\n"), "OK\r\n");
+    EXPECT_EQ(client_->Stats("settings")["slab_automove_window"], seconds);
+  }
+  for (const char* seconds : {"2", "1801", "-1", "x"}) {
+    EXPECT_EQ(Ask("slabs automove window " + std::string(seconds) + "\r\n"), "ERROR\r\n")
+        << seconds;
+  }
+  EXPECT_EQ(client_->Stats("settings")["slab_automove_window"], "30");
+}
+
 TEST_F(AdministrationTest, DetailCountsLikeMemcached) {
   Compare({"-D", "/"}, {"stats detail dump",
                         "set a/b/c 0 0 1\r\n1",

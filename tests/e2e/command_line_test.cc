@@ -14,11 +14,14 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/support/client.h"
 #include "tests/support/daemon.h"
+#include "tests/support/eventually.h"
 #include "tests/support/process.h"
 #include "tests/support/servers.h"
 
@@ -100,6 +103,18 @@ TEST(CommandLineTest, HelpAndVersionGoToStdoutAndExitWithZero) {
     EXPECT_THAT(ended.out, testing::MatchesRegex("terraced [0-9]+\\.[0-9]+\\.[0-9]+\n"));
     EXPECT_EQ(ended.error, "");
   }
+}
+
+TEST(CommandLineTest, TheLicenceGoesToStdoutAndExitsWithZero) {
+  for (const char* option : {"-i", "--license"}) {
+    const Ended ended = RunDaemon({option});
+    EXPECT_EQ(ended.code, 0);
+    EXPECT_THAT(ended.out, StartsWith("terraced "));
+    EXPECT_EQ(ended.out.substr(ended.out.find('\n') + 1),
+              ReadTextFile(TERRACED_SOURCE_DIR "/LICENSE"));
+    EXPECT_EQ(ended.error, "");
+  }
+  EXPECT_EQ(RunDaemon({"-i"}, support::ReferenceBinary()).code, 0);
 }
 
 TEST(CommandLineTest, AValueThatCannotBeExitsWithOneAndOneLine) {
@@ -257,6 +272,92 @@ TEST(CommandLineTest, TheCommandReturnsWhenTheDaemonServes) {
   daemon.Signal(SIGTERM);
   ASSERT_TRUE(daemon.Ends());
   EXPECT_NE(::access(pid_file.c_str(), F_OK), 0);
+}
+
+// What a process of -d has around it, once its pid is written down; ends the process.
+struct Surroundings {
+  bool leads_session = false;
+  std::string directory;
+  std::string stdio;
+  std::string limits;
+};
+Surroundings SurroundingsOf(const std::string& program, const std::vector<std::string>& more) {
+  const TempDirectory directory;
+  const std::string pid_file = directory.Sub("pid");
+  std::vector<std::string> arguments = {"-d", "-P", pid_file};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  EXPECT_EQ(RunServing(arguments, program).code, 0);
+  // memcached's command returns before.
+  EXPECT_TRUE(support::Eventually([&] { return !ReadTextFile(pid_file).empty(); }));
+  BackgroundDaemon daemon(pid_file);
+  EXPECT_TRUE(daemon.Exists());
+  const pid_t pid = std::atoi(ReadTextFile(pid_file).c_str());
+  const std::string process = "/proc/" + std::to_string(pid);
+  Surroundings found;
+  found.leads_session = ::getsid(pid) == pid;
+  found.directory = std::filesystem::read_symlink(process + "/cwd");
+  for (const char* fd : {"/fd/0", "/fd/1", "/fd/2"}) {
+    const std::string file = std::filesystem::read_symlink(process + fd);
+    found.stdio += file == "/dev/null" ? "null " : "kept ";
+  }
+  found.limits = ReadTextFile(process + "/limits");
+  daemon.Signal(SIGTERM);
+  EXPECT_TRUE(daemon.Ends());
+  return found;
+}
+
+TEST(CommandLineTest, TheBackgroundIsAsMemcacheds) {
+  for (const std::string& program : {support::ReferenceBinary(), support::TerracedBinary()}) {
+    const Surroundings plain = SurroundingsOf(program, {});
+    EXPECT_TRUE(plain.leads_session) << program;
+    EXPECT_EQ(plain.directory, "/") << program;
+    EXPECT_EQ(plain.stdio, "null null null ") << program;
+    const Surroundings dumping = SurroundingsOf(program, {"-r", "-v"});
+    EXPECT_EQ(dumping.directory, std::filesystem::current_path()) << program;
+    EXPECT_THAT(dumping.stdio, testing::EndsWith("kept ")) << program;
+  }
+}
+
+// "soft hard " of core files, as /proc has them.
+std::string CoreLimits(const std::string& limits) {
+  constexpr std::string_view kName = "Max core file size";
+  std::istringstream words(limits.substr(limits.find(kName) + kName.size()));
+  std::string soft;
+  std::string hard;
+  words >> soft >> hard;
+  return soft + " " + hard;
+}
+
+TEST(CommandLineTest, CoreFilesMayBeOfAnySizeThatIsAllowed) {
+  struct rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_CORE, &before), 0);
+  if (before.rlim_max == 0) GTEST_SKIP() << "no core files are allowed here";
+  const struct rlimit none = {.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_CORE, &none), 0);
+  const std::string plain = CoreLimits(SurroundingsOf(support::TerracedBinary(), {}).limits);
+  const std::string ours = CoreLimits(SurroundingsOf(support::TerracedBinary(), {"-r"}).limits);
+  const std::string theirs = CoreLimits(SurroundingsOf(support::ReferenceBinary(), {"-r"}).limits);
+  ASSERT_EQ(::setrlimit(RLIMIT_CORE, &before), 0);
+  EXPECT_EQ(ours, theirs);
+  EXPECT_THAT(plain, StartsWith("0 "));
+  EXPECT_THAT(ours, testing::Not(StartsWith("0 ")));
+}
+
+TEST(CommandLineTest, LockedMemoryIsLockedOrAWarningSaysWhyNot) {
+  Result<std::unique_ptr<support::Daemon>> daemon = support::Daemon::Start(
+      {.binary = support::TerracedBinary(), .arguments = {"-k", "-v", "-m", "64"}});
+  ASSERT_TRUE(daemon.ok()) << daemon.status().message();
+  EXPECT_EQ(daemon.value()->Connect()->Set("k", std::string(100'000, 'v')), "STORED\r\n");
+  const std::string status =
+      ReadTextFile("/proc/" + std::to_string(daemon.value()->Pid()) + "/status");
+  const size_t at = status.find("VmLck:");
+  ASSERT_NE(at, std::string::npos);
+  const int locked_kb = std::atoi(status.c_str() + at + 6);
+  if (locked_kb < 1'024) {
+    EXPECT_THAT(daemon.value()->Stderr(), HasSubstr("(-k)"));
+  } else {
+    EXPECT_THAT(daemon.value()->Stderr(), testing::Not(HasSubstr("(-k)")));
+  }
 }
 
 TEST(CommandLineTest, ADaemonThatCannotStartTellsTheCommand) {

@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -134,6 +136,88 @@ TEST(ListenTest, AQuietClientOfAUnixSocketIsNeverKicked) {
   EXPECT_FALSE(quiet->ServerCloses(std::chrono::seconds(4)));
   EXPECT_THAT(quiet->Ask("version\r\n"), testing::StartsWith("VERSION "));
   EXPECT_EQ(server.Connect()->Stat("idle_kicks"), 0U);
+}
+
+TEST(ListenTest, AQuietClientIsKickedAsByMemcached) {
+  for (const std::string& binary : {support::ReferenceBinary(), support::TerracedBinary()}) {
+    std::unique_ptr<Daemon> daemon = Started(binary, {"-o", "idle_timeout=1"});
+    ASSERT_NE(daemon, nullptr);
+    const std::unique_ptr<Client> quiet = daemon->Connect();
+    EXPECT_THAT(quiet->Ask("version\r\n"), testing::StartsWith("VERSION "));
+    EXPECT_FALSE(quiet->ReadBytes(1).ok()) << binary << " said something";
+    const std::unique_ptr<Client> other = daemon->Connect();
+    EXPECT_GE(other->Stat("idle_kicks"), 1U) << binary;
+    EXPECT_EQ(other->Stats("settings")["idle_timeout"], "1");
+  }
+}
+
+// Asked for the version in text, and in both.
+TEST(ListenTest, OneProtocolOnlyIsSpokenAsByMemcached) {
+  const std::string text = "version and more words, over 24 bytes\r\n";
+  const std::string packet = "\x80\x0b" + std::string(22, '\0');
+  for (const std::string protocol : {"ascii", "binary"}) {
+    for (const std::string& request :
+         {text, protocol == "ascii" ? packet + "\r\n" + text : packet}) {
+      std::vector<std::string> replies;
+      for (const std::string& binary : {support::ReferenceBinary(), support::TerracedBinary()}) {
+        // It may not know the text that a start is noticed by.
+        Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(
+            {.binary = binary, .arguments = {"-B", protocol}, .asks_for_login = true});
+        ASSERT_TRUE(daemon.ok()) << daemon.status().message();
+        const std::unique_ptr<Client> client = daemon.value()->Connect();
+        EXPECT_TRUE(client->Send(request).ok());
+        ::shutdown(client->Descriptor(), SHUT_WR);
+        std::string all;
+        for (Result<std::string> byte = client->ReadBytes(1); byte.ok();
+             byte = client->ReadBytes(1)) {
+          all += byte.value();
+        }
+        replies.push_back(all);
+      }
+      EXPECT_EQ(replies[1], replies[0]) << protocol << ": " << request;
+    }
+  }
+}
+
+// A server's own socket, by the number that `stats conns` has for an address; -1 where that is not allowed.
+int SocketOf(const Daemon& daemon, const std::map<std::string, std::string>& conns,
+             const std::string& field, const std::string& address) {
+  for (const auto& [name, value] : conns) {
+    if (!name.ends_with(":" + field) || !value.starts_with(address)) continue;
+    const int process = static_cast<int>(::syscall(SYS_pidfd_open, daemon.Pid(), 0));
+    const int copy =
+        static_cast<int>(::syscall(SYS_pidfd_getfd, process, std::atoi(name.c_str()), 0));
+    ::close(process);
+    return copy;
+  }
+  ADD_FAILURE() << "nothing at " << address;
+  return -1;
+}
+
+int OptionOf(int fd, int level, int name) {
+  int value = -1;
+  socklen_t size = sizeof(value);
+  EXPECT_EQ(::getsockopt(fd, level, name, &value, &size), 0);
+  return value;
+}
+
+TEST(ListenTest, SocketsHaveMemcachedsOptions) {
+  for (const std::string& binary : {support::ReferenceBinary(), support::TerracedBinary()}) {
+    std::unique_ptr<Daemon> daemon = Started(binary, {"-l", "127.0.0.1,::1"});
+    ASSERT_NE(daemon, nullptr);
+    const std::unique_ptr<Client> client = daemon->Connect();
+    const std::map<std::string, std::string> conns = client->Stats("conns");
+    const int accepted = SocketOf(*daemon, conns, "listen_addr", "tcp:127.0.0.1:");
+    if (accepted < 0) GTEST_SKIP() << "descriptors of another process are out of reach here";
+    EXPECT_NE(OptionOf(accepted, IPPROTO_TCP, TCP_NODELAY), 0) << binary;
+    EXPECT_NE(OptionOf(accepted, SOL_SOCKET, SO_KEEPALIVE), 0) << binary;
+    EXPECT_EQ(OptionOf(accepted, SOL_SOCKET, SO_LINGER), 0) << binary;
+    ::close(accepted);
+    const int ipv6 = SocketOf(*daemon, conns, "addr", "tcp6:[::1]:");
+    ASSERT_GE(ipv6, 0);
+    EXPECT_EQ(OptionOf(ipv6, IPPROTO_IPV6, IPV6_V6ONLY), 1) << binary;
+    ::close(ipv6);
+  }
 }
 
 TEST(ListenTest, EveryAddressOfTheListIsServedAndWrittenDown) {

@@ -359,6 +359,8 @@ TEST_F(SaslTest, RefusesAStartThatContradictsItself) {
       {{"-B", "auto", "-S"}, 64, "You cannot allow the ASCII protocol while using SASL"},
       {{"-Y", users, "-B", "binary"}, 64, "You cannot allow the BINARY protocol while using ascii"},
       {{"-Y", users, "-B", "auto"}, 64, "You cannot allow the BINARY protocol while using ascii"},
+      {{"-S", "-U", "11399"}, 64, "-U: nobody can log in over UDP: leave it out, or -S"},
+      {{"-Y", users, "-U", "11399"}, 64, "-U: nobody can log in over UDP: leave it out, or -Y"},
       {{"-S", "-Y", users}, 64, "-S and -Y are for different protocols"},
       {{"-S", "-l", "proto[ascii]:127.0.0.1"}, 64, "-l: -S means binary"},
       {{"-Y", users, "-l", "proto[negotiating]:127.0.0.1"}, 64, "-l: -Y means ascii"},

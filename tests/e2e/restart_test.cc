@@ -367,6 +367,40 @@ TEST_F(RestartTest, WithAMemoryFileAKilledDaemonKeepsWhatWasInRamToo) {
   EXPECT_EQ(client_->Get("item1"), "<miss>");
 }
 
+// Without flash, as memcached does it; and it starts cold within the second that it was stopped in.
+TEST_F(RestartTest, AMemoryFileAloneIsKeptAsByMemcached) {
+  for (const std::string& binary : {ReferenceBinary(), TerracedBinary()}) {
+    const std::string file = directory_.Sub(binary == TerracedBinary() ? "ours" : "theirs");
+    const DaemonSpec spec = {.binary = binary, .arguments = {"-m", "64", "-A", "-e", file}};
+    std::string unique;
+    for (const bool by_command : {true, false, true}) {
+      Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(spec);
+      ASSERT_TRUE(daemon.ok()) << daemon.status().message();
+      const std::unique_ptr<Client> client = daemon.value()->Connect();
+      if (unique.empty()) {
+        ASSERT_EQ(client->Set("k", "value", 7, 10'000), "STORED\r\n");
+        unique = client->Gets("k").cas_unique;
+      } else {
+        EXPECT_EQ(client->Stat("cmd_set") + client->Stat("get_hits"), 0U) << binary;
+        EXPECT_EQ(client->Stat("curr_items"), 1U) << binary;
+      }
+      EXPECT_EQ(client->Ask("gets k\r\n"), "VALUE k 7 5 " + unique + "\r\nvalue\r\nEND\r\n")
+          << binary;
+      EXPECT_EQ(client->Ask("cache_memlimit 100\r\n"),
+                "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n")
+          << binary;
+      SleepUntil(std::chrono::system_clock::now() + std::chrono::milliseconds(1'100));
+      if (by_command) {
+        EXPECT_TRUE(client->Send("shutdown graceful\r\n").ok());
+        EXPECT_EQ(daemon.value()->WaitFor(std::chrono::seconds(60)), 0) << binary;
+      } else {
+        EXPECT_EQ(daemon.value()->Stop(SIGUSR1), 0) << binary;
+      }
+      SleepUntil(std::chrono::system_clock::now() + std::chrono::milliseconds(1'100));
+    }
+  }
+}
+
 TEST_F(RestartTest, AFlushBeforeAKillStays) {
   ASSERT_NO_FATAL_FAILURE(Start());
   ASSERT_NO_FATAL_FAILURE(StoreItems(500));

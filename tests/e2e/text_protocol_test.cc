@@ -85,6 +85,9 @@ std::vector<std::string> LineCases() {
       "stats resetx\r\n",
       "stats sizes\r\n",
       "stats extstore\r\n",
+      "stats proxy\r\n",
+      "stats proxyfuncs\r\n",
+      "stats proxybe\r\n",
       "stats r\r\n",
       "stats ITEMS\r\n",
       "statsx\r\n",
@@ -305,6 +308,21 @@ std::vector<std::string> OtherCases() {
   };
 }
 
+// Meta commands beside classic ones, where the differential test does not come by: it speaks one protocol.
+std::vector<std::string> MetaCases() {
+  const std::string set = "set k 0 0 1\r\na\r\n";
+  return {
+      "ms Zm9vYmFy 2 b\r\nhi\r\nget foobar\r\nmg foobar k v\r\nmg Zm9vYmFy b k v\r\ndelete "
+      "foobar\r\n",
+      "set foobar 0 0 2\r\nhi\r\nmg Zm9vYmFy b k v\r\n",
+      "ms k 2 T0 F77\r\nhi\r\nget k\r\nmd k I\r\nget k\r\nmg k v\r\n",
+      "mg k N30\r\nget k\r\nma n N0 J5\r\nincr n 1\r\ndelete n\r\n",
+      set + "mg k C1 v\r\nmg k v C0\r\n",
+      set + "mn noreply\r\nmn a b c\r\n",
+      "me none\r\nme bm9uZQ== b x\r\nme\r\n",
+  };
+}
+
 // What hangs up, and what is sent before.
 std::vector<std::string> ClosingCases() {
   return {
@@ -424,6 +442,57 @@ TEST_F(TextProtocolTest, AnswersOtherCommandsLikeMemcached) {
   Compare(OtherCases());
 }
 
+TEST_F(TextProtocolTest, AnswersMetaBesideClassicCommandsLikeMemcached) {
+  Compare(MetaCases());
+}
+
+// Here we differ: memcached 1.6.18 wraps them to 32 bits, and the item has ended.
+TEST_F(TextProtocolTest, DatesAfter2038AreDates) {
+  const std::unique_ptr<Client> client = ours_->Connect();
+  for (const int64_t date : {int64_t{1} << 31, int64_t{4'000'000'000}, int64_t{1} << 40}) {
+    const std::string end = std::to_string(date);
+    EXPECT_EQ(client->Set("late", "value", 0, date), "STORED\r\n");
+    EXPECT_EQ(client->Get("late"), "value") << end;
+    EXPECT_EQ(client->Set("late", "value"), "STORED\r\n");
+    EXPECT_EQ(client->Ask("touch late " + end + "\r\n"), "TOUCHED\r\n");
+    EXPECT_EQ(client->Get("late"), "value") << end;
+    EXPECT_EQ(client->Ask("gat " + end + " late\r\n"), "VALUE late 0 5\r\nvalue\r\nEND\r\n");
+    EXPECT_EQ(client->Get("late"), "value") << end;
+    EXPECT_EQ(client->Ask("ms late 1 T" + end + "\r\nx\r\n"), "HD\r\n");
+    EXPECT_EQ(client->Get("late"), "x") << end;
+  }
+}
+
+// And here: 1.6.18 takes replies in front of it along.
+TEST_F(TextProtocolTest, ALongKeyLeavesEarlierRepliesOfItsPipelineAlone) {
+  const std::string request = "set k 0 0 1\r\na\r\nget k k\r\nget k\r\nget k " + Key(251) +
+                              " k\r\nget k\r\n" + std::string(kMark);
+  EXPECT_EQ(Replies(*ours_, request, kMarkReply),
+            "STORED\r\nVALUE k 0 1\r\na\r\nVALUE k 0 1\r\na\r\nEND\r\nVALUE k 0 1\r\na\r\nEND\r\n"
+            "CLIENT_ERROR bad command line format\r\nVALUE k 0 1\r\na\r\nEND\r\n" +
+                std::string(kMarkReply));
+}
+
+// And here: there it is base64 only before another word.
+TEST_F(TextProtocolTest, MeTakesAKeyInBase64) {
+  const std::unique_ptr<Client> client = ours_->Connect();
+  EXPECT_EQ(client->Ask("ms Zm9vYmFy 2 b\r\nhi\r\n"), "HD\r\n");
+  EXPECT_TRUE(client->Ask("me Zm9vYmFy b\r\n").starts_with("ME Zm9vYmFy exp=-1 "));
+  EXPECT_TRUE(client->Ask("me foobar\r\n").starts_with("ME "));
+}
+
+TEST_F(TextProtocolTest, TheLevelOfTheLogIsTwoAtMostLikeMemcacheds) {
+  for (const std::string& binary : {ReferenceBinary(), TerracedBinary()}) {
+    const std::unique_ptr<Daemon> daemon = Start(binary);
+    ASSERT_TRUE(daemon != nullptr);
+    const std::unique_ptr<Client> client = daemon->Connect();
+    for (const auto& [level, shown] : {std::pair("1", "1"), {"2", "2"}, {"9", "2"}, {"0", "0"}}) {
+      EXPECT_EQ(client->Ask("verbosity " + std::string(level) + "\r\n"), "OK\r\n");
+      EXPECT_EQ(client->Stats("settings")["verbosity"], shown) << binary;
+    }
+  }
+}
+
 TEST_F(TextProtocolTest, ObeysTheSwitchesOfCommandsLikeMemcached) {
   const std::unique_ptr<Daemon> reference = Start(ReferenceBinary(), {"-C", "-F"});
   const std::unique_ptr<Daemon> ours = Start(TerracedBinary(), {"-C", "-F"});
@@ -435,6 +504,8 @@ TEST_F(TextProtocolTest, ObeysTheSwitchesOfCommandsLikeMemcached) {
   for (const char* name : {"cas_hits", "cas_misses", "cas_badval"}) {
     EXPECT_EQ(got->Stat(name), expected->Stat(name)) << name;
   }
+  EXPECT_GT(expected->Stat("cmd_flush"), 0U);
+  EXPECT_EQ(got->Stat("cmd_flush"), 0U) << "what was refused";
 }
 
 TEST_F(TextProtocolTest, RefusesWithMWhatDoesNotFitLikeMemcached) {

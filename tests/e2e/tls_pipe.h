@@ -41,6 +41,7 @@ struct TlsPipeSpec {
   std::string key = {};
   int version_max = 0;             // 0: OpenSSL's
   SSL_SESSION* resumed = nullptr;  // borrowed
+  bool renegotiates = false;       // asks for another handshake as soon as it has had the first
 };
 
 class TlsPipe {
@@ -61,6 +62,9 @@ class TlsPipe {
     plain_ = pair[0];
     outside_ = pair[1];
     is_open_ = SSL_connect(session_) == 1;
+    if (is_open_ && spec.renegotiates) {
+      renegotiated_ = SSL_renegotiate(session_) == 1 && SSL_do_handshake(session_) == 1;
+    }
     if (!is_open_) ::shutdown(plain_, SHUT_RDWR);
     ::fcntl(wire_, F_SETFL, ::fcntl(wire_, F_GETFL) | O_NONBLOCK);
     if (is_open_) mover_ = std::thread([this] { Move(); });
@@ -84,6 +88,7 @@ class TlsPipe {
     return support::Client::Adopt(std::exchange(outside_, -1));
   }
   bool WasResumed() const { return SSL_session_reused(session_) == 1; }
+  bool WasRenegotiated() const { return renegotiated_; }
   std::string Version() const { return SSL_get_version(session_); }
   SSL_SESSION* Session() const { return SSL_get1_session(session_); }  // the caller frees it
   // The name in the server's certificate.
@@ -152,6 +157,7 @@ class TlsPipe {
   int plain_ = -1;
   int outside_ = -1;
   bool is_open_ = false;
+  bool renegotiated_ = false;
   std::thread mover_;
 };
 

@@ -192,6 +192,26 @@ TEST_F(TlsTest, CertificatesOfClientsAreAskedForAsTheListenerSays) {
   EXPECT_FALSE(serves(kAsConfigured, "stranger"));
 }
 
+TEST_F(TlsTest, TheKeyMayBeDer) {
+  const std::string make = "openssl ec -in " + File("server.key") + " -outform DER -out " +
+                           File("server.der") + " 2>" + File("der.log");
+  ASSERT_EQ(std::system(make.c_str()), 0) << support::ReadTextFile(File("der.log"));
+  EXPECT_THAT(Refused({"-Z", "-o",
+                       "ssl_chain_cert=" + File("server.pem") + ",ssl_key=" + File("server.der")}),
+              HasSubstr("ssl_key"));
+  // The one given last counts.
+  ASSERT_NO_FATAL_FAILURE(Start(",ssl_keyformat=DER,ssl_key=" + File("server.der")));
+  EXPECT_THAT(TlsPipe(Spec()).Adopt()->Ask("version\r\n"), StartsWith("VERSION "));
+}
+
+TEST_F(TlsTest, NobodyHasASecondHandshake) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const TlsPipe pipe({.port = TlsPort(), .version_max = TLS1_2_VERSION, .renegotiates = true});
+  EXPECT_TRUE(pipe.IsOpen());
+  EXPECT_FALSE(pipe.WasRenegotiated());
+  EXPECT_THAT(TlsPipe(Spec()).Adopt()->Ask("version\r\n"), StartsWith("VERSION "));
+}
+
 TEST_F(TlsTest, TheLeastVersionIsKept) {
   ASSERT_NO_FATAL_FAILURE(Start(",ssl_min_version=3"));
   EXPECT_FALSE(TlsPipe({.port = TlsPort(), .version_max = TLS1_2_VERSION}).IsOpen());

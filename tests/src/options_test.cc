@@ -197,10 +197,13 @@ TEST(OptionsTest, TheProxyIsRefused) {
 }
 
 TEST(OptionsTest, WhatHasNoEffectIsTakenAndNoticedOnce) {
-  Result<CommandLine> line = Parse({"-o", "hashpower=20,no_hashexpand,tail_repair_time=60,modern",
-                                    "-o", "inline_ascii_resp,no_drop_privileges"});
+  Result<CommandLine> line =
+      Parse({"-o", "hashpower=20,no_hashexpand,tail_repair_time=60,modern", "-o",
+             "inline_ascii_resp,no_drop_privileges,no_chunked_items", "-o",
+             "sock_cookie_id=5,resp_obj_mem_limit=3,hash_algorithm=xxh3", "-o",
+             "read_buf_mem_limit=1", "-N", "2"});
   ASSERT_TRUE(line.ok()) << line.status().message();
-  EXPECT_EQ(line.value().notices.size(), 5U);  // `modern` says nothing, as in memcached
+  EXPECT_EQ(line.value().notices.size(), 11U);  // `modern` says nothing, as in memcached
   EXPECT_THAT(line.value().notices[0], StartsWith("-o hashpower: "));
   EXPECT_EQ(line.value().options.accepted.hashpower, 20U);
   EXPECT_FALSE(line.value().options.accepted.hashexpand);
