@@ -38,7 +38,8 @@ static_assert(static_cast<size_t>(tiering::Outcome::kFlashFailed) == kStoreStatu
 
 enum class Kind : uint8_t {
   kNone,
-  kText,        // the text of the event
+  kText,        // the text of the event, encoded
+  kAddress,     // the text of the event, whose colons stay
   kConnection,  // who caused it
   kNumber,      // the next of its numbers
   kWord,        // the next of its numbers chooses it
@@ -136,7 +137,7 @@ constexpr std::array<Row, static_cast<size_t>(EventType::kCount)> kRows = {{
     {EventType::kConnNew,
      "conn_new",
      tiering::kConnEvents,
-     {{{"rip", Kind::kText},
+     {{{"rip", Kind::kAddress},
        {"rport", Kind::kNumber},
        {"transport", Kind::kWord, kTransports},
        {"cfd", Kind::kNumber}}},
@@ -144,7 +145,7 @@ constexpr std::array<Row, static_cast<size_t>(EventType::kCount)> kRows = {{
     {EventType::kConnClose,
      "conn_close",
      tiering::kConnEvents,
-     {{{"rip", Kind::kText},
+     {{{"rip", Kind::kAddress},
        {"rport", Kind::kNumber},
        {"transport", Kind::kWord, kTransports},
        {"reason", Kind::kWord, kReasons},
@@ -275,6 +276,7 @@ void AppendEventLine(std::string_view record, std::string* to) {
     to->append(1, ' ').append(field.name).append(1, '=');
     const int64_t number = TakesNumber(field.kind) ? numbers[next++] : 0;
     if (field.kind == Kind::kText) AppendUriEncoded(text, to);
+    if (field.kind == Kind::kAddress) to->append(text);
     if (field.kind == Kind::kConnection) AppendNumber(head.connection, to);
     if (field.kind == Kind::kNumber) AppendNumber(number, to);
     if (field.kind == Kind::kWord) AppendWord(field.words, number, to);

@@ -1,5 +1,6 @@
 // watch: the same lines as memcached's for what both have, with the values masked that must differ (time, number, port,
 // descriptor, slab class); and what only this daemon has: deletions, and what goes between the tiers.
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <chrono>
@@ -229,6 +230,27 @@ TEST_F(WatchTest, ShowsConnectionsAsMemcachedDoes) {
         wait_for_end(*breaks);
       },
       "reason=error");
+}
+
+TEST_F(WatchTest, ShowsClientsOfIpv6AsMemcachedDoes) {
+  std::string shown[2];
+  const std::string binaries[] = {ReferenceBinary(), TerracedBinary()};
+  for (int i = 0; i < 2; ++i) {
+    const std::unique_ptr<Daemon> daemon = Start(binaries[i], {"-l", "::1"});
+    const std::unique_ptr<Client> watcher = Watch(*daemon, "connevents");
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    address.sin6_addr = in6addr_loopback;
+    address.sin6_port = htons(static_cast<uint16_t>(daemon->PortOf("TCP INET6: ")));
+    const int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    Client::Adopt(fd)->CloseNow(false);
+    for (const std::string& line : LinesThrough(*watcher, "type=conn_close")) {
+      shown[i] += Masked(line);
+    }
+  }
+  EXPECT_EQ(shown[1], shown[0]);
+  EXPECT_NE(shown[1].find(" rip=::1 "), std::string::npos);
 }
 
 TEST_F(WatchTest, ShowsEvictionsAsMemcachedDoes) {

@@ -47,6 +47,15 @@ TEST(EventLineTest, WritesMemcachedsFieldsInItsOrder) {
             begin + "deleted key=a cmd=md clsid=0 size=9\n");
   EXPECT_EQ(LineOf({.type = EventType::kSlabMove, .text = {}, .numbers = {3, 9}}),
             begin + "slab_move src=3 dst=9\n");
+  for (const auto& [reason, word] : {std::pair(CloseReason::kError, "error"),
+                                     {CloseReason::kNormal, "normal"},
+                                     {CloseReason::kShutdown, "shutdown"}}) {
+    EXPECT_EQ(LineOf({.type = EventType::kConnClose,
+                      .text = "::1",
+                      .numbers = {1, static_cast<int64_t>(PeerTransport::kTcp),
+                                  static_cast<int64_t>(reason), 31}}),
+              begin + "conn_close rip=::1 rport=1 transport=tcp reason=" + word + " cfd=31\n");
+  }
   const auto idle = static_cast<int64_t>(CloseReason::kIdleTimeout);
   EXPECT_EQ(
       LineOf({.type = EventType::kConnClose,
