@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <ctime>
 #include <map>
 #include <memory>
 #include <string>
@@ -234,6 +235,60 @@ TEST_F(CountersTest, BinaryCommandsCountAsInMemcached) {
        {Packet(kSetOp, "large", std::string(2'000'000, 'x')), "", "store_too_large+1 "},
        {Packet(kFlushOp)},
        {Packet(kNoopOp)}});
+}
+
+// Of one exchange, between two looks: what the looks themselves cost is known by their length.
+TEST_F(CountersTest, BytesAreThoseOfTheSockets) {
+  for (const std::string& binary : {ReferenceBinary(), TerracedBinary()}) {
+    Result<std::unique_ptr<Daemon>> daemon = Daemon::Start({.binary = binary, .arguments = {}});
+    ASSERT_TRUE(daemon.ok()) << daemon.status().message();
+    const std::unique_ptr<Client> asks = daemon.value()->Connect();
+    const std::unique_ptr<Client> other = daemon.value()->Connect();
+    const auto look = [&asks](const char* name, size_t* bytes) {
+      EXPECT_TRUE(asks->Send("stats\r\n").ok());
+      const Result<std::string> text = asks->ReadReply(ReplyShape::kStats);
+      EXPECT_TRUE(text.ok());
+      *bytes = text.value().size();
+      const std::string begin = "STAT " + std::string(name) + " ";
+      return std::stoull(text.value().substr(text.value().find(begin) + begin.size()));
+    };
+    for (const char* name : {"bytes_read", "bytes_written"}) {
+      const std::string set = "set k 0 0 100000\r\n" + std::string(100'000, 'v') + "\r\n";
+      size_t look_bytes = 0;
+      size_t unused = 0;
+      const uint64_t before = look(name, &look_bytes);
+      EXPECT_EQ(other->Ask(set), "STORED\r\n");
+      EXPECT_EQ(other->Get("k").size(), 100'000U);
+      const uint64_t grown = look(name, &unused) - before;
+      const std::string head = "VALUE k 0 100000\r\n";
+      EXPECT_EQ(grown, std::string_view(name) == "bytes_read"
+                           ? set.size() + std::string_view("get k\r\nstats\r\n").size()
+                           : std::string_view("STORED\r\n\r\nEND\r\n").size() + head.size() +
+                                 100'000U + look_bytes)
+          << binary << " " << name;
+    }
+  }
+}
+
+TEST_F(CountersTest, GaugesOfTheProcessAreMemcacheds) {
+  std::map<std::string, std::string> shown[2];
+  const std::string binaries[] = {ReferenceBinary(), TerracedBinary()};
+  for (int i = 0; i < 2; ++i) {
+    Result<std::unique_ptr<Daemon>> daemon =
+        Daemon::Start({.binary = binaries[i], .arguments = {"-m", "100", "-c", "200", "-t", "3"}});
+    ASSERT_TRUE(daemon.ok()) << daemon.status().message();
+    shown[i] = daemon.value()->Connect()->Stats();
+    EXPECT_EQ(shown[i]["pid"], std::to_string(daemon.value()->Pid()));
+    EXPECT_LE(std::abs(std::atoll(shown[i]["time"].c_str()) - std::time(nullptr)), 3)
+        << binaries[i];
+    EXPECT_LT(std::atoll(shown[i]["uptime"].c_str()), 60) << binaries[i];
+  }
+  for (const char* name :
+       {"version", "libevent", "pointer_size", "max_connections", "threads", "limit_maxbytes",
+        "accepting_conns", "listen_disabled_num", "hash_is_expanding", "bytes", "curr_items",
+        "evictions", "slab_reassign_running", "malloc_fails", "log_watchers"}) {
+    EXPECT_EQ(shown[1][name], shown[0][name]) << name;
+  }
 }
 
 }  // namespace

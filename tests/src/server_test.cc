@@ -179,11 +179,14 @@ TEST_F(ServerTest, WithoutMaxconnsFastAClientTooManyWaits) {
   // Accepting stops when the last free place is taken: by the first, and by the second. The listener sees that
   // after it has handed a connection over, so the worker may answer before.
   EXPECT_TRUE(SaysInTime(*one, "STAT listen_disabled_num 1\r\n"));
+  EXPECT_TRUE(SaysInTime(*one, "STAT accepting_conns 0\r\n"));
   const Peer two(address_);
   two.Send("version\r\n");
   one->Send("quit\r\n");
   EXPECT_EQ(two.Until("\r\n"), "VERSION 1.6.18\r\n");
   EXPECT_TRUE(SaysInTime(two, "STAT listen_disabled_num 2\r\n"));
+  EXPECT_EQ(two.Ask("stats\r\n", "END\r\n").find("STAT time_in_listen_disabled_us 0\r\n"),
+            std::string::npos);
 }
 
 TEST_F(ServerTest, SecondServerOnThePortIsRefused) {

@@ -356,6 +356,15 @@ TEST_F(CacheStoresTest, AnOlderUniqueMayStoreAStaleValueThatKeepsTheEnd) {
   }
 }
 
+TEST_F(CacheStoresTest, ARefusedAddIsAnAccess) {
+  rig_->Set("k", "v");
+  rig_.clock.Set(kStartS + 30);
+  EXPECT_EQ(rig_->Store(StoreMode::kReplace, "absent", "x"), Outcome::kNotStored);
+  EXPECT_EQ(rig_.ItemOf("k")->last_access_s, kStartS);
+  EXPECT_EQ(rig_->Store(StoreMode::kAdd, "k", "x"), Outcome::kNotStored);
+  EXPECT_EQ(rig_.ItemOf("k")->last_access_s, kStartS + 30);
+}
+
 TEST_F(CacheStoresTest, AUniqueMayBeChosenAndComparedByAppend) {
   EXPECT_EQ(rig_->Store({.new_cas = 4'711, .binary_key = true}, "k", "a"), Outcome::kStored);
   EXPECT_TRUE(rig_->Get("k").meta.binary_key);

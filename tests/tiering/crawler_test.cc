@@ -34,6 +34,10 @@ TEST_F(CrawlerTest, ReapsWhatExpiredAndNothingElse) {
   rig_.cache->CrawlerForTest().SweepNow();
   EXPECT_EQ(Linked(), 2'500U);
   EXPECT_EQ(Reclaimed(), 2'500U);
+  uint64_t unfetched = 0;
+  for (const ClassCounters& counters : rig_.Stats().classes)
+    unfetched += counters.expired_unfetched;
+  EXPECT_EQ(unfetched, 2'500U);
   EXPECT_EQ(rig_.Stats().lru_crawler_starts, 2U);
   for (int i = 1; i < 5'000; i += 2) ASSERT_EQ(rig_->Get("k" + std::to_string(i)), "v");
 }

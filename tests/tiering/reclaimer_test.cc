@@ -77,6 +77,14 @@ TEST_F(ReclaimerTest, AnItemThatIsBeingSentIsPassedOver) {
   EXPECT_EQ(rig_->Set("new", Value()), Outcome::kNoMemory);
   EXPECT_EQ(rig_.Stats().store_no_memory, 1U);
   EXPECT_EQ(rig_.Stats().evictions, 0U);
+  uint64_t locked = 0;
+  uint64_t out_of_memory = 0;
+  for (const ClassCounters& counters : rig_.Stats().classes) {
+    locked += counters.lrutail_reflocked;
+    out_of_memory += counters.out_of_memory;
+  }
+  EXPECT_GT(locked, 0U);
+  EXPECT_EQ(out_of_memory, 1U);
   pins.pop_back();
   EXPECT_EQ(rig_->Set("new", Value()), Outcome::kStored);
 }

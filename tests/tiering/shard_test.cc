@@ -128,8 +128,40 @@ TEST_F(ShardTest, EvictionSparesOnceWhatWasUsedAgainInCold) {
   EXPECT_EQ(InShard().ram.Find(taken.hash, taken.bytes), nullptr);
   EXPECT_EQ(item->Segment(), LruSegment::kWarm);
   EXPECT_FALSE(item->Has(storage::kItemActive));
+  EXPECT_EQ(InShard().classes[slab_class].moves_to_warm, 1U);
+  EXPECT_EQ(InShard().classes[slab_class].direct_reclaims, 1U);
   EXPECT_EQ(InShard().Reclaim(slab_class, EvictPolicy::kEvict, rig_.Now()), Reclaimed::kYes);
   EXPECT_EQ(InShard().ram.Find(spared.hash, spared.bytes), nullptr);
+  EXPECT_EQ(InShard().classes[slab_class].direct_reclaims, 2U);
+  EXPECT_EQ(InShard().classes[slab_class].evicted_active, 0U);
+}
+
+TEST_F(ShardTest, AnActiveItemOfWarmStaysInIt) {
+  const std::string key = KeysOf(7, 1)[0];
+  const MutexLock lock(InShard().mutex);
+  storage::SlabClass short_of = storage::kNoSlabClass;
+  const storage::Position position = rig_.InTiers().allocator.New(key, 0, 1, &short_of);
+  InShard().Link(position, nullptr, rig_->KeyOf(key), rig_.Now(), LruSegment::kWarm);
+  Item* const item = rig_.InTiers().arena->ItemAt(position);
+  const storage::SlabClass slab_class = rig_.InTiers().allocator.ListClass(*item);
+  item->Set(storage::kItemActive);
+  EXPECT_EQ(InShard().Juggle(slab_class, rig_.Now(), 1),
+            1U);  // all of the class is too much for WARM
+  EXPECT_EQ(item->Segment(), LruSegment::kWarm);
+  EXPECT_FALSE(item->Has(storage::kItemActive));
+  EXPECT_EQ(InShard().classes[slab_class].moves_within_lru, 1U);
+}
+
+TEST_F(ShardTest, InAFlatListNobodyIsSpared) {
+  rig_.cache->Admin().Settings().lru_segmented.Set(false);
+  const std::string key = KeysOf(7, 1)[0];
+  rig_->Set(key, "v");
+  const storage::SlabClass slab_class = rig_.ClassOf(key);
+  const MutexLock lock(InShard().mutex);
+  InShard().ram.Find(rig_->KeyOf(key).hash, key)->Set(storage::kItemActive);
+  EXPECT_EQ(InShard().Reclaim(slab_class, EvictPolicy::kEvict, rig_.Now()), Reclaimed::kYes);
+  EXPECT_EQ(InShard().ram.Find(rig_->KeyOf(key).hash, key), nullptr);
+  EXPECT_EQ(InShard().classes[slab_class].evicted_active, 1U);
 }
 
 TEST_F(ShardTest, ReclaimTakesColdBeforeHotBeforeWarmBeforeTemp) {
