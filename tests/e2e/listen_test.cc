@@ -102,6 +102,12 @@ TEST(ListenTest, AUnixSocketIsServedAsByMemcached) {
       all += std::string(name) + " " + settings[name] + "\n";
     }
     EXPECT_FALSE(server.WritesPorts()) << binary;
+    if (binary == support::TerracedBinary()) {  // there the client's own address, which has no name
+      const std::string conns = client->Ask("stats conns\r\n");
+      EXPECT_THAT(conns, HasSubstr(":addr unix:" + server.Path() + "\r\n"));
+      EXPECT_THAT(conns, HasSubstr(":listen_addr unix:" + server.Path() + "\r\n"));
+      EXPECT_THAT(conns, testing::Not(HasSubstr("?:<AF 0>")));
+    }
     EXPECT_TRUE(client->Send("shutdown graceful\r\n").ok());
     EXPECT_TRUE(client->ServerCloses(kPatience));
     EXPECT_EQ(server.Child().WaitFor(kPatience), 0) << binary;
