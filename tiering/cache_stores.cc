@@ -198,9 +198,9 @@ Outcome TwoTierCache::StoreOnce(const StoreJob& job, DerivedRoom* room) {
   Item* const fresh = tiers_->arena->ItemAt(stored->position_);
   if (!SetUnique(fresh, job.plan.new_cas)) {
     if ((moment.events & kMutations) != 0) {
-      ReportStore(job.key, job.plan.mode, Outcome::kNotStored, *fresh);
+      ReportStore(job.key, job.plan.mode, Outcome::kNoMemory, *fresh);
     }
-    return Outcome::kNotStored;
+    return Outcome::kNoMemory;
   }
   if (!MutantIs(Mutant::kSlotNotRemovedOnSet)) {
     shard.RemoveSlots(job.key, moment, item, on_flash ? answer.found->serial : storage::kNoSerial);

@@ -68,9 +68,9 @@ void CasRuns::Set(Item* item, uint64_t unique) {
   Put(item, number, unique);
 }
 
-bool CasRuns::SetForeign(Item* item, uint64_t unique) {
-  const size_t number = NumberOf(static_cast<uint32_t>(unique >> kCounterBits), kForeignRuns);
-  if (number == kForeignRuns) return false;
+bool CasRuns::SetBelow(size_t end, Item* item, uint64_t unique) {
+  const size_t number = NumberOf(static_cast<uint32_t>(unique >> kCounterBits), end);
+  if (number == end) return false;
   Put(item, number, unique);
   return true;
 }

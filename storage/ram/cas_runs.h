@@ -38,8 +38,10 @@ class CasRuns {
   }
   // A unique of this run.
   void Set(Item* item, uint64_t unique);
-  // One of any run. False: no place is left for another run, and the item is as it was.
-  bool SetForeign(Item* item, uint64_t unique);
+  // One of any run, of a record or by the choice of a client. False: no place is left for another run, and the item is
+  // as it was. Clients may use up half of the places, so that records find some.
+  bool SetForeign(Item* item, uint64_t unique) { return SetBelow(kForeignRuns, item, unique); }
+  bool SetChosen(Item* item, uint64_t unique) { return SetBelow(kForeignRuns / 2, item, unique); }
 
  private:
   static constexpr int kCounterBits = 40;
@@ -49,6 +51,7 @@ class CasRuns {
 
   // The run's number below `end`, a new one where it has none; `end` where there is no place.
   size_t NumberOf(uint32_t run, size_t end);
+  bool SetBelow(size_t end, Item* item, uint64_t unique);
   void Put(Item* item, size_t number, uint64_t unique);
   void MarkUsed(size_t number) {
     if (table_.in_use[number].load(std::memory_order_relaxed) == 0) {

@@ -37,7 +37,7 @@ Position ItemAllocator::New(std::string_view key, uint32_t client_flags, uint32_
                             SlabClass* short_of, Position* spare) {
   TERRACED_DCHECK(Fits(key.size(), client_flags, value_bytes));
   const uint64_t total = TotalBytes(key.size(), client_flags, value_bytes);
-  const bool chunked = total > chunk_bytes_max_;
+  const bool chunked = IsChunked(key.size(), client_flags, value_bytes);
   const uint64_t head_bytes = chunked ? TotalBytes(key.size(), client_flags, kChainBytes) : total;
   const SlabClass head_class = arena_.ClassFor(head_bytes);
   const Position position = TakeChunk(head_class, spare);

@@ -63,6 +63,10 @@ class ItemAllocator {
     return kItemHeaderBytes + (with_serials_ ? sizeof(uint32_t) : 0) +
            (client_flags != 0 ? sizeof(uint32_t) : 0) + key_length + value_bytes;
   }
+  // Whether it would not lie in one piece.
+  bool IsChunked(size_t key_length, uint32_t client_flags, uint64_t value_bytes) const {
+    return TotalBytes(key_length, client_flags, value_bytes) > chunk_bytes_max_;
+  }
   // Whose LRU lists the item is in: its chunk's class, or the largest where it is chunked.
   SlabClass ListClass(const Item& item) const {
     return item.Has(kItemChunked) ? arena_.LargestClass()

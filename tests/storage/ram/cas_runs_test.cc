@@ -44,5 +44,17 @@ TEST(CasRunsTest, HasPlaceForItsOwnRunWhenOthersHaveTakenAllTheirs) {
   EXPECT_FALSE(runs.SetForeign(&item, (run + 1) * kRun));
 }
 
+TEST(CasRunsTest, WhatClientsChooseLeavesPlacesForRecords) {
+  CasRuns runs;
+  Item item{};
+  uint64_t run = 1;
+  while (runs.SetChosen(&item, run * kRun)) ++run;
+  EXPECT_GT(run, 100U);
+  for (uint64_t more = 0; more < 100; ++more) {
+    EXPECT_TRUE(runs.SetForeign(&item, (run + more) * kRun + 1));
+    EXPECT_EQ(runs.Unique(item), (run + more) * kRun + 1);
+  }
+}
+
 }  // namespace
 }  // namespace terraced::storage

@@ -13,7 +13,7 @@ TEST(SizeHistogramTest, CountsInStepsOf32Bytes) {
   sizes.Note(100, 1, 1);
   EXPECT_EQ(sizes.Counts(), Counts());
   sizes.Enable(1);
-  for (const uint64_t bytes : {1, 32, 33, 64, 65}) sizes.Note(bytes, 1, 1);
+  for (const uint64_t bytes : {1U, 32U, 33U, 64U, 65U}) sizes.Note(bytes, 1, 1);
   EXPECT_EQ(sizes.Counts(), (Counts{{32, 2}, {64, 2}, {96, 1}}));
   sizes.Note(64, 1, -1);
   sizes.Note(65, 1, -1);
