@@ -1,6 +1,7 @@
 #include "src/auth/password_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -56,8 +57,14 @@ Result<std::string> ReadAll(int fd, const std::string& path) {
 }  // namespace
 
 Result<PasswordFile> PasswordFile::Read(const std::string& path, Format format) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  // A FIFO would be waited for.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (fd < 0) return Status::FromErrno("cannot read " + path, errno);
+  struct stat file {};
+  if (::fstat(fd, &file) != 0 || !S_ISREG(file.st_mode)) {
+    ::close(fd);
+    return Status(StatusCode::kInvalidArgument, path + " is no file");
+  }
   Result<std::string> text = ReadAll(fd, path);
   ::close(fd);
   if (!text.ok()) return text.status();

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 
 namespace terraced::server {
@@ -155,6 +156,17 @@ Result<ListeningSocket> BindOneUdp(const addrinfo& one, int port) {
   return receiving;
 }
 
+// Where a name stands twice for an address.
+bool IsRepeated(const addrinfo* list, const addrinfo& last) {
+  for (const addrinfo* one = list; one != &last; one = one->ai_next) {
+    if (one->ai_addrlen == last.ai_addrlen &&
+        std::memcmp(one->ai_addr, last.ai_addr, last.ai_addrlen) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // Every address that a name stands for; an ephemeral port is the same for all of them.
 Status BindAddress(const ListenAddress& address,
                    const std::function<Result<ListeningSocket>(const addrinfo&, int)>& bind_one,
@@ -166,6 +178,7 @@ Status BindAddress(const ListenAddress& address,
   for (addrinfo* one = list.get(); one != nullptr; one = one->ai_next) {
     if (one->ai_family != AF_INET && one->ai_family != AF_INET6) continue;
     SetPort(one, port);
+    if (port != 0 && IsRepeated(list.get(), *one)) continue;
     Result<ListeningSocket> bound = bind_one(*one, port);
     if (!bound.ok() && bound.status().code() == StatusCode::kNotFound) {
       missing = bound.status();
@@ -285,6 +298,7 @@ Result<ListenAddress> ParseListenAddress(std::string_view text, int port) {
 
 Result<std::vector<ListenAddress>> ListenAddresses(const ServerOptions& options) {
   std::vector<ListenAddress> addresses;
+  std::set<std::string_view> seen;
   for (const std::string& given : options.listen) {
     std::string_view rest = given;
     while (!rest.empty()) {
@@ -293,6 +307,7 @@ Result<std::vector<ListenAddress>> ListenAddresses(const ServerOptions& options)
       rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
       if (piece.empty()) continue;
       TERRACED_ASSIGN_OR_RETURN(ListenAddress address, ParseListenAddress(piece, options.tcp_port));
+      if (!seen.insert(piece).second && address.port > 0) continue;  // said twice, meant once
       addresses.push_back(std::move(address));
     }
   }

@@ -31,6 +31,8 @@ class Transport {
   virtual bool ReadWantsWrite() const = 0;
   // A client that has not got so far by then that it can ask for anything is hung up on. 0: it has.
   virtual uint32_t DeadlineS() const { return 0; }
+  // A datagram that is answered once: no client is connected.
+  virtual bool IsExchange() const { return false; }
   // Everything was answered; Close() comes next.
   virtual void Finish() = 0;
   virtual void Close(int fd) = 0;
@@ -61,6 +63,7 @@ class ClientSocket {
   bool HasBuffered() const { return transport_ != nullptr && transport_->HasBuffered(); }
   bool TakesMore() const { return transport_ != nullptr && transport_->TakesMore(); }
   bool ReadWantsWrite() const { return transport_ != nullptr && transport_->ReadWantsWrite(); }
+  bool IsExchange() const { return transport_ != nullptr && transport_->IsExchange(); }
   uint32_t DeadlineS() const { return transport_ == nullptr ? 0 : transport_->DeadlineS(); }
   void Finish() {
     if (transport_ != nullptr) transport_->Finish();

@@ -21,6 +21,10 @@ constexpr uint64_t kUnsentLineBytes = BufferPool::kBlockBytes - kEventLineBytesM
 }  // namespace
 
 void Connection::BeginWatching(const Request& request) {
+  if (socket_.IsExchange()) {
+    host_.Replies().For(request).Answer(request, Reply::kWatcherFailed);
+    return;
+  }
   if (!replies_.Empty()) {
     host_.Replies().For(request).Answer(request, Reply::kWatchPipelined);
     return;
@@ -98,14 +102,14 @@ void Connection::EndWatching() {
 // --- Connections are events themselves ------------------------------------------------------------
 
 void Connection::ReportOpened() const {
-  if (!context_.watch.Wants(tiering::kConnEvents)) return;
+  if (!context_.watch.Wants(tiering::kConnEvents) || socket_.IsExchange()) return;
   context_.watch.Note({.type = tiering::EventType::kConnNew,
                        .text = peer_.Ip(),
                        .numbers = {peer_.Port(), static_cast<int64_t>(peer_.Via()), Fd()}});
 }
 
 void Connection::ReportClosed() const {
-  if (!context_.watch.Wants(tiering::kConnEvents)) return;
+  if (!context_.watch.Wants(tiering::kConnEvents) || socket_.IsExchange()) return;
   context_.watch.Note({.type = tiering::EventType::kConnClose,
                        .text = peer_.Ip(),
                        .numbers = {peer_.Port(), static_cast<int64_t>(peer_.Via()),

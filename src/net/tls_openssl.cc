@@ -19,7 +19,6 @@ namespace {
 
 // Ciphertext of one system call: several records of a large value.
 constexpr size_t kReadAheadBytes = 64U << 10;
-constexpr std::string_view kSessionContext = "terraced";
 
 struct ContextDeleter {
   void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
@@ -285,8 +284,6 @@ Result<ContextPtr> OpenSslTls::MakeContext() {
     return Refuse("ssl_ciphers", options_.ciphers);
   }
   SSL_CTX_set_verify(context, VerifyFlags(options_.verify_mode), nullptr);
-  const auto* const id = reinterpret_cast<const unsigned char*>(kSessionContext.data());
-  SSL_CTX_set_session_id_context(context, id, static_cast<unsigned int>(kSessionContext.size()));
   // Sessions are kept here or nowhere: a ticket that carries one outlives the certificates that it came of.
   SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
   if (options_.session_cache) {
@@ -332,6 +329,9 @@ std::unique_ptr<Transport> OpenSslTls::Accept(int fd, ListenTls mode, uint32_t d
   TERRACED_CHECK(session != nullptr && SSL_set_fd(session.get(), fd) == 1);
   if (mode == ListenTls::kBasic) SSL_set_verify(session.get(), SSL_VERIFY_NONE, nullptr);
   if (mode == ListenTls::kMutual) SSL_set_verify(session.get(), VerifyFlags(2), nullptr);
+  // A session is resumed without its client's certificate being asked for again: only where the same was asked before.
+  const auto context_id = static_cast<unsigned char>(mode);
+  SSL_set_session_id_context(session.get(), &context_id, sizeof(context_id));
   SSL_set_accept_state(session.get());
   return std::make_unique<TlsSession>(std::move(session), deadline_s, scratch, counters);
 }

@@ -92,6 +92,7 @@ class UdpExchange final : public Transport {
   bool HasBuffered() const override { return !ended_; }
   bool TakesMore() const override { return true; }
   bool ReadWantsWrite() const override { return false; }
+  bool IsExchange() const override { return true; }
   void Finish() override;
   void Close(int) override {}  // the socket is everybody's
 

@@ -397,7 +397,7 @@ void Worker::KickUnshaken() {
   std::vector<Connection*> late;
   for (const std::unique_ptr<Connection>& connection : connections_) {
     const uint32_t deadline_s = connection->DeadlineS();
-    if (deadline_s != 0 && deadline_s <= now_s) late.push_back(connection.get());
+    if (deadline_s != 0 && deadline_s < now_s) late.push_back(connection.get());
   }
   for (Connection* connection : late) {
     counters_.tls_handshake_errors.Add(1);

@@ -231,6 +231,23 @@ TEST_F(TlsTest, SessionsAreResumedWhereTheCacheIsOn) {
   }
 }
 
+TEST_F(TlsTest, ASessionIsNoCertificateForAnotherListener) {
+  MakeCertificate("client", "client");
+  ASSERT_NO_FATAL_FAILURE(Start(",ssl_session_cache,ssl_ca_cert=" + File("client.pem"),
+                                {"-l", "mtls:127.0.0.1:-1", "-l", "btls:127.0.0.1:-1"}));
+  constexpr size_t kMutual = 1;
+  constexpr size_t kBasic = 2;
+  TlsPipe basic({.port = TlsPort(kBasic), .version_max = TLS1_2_VERSION});
+  EXPECT_THAT(basic.Adopt()->Ask("version\r\n"), StartsWith("VERSION "));
+  SSL_SESSION* const session = basic.Session();
+  EXPECT_TRUE(TlsPipe({.port = TlsPort(kBasic), .version_max = TLS1_2_VERSION, .resumed = session})
+                  .WasResumed());
+  EXPECT_FALSE(
+      TlsPipe({.port = TlsPort(kMutual), .version_max = TLS1_2_VERSION, .resumed = session})
+          .IsOpen());
+  SSL_SESSION_free(session);
+}
+
 TEST_F(TlsTest, CertificatesAreReadAgainUnderLoad) {
   ASSERT_NO_FATAL_FAILURE(Start());
   TlsPipe old(Spec());

@@ -204,11 +204,17 @@ TEST_F(UdpTest, EachDatagramChoosesItsProtocol) {
   EXPECT_EQ(udp_->Ask(3, "get k\r\n"), "VALUE k 0 1\r\nx\r\nEND\r\n");
 }
 
-TEST_F(UdpTest, AWatcherEndsWithItsDatagram) {
+TEST_F(UdpTest, ADatagramCannotWatchAndIsNoConnection) {
   ASSERT_NO_FATAL_FAILURE(Start({"-t", "1"}));
-  EXPECT_EQ(udp_->Ask(1, "watch fetchers\r\n"), "OK\r\n");
+  const std::unique_ptr<Client> watcher = daemon_->Connect();
+  EXPECT_EQ(watcher->Ask("watch connevents\r\n"), "OK\r\n");
+  EXPECT_EQ(udp_->Ask(1, "watch fetchers\r\n"), "WATCHER_FAILED failed to add log watcher\r\n");
   EXPECT_EQ(udp_->Ask(2, "get none\r\n"), "END\r\n");
-  EXPECT_EQ(tcp_->Stat("log_watchers"), 0U);
+  EXPECT_EQ(tcp_->Stat("log_watchers"), 1U);
+  const std::unique_ptr<Client> another = daemon_->Connect();
+  const Result<std::string> event = watcher->ReadThrough("\n");
+  ASSERT_TRUE(event.ok()) << event.status().message();
+  EXPECT_THAT(event.value(), HasSubstr(" rip=127.0.0.1 "));
 }
 
 TEST_F(UdpTest, AValueThatIsRefusedNeedNotBeWhole) {

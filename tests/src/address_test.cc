@@ -85,6 +85,9 @@ TEST(AddressTest, ListsMayBeSeparatedOrRepeated) {
   ASSERT_EQ(addresses.value().size(), 4U);
   EXPECT_EQ(addresses.value()[1].port, 1);
   EXPECT_EQ(addresses.value()[3].host, "d");
+  options.listen = {"a,a", "a"};
+  options.tcp_port = 1;
+  EXPECT_EQ(ListenAddresses(options).value().size(), 1U);
 }
 
 TEST(AddressTest, SaysWhoHoldsAPortThatIsTaken) {

@@ -2,10 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <string>
 
 #include "src/protocol/binary_codec.h"
+#include "tests/support/process.h"
 
 namespace terraced::server {
 namespace {
@@ -78,6 +80,15 @@ TEST(PasswordFileTest, ALooseOneSkipsThemAndEndsPasswordsAtAColonToo) {
   EXPECT_TRUE(file.Accepts("bob", "a:more:words"));
   EXPECT_FALSE(file.Accepts("bob", "more"));
   EXPECT_TRUE(file.Accepts("ann", "y"));
+}
+
+TEST(PasswordFileTest, AFifoIsNotWaitedFor) {
+  const support::TempDirectory directory;
+  const std::string path = directory.Sub("fifo");
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const Result<PasswordFile> file = PasswordFile::Read(path, Format::kStrict);
+  ASSERT_FALSE(file.ok());
+  EXPECT_EQ(file.status().message(), path + " is no file");
 }
 
 TEST(PasswordFileTest, SaysWhichFileCannotBeRead) {
