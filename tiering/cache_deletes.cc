@@ -15,7 +15,7 @@ Outcome TwoTierCache::Delete(const Key& key, const DeletePlan& plan, Evidence* e
 
 bool TwoTierCache::SetUnique(Item* item, uint64_t new_cas) const {
   storage::CasRuns& uniques = tiers_->allocator.Uniques();
-  if (new_cas != 0) return uniques.SetForeign(item, new_cas);
+  if (new_cas != 0) return uniques.SetChosen(item, new_cas);
   uniques.Set(item, tiers_->NextCas());
   return true;
 }
@@ -77,7 +77,7 @@ Outcome TwoTierCache::DeleteOnce(const DeleteJob& job, DerivedRoom* room) {
   const uint64_t present_cas = item != nullptr ? tiers_->allocator.Uniques().Unique(*item)
                                                : answer.found->record.meta.cas_unique;
   if (plan.compares && present_cas != plan.compare_cas) {
-    ++counters.delete_misses;
+    if (plan.meta) ++counters.delete_misses;  // memcached counts none in the binary protocol
     return Outcome::kExists;
   }
   const int64_t slab_class = item != nullptr ? tiers_->allocator.ListClass(*item) : 0;
@@ -103,8 +103,10 @@ Outcome TwoTierCache::DeleteOnce(const DeleteJob& job, DerivedRoom* room) {
                          .text = job.key.bytes,
                          .numbers = {plan.meta ? 1 : 0, slab_class, bytes}});
   }
-  ++counters.delete_hits;
-  if (of_class != nullptr) ++of_class->delete_hits;
+  if (!plan.invalidates) {
+    ++counters.delete_hits;
+    if (of_class != nullptr) ++of_class->delete_hits;
+  }
   return Outcome::kDeleted;
 }
 

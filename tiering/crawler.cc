@@ -103,6 +103,7 @@ bool Crawler::Pause(bool rests) {
   const bool far_behind = tiers_.flush.Unswept() > kUnsweptMax;
   MutexLock lock(mutex_);
   if (waiting_ > 0) return true;
+  if (!tiers_.admin.lru_crawler.Get()) return false;
   if (thread_.Stopping()) return false;
   if (rests && rest.count() > 0 && !far_behind) changed_.WaitFor(mutex_, rest);
   return true;

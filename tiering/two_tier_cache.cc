@@ -145,10 +145,11 @@ Result<FlashStart> OpenFlash(const CacheOptions& options) {
 // The file of -e, cleared unless what it holds can be gone on with. Null, and said: there is no room for it.
 Status OpenArenaFile(const CacheOptions& options, FlashStart* start) {
   const bool has_flash = start->directory != nullptr;
-  TERRACED_ASSIGN_OR_RETURN(
-      start->arena_file,
+  Result<std::unique_ptr<storage::ArenaFile>> opened =
       storage::ArenaFile::Open(options.memory_file, has_flash ? start->state.directory_id : 0,
-                               storage::SlabArena::FileBytesMax(options.slabs)));
+                               storage::SlabArena::FileBytesMax(options.slabs));
+  if (!opened.ok()) return opened.status().WithContext("-e " + options.memory_file);
+  start->arena_file = std::move(opened).value();
   storage::ArenaFile& file = *start->arena_file;
   const storage::TimeStamp now = storage::TimeStamp::Now();
   Status left = has_flash && start->last_run == 0

@@ -1,6 +1,7 @@
 // lru, lru_crawler.
 #include <algorithm>
 #include <bitset>
+#include <cmath>
 #include <limits>
 #include <optional>
 
@@ -30,7 +31,10 @@ std::string_view Tune(const Words& words, tiering::AdminSettings& settings) {
   if (!ParseUnsigned(words[2], &hot) || !ParseUnsigned(words[3], &warm)) return kError;
   const std::optional<double> hot_factor = ParseDecimal(words[4]);
   const std::optional<double> warm_factor = ParseDecimal(words[5]);
-  if (!hot_factor.has_value() || !warm_factor.has_value()) return kError;
+  if (!hot_factor.has_value() || !warm_factor.has_value() || !std::isfinite(*hot_factor) ||
+      !std::isfinite(*warm_factor)) {
+    return kError;
+  }
   if (hot > kHotAndWarmMax || warm > kHotAndWarmMax - hot) {
     return "ERROR hot and warm pcts must not exceed 80";
   }

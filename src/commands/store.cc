@@ -86,14 +86,12 @@ Reply ReplyTo(tiering::Outcome outcome) {
       return Reply::kExists;
     case tiering::Outcome::kNotFound:
       return Reply::kNotFound;
-    case tiering::Outcome::kTooLarge:
-      return Reply::kTooLarge;
     case tiering::Outcome::kNoMemory:
       return Reply::kNoMemoryToStore;
     case tiering::Outcome::kFlashFailed:
       return Reply::kFlashFailed;
     default:
-      return Reply::kNotStored;
+      return Reply::kNotStored;  // also memcached's word for an append that makes a value too large
   }
 }
 

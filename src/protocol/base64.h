@@ -18,4 +18,9 @@ char* EncodeBase64(std::string_view bytes, char* to);
 // Writes at most text.size() / 4 * 3 bytes and says how many; nullopt: it is none, or stands for nothing.
 std::optional<size_t> DecodeBase64(std::string_view text, char* to);
 
+// A key as the binary protocol may store it, of which a line would break or become another.
+constexpr bool BreaksALine(std::string_view key) {
+  return key.find_first_of(std::string_view(" \0\r\n", 4)) != std::string_view::npos;
+}
+
 }  // namespace terraced::server

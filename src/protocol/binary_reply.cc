@@ -123,11 +123,6 @@ void BinaryReply::Answer(const Request& request, Reply reply) {
 
 void BinaryReply::Done(const Request& request, Reply reply, const tiering::ItemMeta& item) {
   const bool touched = reply == Reply::kTouched;
-  // memcached's word for an append that makes a value too large.
-  if (reply == Reply::kTooLarge && Joins(request)) {
-    Answer(request, Reply::kNotStored);
-    return;
-  }
   // What is gone has no CAS unique.
   if (reply != Reply::kStored && !touched) {
     Answer(request, reply);

@@ -35,7 +35,7 @@ void AppendMetaLine(std::string_view key, const tiering::DumpedItem& item, std::
 
 void AppendGetLine(std::string_view key, const tiering::DumpedItem& item, std::string* to) {
   to->append("mg ");
-  if (item.binary_key) {
+  if (item.binary_key || BreaksALine(key)) {
     AppendBase64(key, to);
     to->append(" b");
   } else {

@@ -1,5 +1,6 @@
 #include "src/protocol/meta_reply.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string>
@@ -42,9 +43,12 @@ std::string_view CodeOf(Reply reply) {
 
 // mg shows a key as the item was stored; only what a line cannot hold, as the binary protocol may store it, never plainly.
 bool NeedsBase64(const Request& request, const tiering::ItemMeta& item) {
-  constexpr std::string_view kNotInALine(" \0\r\n", 4);
-  return item.binary_key ||
-         std::string_view(request.key.bytes).find_first_of(kNotInALine) != std::string_view::npos;
+  return item.binary_key || BreaksALine(request.key.bytes);
+}
+
+// The wall clock may have been set back meanwhile.
+uint32_t SecondsSince(uint32_t then_s, uint32_t now_s) {
+  return now_s - std::min(now_s, then_s);
 }
 
 // -1: it does not end.
@@ -178,7 +182,7 @@ char* MetaReply::WriteFlag(const Request& request, std::string_view flag,
     case 'h':
       return gets ? AppendFlag(to, 'h', item.fetched ? 1 : 0) : to;
     case 'l':
-      return gets ? AppendFlag(to, 'l', clock_.NowS() - item.last_access_s) : to;
+      return gets ? AppendFlag(to, 'l', SecondsSince(item.last_access_s, clock_.NowS())) : to;
     default:
       return to;
   }
@@ -203,9 +207,9 @@ char* MetaReply::WriteHit(const tiering::ItemMeta& meta, char* to) const {
 
 char* MetaReply::WriteDebug(const tiering::ItemMeta& meta, char* to) const {
   const uint32_t now_s = clock_.NowS();
-  to = WriteKey(*request_, meta.binary_key, Append(to, "ME "));
+  to = WriteKey(*request_, NeedsBase64(*request_, meta), Append(to, "ME "));
   to = AppendNumber(Append(to, " exp="), TtlOf(meta.exptime_s, now_s));
-  to = AppendNumber(Append(to, " la="), now_s - meta.last_access_s);
+  to = AppendNumber(Append(to, " la="), SecondsSince(meta.last_access_s, now_s));
   to = AppendNumber(Append(to, " cas="), cas_enabled_ ? meta.cas_unique : 0);
   to = Append(to, meta.fetched ? " fetch=yes" : " fetch=no");
   to = AppendNumber(Append(to, " cls="), uint32_t{meta.slab_class});

@@ -45,7 +45,8 @@ TEST_F(FlashCommandsTest, MgSendsNoValueToWhoHasThisVersion) {
     const std::string size = std::to_string(value.size());
     for (const char* tier : {"RAM", "flash"}) {
       EXPECT_EQ(Ask("mg k v s C" + unique + "\r\n"), "HD s" + size + "\r\n") << tier;
-      EXPECT_EQ(Ask("mg k v C1" + unique + "\r\n"), "VA " + size + "\r\n" + value + "\r\n") << tier;
+      EXPECT_EQ(Ask("mg k v C1" + unique + "\r\n"), "VA " + size + "\r\n") << tier;
+      EXPECT_EQ(client_->ReadThrough("\r\n").value(), value + "\r\n") << tier;
       ASSERT_NO_FATAL_FAILURE(DemoteAll());
     }
   }
@@ -83,6 +84,30 @@ TEST_F(FlashCommandsTest, IncrAndDecrCount) {
   EXPECT_EQ(Ask("incr text 1\r\n"),
             "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n");
   EXPECT_EQ(client_->Get("text"), "no number");
+}
+
+TEST_F(FlashCommandsTest, WhatLiesInSeveralChunksIsNoNumber) {
+  const std::string number = "5" + std::string(600'000, ' ');
+  for (const char* tier : {"RAM", "flash"}) {
+    ASSERT_EQ(client_->Set("n", number), "STORED\r\n");
+    if (std::string_view(tier) == "flash") {
+      ASSERT_NO_FATAL_FAILURE(DemoteAll());
+    }
+    EXPECT_EQ(Ask("incr n 1\r\n"),
+              "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n")
+        << tier;
+  }
+}
+
+TEST_F(FlashCommandsTest, AnAppendThatMakesAValueTooLargeIsNotStored) {
+  const std::string half(600'000, 'v');
+  ASSERT_EQ(client_->Set("k", half), "STORED\r\n");
+  for (int tier = 0; tier < 2; ++tier) {
+    EXPECT_EQ(client_->Store("append k 0 0 600000", half), "NOT_STORED\r\n");
+    EXPECT_EQ(Ask("ms k 600000 MA k\r\n" + half + "\r\n"), "NS kk\r\n");
+    EXPECT_EQ(client_->Get("k"), half);
+    ASSERT_NO_FATAL_FAILURE(DemoteAll());
+  }
 }
 
 TEST_F(FlashCommandsTest, IncrKeepsFlagsAndExptime) {

@@ -116,7 +116,7 @@ TEST_F(BinaryReplyTest, ShowsTheCasUniqueOfWhatIsThere) {
   For(set).Done(set, Reply::kNotFound, item);
   EXPECT_EQ(support::ParseResponse(Take()).cas, 0U);
   const Request append = RequestOf(support::kAppendOp);
-  For(append).Done(append, Reply::kTooLarge, item);
+  For(append).Done(append, Reply::kNotStored, item);
   EXPECT_EQ(support::ParseResponse(Take()).status, 5);
   const Request touch = RequestOf(support::kTouchOp);
   For(touch).Done(touch, Reply::kTouched, item);

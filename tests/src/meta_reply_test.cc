@@ -54,6 +54,19 @@ TEST_F(MetaReplyTest, AHitAnswersItsFlagsInTheirOrder) {
   EXPECT_EQ(Hit(RequestOf("mg", "t"), {}, ""), "HD t-1\r\n");
 }
 
+TEST_F(MetaReplyTest, AClockThatWasSetBackCountsNoTimeSinceTheLastAccess) {
+  tiering::ItemMeta item = kItem;
+  item.last_access_s = 1'000'003;
+  EXPECT_EQ(Hit(RequestOf("mg", "l"), item, ""), "HD l0\r\n");
+  EXPECT_NE(Hit(RequestOf("me", ""), item, "").find(" la=0 "), std::string::npos);
+}
+
+TEST_F(MetaReplyTest, AKeyThatWouldBreakItsLineIsInBase64) {
+  Request request = RequestOf("me", "");
+  request.key.bytes = "a\r\nb";
+  EXPECT_TRUE(Hit(request, kItem, "").starts_with("ME YQ0KYg== "));
+}
+
 TEST_F(MetaReplyTest, WhoHasThisVersionIsSentNoValue) {
   Request request = RequestOf("mg", "c v C9", kAsksValue | kAsksCompare);
   request.compare_cas = 9;
