@@ -38,6 +38,7 @@ TESTED_ELSEWHERE = {
     "src/net/listener.cc": ("tests/src/server_test.cc", "accepting, -c and maxconns_fast over real sockets"),
     "src/net/port_holder.cc": ("tests/src/address_test.cc", "the holder that a taken port is refused with"),
     "src/net/peer_address.cc": ("tests/e2e/watch_test.cc", "conn_new and conn_close beside memcached's"),
+    "src/net/tls_absent.cc": ("tests/fuzz/connection_fuzz.cc", "the daemon without OpenSSL, which fuzz targets are"),
     "src/net/tls_openssl.cc": ("tests/e2e/tls_test.cc", "handshakes, values, reloads with a client of OpenSSL"),
     "src/net/udp_port.cc": ("tests/e2e/udp_test.cc", "datagrams of every kind, beside memcached"),
     "src/protocol/text_reply.cc": ("tests/src/connection_test.cc", "its bytes, copied and pinned values"),
