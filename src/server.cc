@@ -138,9 +138,13 @@ Status TcpServer::Start(tiering::Cache& cache, Clock& clock, WatchHub& watch) {
 }
 
 void TcpServer::PrepareTours() {
-  std::vector<Worker*> workers;
-  for (const std::unique_ptr<Worker>& worker : workers_) workers.push_back(worker.get());
-  tours_.Prepare(std::move(workers), [this] {
+  std::vector<ListingTours::Stop> stops;
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    stops.push_back({worker.get(), [&worker = *worker](std::vector<ConnectionView>* views) {
+                       worker.DescribeConnections(views);
+                     }});
+  }
+  tours_.Prepare(std::move(stops), [this] {
     std::vector<ConnectionView> views;
     for (const ListeningSocket& socket : listener_->Sockets()) {
       views.push_back({.fd = socket.Fd(),

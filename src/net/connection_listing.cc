@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "src/net/worker.h"
+#include "src/net/connection.h"
 
 namespace terraced::server {
 
@@ -11,13 +11,13 @@ void ConnectionListing::Run() {
   tours.Visit(*this);
 }
 
-void ListingTours::Prepare(std::vector<Worker*> workers,
+void ListingTours::Prepare(std::vector<Stop> stops,
                            std::function<std::vector<ConnectionView>()> first) {
-  workers_ = std::move(workers);
+  stops_ = std::move(stops);
   first_ = std::move(first);
 }
 
-void ListingTours::Ask(Worker& home, Connection& connection) {
+void ListingTours::Ask(Executor& home, Connection& connection) {
   auto listing = std::make_unique<ConnectionListing>(*this, home, &connection);
   ConnectionListing* begins = nullptr;
   {
@@ -38,18 +38,19 @@ void ListingTours::Forget(const Connection& connection) {
 
 void ListingTours::Begin(ConnectionListing& listing) {
   listing.views = first_();
-  workers_.front()->Post(&listing);
+  stops_.front().worker->Post(&listing);
 }
 
 // On the thread of the worker that it has come to: one of the tour, or its home at the end.
 void ListingTours::Visit(ConnectionListing& listing) {
-  if (listing.visited == workers_.size()) {
+  if (listing.visited == stops_.size()) {
     Finish(listing);
     return;
   }
-  workers_[listing.visited]->DescribeConnections(&listing.views);
+  stops_[listing.visited].describe(&listing.views);
   ++listing.visited;
-  Worker& next = listing.visited == workers_.size() ? listing.home : *workers_[listing.visited];
+  Executor& next =
+      listing.visited == stops_.size() ? listing.home : *stops_[listing.visited].worker;
   next.Post(&listing);
 }
 

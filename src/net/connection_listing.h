@@ -20,7 +20,6 @@
 namespace terraced::server {
 
 class Connection;
-class Worker;
 
 struct ConnectionView {
   int fd = -1;
@@ -34,12 +33,12 @@ struct ConnectionView {
 class ListingTours;
 
 struct ConnectionListing final : Completion {
-  ConnectionListing(ListingTours& of, Worker& by, Connection* from)
+  ConnectionListing(ListingTours& of, Executor& by, Connection* from)
       : tours(of), home(by), connection(from) {}
   void Run() override;
 
   ListingTours& tours;
-  Worker& home;
+  Executor& home;  // its worker
   Connection*
       connection;  // who asked; the home worker's thread only, which empties it when that has gone
   size_t visited = 0;  // workers
@@ -48,10 +47,15 @@ struct ConnectionListing final : Completion {
 
 class ListingTours {
  public:
-  // The workers in the order of the tour, and what is listed before them. Before the first Ask.
-  void Prepare(std::vector<Worker*> workers, std::function<std::vector<ConnectionView>()> first);
+  // A worker, and what adds its connections on its thread.
+  struct Stop {
+    Executor* worker;
+    std::function<void(std::vector<ConnectionView>* views)> describe;
+  };
+  // In the order of the tour, and what is listed before them. Before the first Ask.
+  void Prepare(std::vector<Stop> stops, std::function<std::vector<ConnectionView>()> first);
   // `home` calls `connection` when the tour is over.
-  void Ask(Worker& home, Connection& connection);
+  void Ask(Executor& home, Connection& connection);
   // The connection has gone, or nobody may be told any more.
   void Forget(const Connection& connection);
 
@@ -62,7 +66,7 @@ class ListingTours {
   void Finish(ConnectionListing& listing);
 
   // Constant since Prepare.
-  std::vector<Worker*> workers_;
+  std::vector<Stop> stops_;
   std::function<std::vector<ConnectionView>()> first_;
   // Guarded.
   Mutex mutex_;

@@ -19,12 +19,12 @@ endif()
 # threads, RocksDB, the engine.
 file(GLOB fuzzed_sources CONFIGURE_DEPENDS
   storage/base/*.cc storage/ram/*.cc storage/flash/*.cc
-  src/*.cc src/auth/*.cc src/net/*.cc src/protocol/*.cc src/commands/*.cc
+  src/*.cc src/auth/*.cc src/net/*.cc src/protocol/*.cc src/commands/*.cc src/watch/*.cc
   tests/bench/trace_text.cc tests/bench/trace_config.cc tests/support/fake_cache.cc)
 list(FILTER fuzzed_sources EXCLUDE REGEX
   "/(main|server|process|stats|stats_table|stats_classes|option_docs|tls_openssl|listener|worker|rocks_batch_store|rocks_database)\\.cc$")
 add_library(terraced_fuzzed STATIC ${fuzzed_sources} ${fuzz_support}
-  tiering/demoter_sizes.cc tiering/draft.cc tiering/fill.cc tiering/flash_reader.cc
+  tiering/demoter_sizes.cc tiering/draft.cc tiering/event_sink.cc tiering/fill.cc tiering/flash_reader.cc
   tiering/read_queue.cc)
 target_link_libraries(terraced_fuzzed PUBLIC terraced_flags Threads::Threads PkgConfig::LZ4 PkgConfig::SASL)
 
