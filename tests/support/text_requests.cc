@@ -193,7 +193,9 @@ GeneratedRequest TextRequests::MalformedRequest() {
     case 11:
       return Malformed("GET " + key + "\r\n");
     case 12:
-      return Malformed(" get " + key + "\r\n");
+      // Served as if the blank were not there.
+      return {
+          .text = " get " + key + "\r\n", .shape = ReplyShape::kValues, .keys = {key}, .reads = 1};
     case 13:
       return Malformed("get\r\n");
     case 14:
