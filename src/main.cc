@@ -269,6 +269,7 @@ ExitCode Main(std::span<const char* const> arguments) {
   BlockSignals();
   MarkCrashes();
   MemoryReserve::Install();
+  LimitMallocArenas();
   event_set_mem_functions(&MemoryReserve::Allocate, &MemoryReserve::Reallocate, &std::free);
   // Whatever root's own is: -u must get through the flash tier's parents, monitoring reads the pid file.
   ::umask(022);

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -21,6 +22,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
+#include <thread>
 
 #include "storage/base/crash_mark.h"
 #include "storage/base/log.h"
@@ -136,6 +138,10 @@ pid_t LiveProcessIn(const std::string& path) {
 }
 
 }  // namespace
+
+void LimitMallocArenas() {
+  ::mallopt(M_ARENA_MAX, static_cast<int>(std::max(2U, std::thread::hardware_concurrency())));
+}
 
 void OpenMissingStdio() {
   int fd = -1;

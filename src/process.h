@@ -33,6 +33,9 @@ enum class ExitCode : int {
 // Where stdin, stdout or stderr is closed, opens /dev/null in its place: the next file to be opened (a socket, the
 // flash tier's) would take its number otherwise, and log lines would go there. Before anything is opened.
 void OpenMissingStdio();
+// What a reader thread takes and a worker frees goes back to the reader's arena: glibc's eight arenas a processor keep
+// several times what is in use. Before there are threads.
+void LimitMallocArenas();
 
 // -d. The parent waits in Start() until the child calls Ready() or ends, then exits with the
 // child's word: 0, or the code the child exited with. SIGTERM and SIGINT end it earlier, and the

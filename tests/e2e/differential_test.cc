@@ -214,6 +214,9 @@ void DifferentialTest::JudgeLosses(const ModeSpec& spec, const Differential& dif
             spec.flash_hits_min > 0
                 ? kSharedMarkShareMax * static_cast<double>(differential.Reads())
                 : 0.0);
+  if (spec.flash_hits_min == 0) {
+    EXPECT_EQ(differential.Known(kFlashHitClass), 0U);
+  }
   const double hits = static_cast<double>(number(kStatGetHits));
   EXPECT_GE(static_cast<double>(number(kStatGetHitsFlash)), spec.flash_hits_min * hits)
       << "the run read too little from flash to prove anything";

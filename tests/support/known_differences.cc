@@ -69,7 +69,7 @@ bool MetaMiss(const GeneratedRequest& request, std::string_view reference,
   if (word != "ms") return false;
   if (HasWord(LineOf(request.text), "ME")) return was == "NS" && is == "HD";
   if (is == "NF") return was == "HD" || was == "EX";
-  return is == "NS" && was == "HD";
+  return is == "NS" && (was == "HD" || was == "EX");
 }
 
 // What a quiet request does not say is success, or a miss to those that read.
@@ -285,6 +285,7 @@ constexpr std::array kDifferences = {
                     &IsSharedMark},
 };
 static_assert(kDifferences.size() <= kKnownDifferencesMax);
+static_assert(kDifferences[kFlashHitClass].matches == &IsFlashHit);
 static_assert(kDifferences[kSharedMarkClass].matches == &IsSharedMark);
 
 }  // namespace

@@ -31,6 +31,8 @@ constexpr size_t kKnownDifferencesMax = 10;
 std::span<const KnownDifference> KnownDifferences();
 // Of the class of cache misses.
 constexpr size_t kMissClass = 0;
+// Of hits that flash answered.
+constexpr size_t kFlashHitClass = 5;
 // Of marks that two keys share, which have to be as rare as two keys of one identity.
 constexpr size_t kSharedMarkClass = 7;
 // Which class it is; the number of classes: none.
