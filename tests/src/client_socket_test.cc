@@ -15,7 +15,8 @@ using testing::ElementsAre;
 
 // What a test finds out about a transport, and tells it.
 struct Wire {
-  std::string input;     // has been taken off the socket, and is read 4 bytes at a time
+  std::string input;  // has been taken off the socket, and is read in pieces
+  size_t piece_bytes = 4;
   bool ends = false;     // behind the input
   bool is_full = false;  // what a read has to send first cannot be sent
   bool takes_more = false;
@@ -32,7 +33,7 @@ class HeldTransport final : public Transport {
       errno = EAGAIN;
       return -1;
     }
-    const size_t bytes = std::min({wire_.input.size(), pieces[0].iov_len, size_t{4}});
+    const size_t bytes = std::min({wire_.input.size(), pieces[0].iov_len, wire_.piece_bytes});
     if (bytes > 0) std::memcpy(pieces[0].iov_base, wire_.input.data(), bytes);
     if (bytes == 0) wire_.ends = false;
     wire_.input.erase(0, bytes);
@@ -92,6 +93,7 @@ TEST_F(ClientSocketTest, WhatTheTransportHoldsIsReadWithoutAnotherEvent) {
 }
 
 TEST_F(ClientSocketTest, ARefusedValueThatTheTransportHoldsIsSwallowed) {
+  wire_.piece_bytes = 10'000;
   wire_.input = "set k 0 0 2000000\r\n" + std::string(2'000'000, 'v') + "\r\nversion\r\n";
   Wake();
   EXPECT_EQ(wire_.output, "SERVER_ERROR object too large for cache\r\nVERSION 1.6.18\r\n");
