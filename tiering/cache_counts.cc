@@ -77,14 +77,12 @@ Outcome TwoTierCache::CountOnce(const CountJob& job, DerivedRoom* room) {
   }
   const ItemMeta found =
       item != nullptr ? MetaOf(*item) : MetaOf(answer.found->record, answer.slot.hit);
-  const bool chunked = item != nullptr
-                           ? item->Has(storage::kItemChunked)
-                           : tiers_->allocator.IsChunked(job.key.bytes.size(), found.client_flags,
-                                                         answer.found->record.value.size());
-  const std::string_view old = chunked
-                                   ? std::string_view()
-                                   : (item == nullptr ? std::string_view(answer.found->record.value)
-                                                      : tiers_->allocator.Value(*item));
+  // What would lie in several chunks is no number, in whichever tier it is.
+  std::string_view old;
+  if (!tiers_->allocator.IsChunked(job.key.bytes.size(), found.client_flags, found.value_bytes)) {
+    old = item != nullptr ? tiers_->allocator.Value(*item)
+                          : std::string_view(answer.found->record.value);
+  }
   // As memcached judges: what can be no number at all is said before a CAS unique that differs.
   if (old.empty()) return Outcome::kNonNumeric;
   if (plan.compare_cas != 0 && plan.compare_cas != found.cas_unique) return Outcome::kExists;
