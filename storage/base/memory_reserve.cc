@@ -74,21 +74,17 @@ void MemoryReserve::Spend() {
 }
 
 void* MemoryReserve::Allocate(size_t bytes) {
-  void* at = std::malloc(std::max<size_t>(bytes, 1));
-  while (at == nullptr) {
+  while (true) {
+    if (void* at = std::malloc(std::max<size_t>(bytes, 1))) return at;
     Spend();
-    at = std::malloc(std::max<size_t>(bytes, 1));
   }
-  return at;
 }
 
 void* MemoryReserve::Reallocate(void* old, size_t bytes) {
-  void* at = std::realloc(old, std::max<size_t>(bytes, 1));
-  while (at == nullptr) {
+  while (true) {
+    if (void* at = std::realloc(old, std::max<size_t>(bytes, 1))) return at;
     Spend();
-    at = std::realloc(old, std::max<size_t>(bytes, 1));
   }
-  return at;
 }
 
 uint64_t MemoryReserve::Shortages() {
