@@ -56,7 +56,7 @@ check_tests() {
 run_clang() {
   local mode=$1
   shift
-  CXX=clang++ configure_build "$CLANG_BUILD"
+  CXX=clang++ configure_build "$CLANG_BUILD" -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON
   python3 "$TERRACED_ROOT/scripts/lib/run_clang.py" "$mode" --build-dir "$CLANG_BUILD" --jobs "$(job_count)" "$@"
 }
 

@@ -43,6 +43,7 @@ configure_build() {
   mkdir -p "$build_dir"
   if command -v ccache >/dev/null; then
     launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+    export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros}  # else no test is found again
   fi
   log=$build_dir/configure.log
   if ! cmake -G Ninja -S "$TERRACED_ROOT" -B "$build_dir" -DCMAKE_BUILD_TYPE=Release \

@@ -1,17 +1,15 @@
 # End-to-end tests: the daemon's faulty twin for the history checker, and the measurements. Included by
 # tests/CMakeLists.txt, so paths are relative to tests/.
 
-# The same sources with the faults compiled in (storage/base/sync_point.h, kMutantNames). Not with sanitizers:
-# the twin proves the checker, not the daemon.
+# The same sources with the faults compiled in (storage/base/sync_point.h, kMutantNames); those of src in which nothing
+# depends on it come from the daemon's library. Not with sanitizers: the twin proves the checker, not the daemon.
 if(TERRACED_SANITIZER STREQUAL "")
   file(GLOB mutant_sources CONFIGURE_DEPENDS
-    ../storage/base/*.cc ../storage/ram/*.cc ../storage/flash/*.cc ../tiering/*.cc
-    ../src/*.cc ../src/auth/*.cc ../src/net/*.cc ../src/protocol/*.cc ../src/commands/*.cc ../src/watch/*.cc)
-  list(FILTER mutant_sources EXCLUDE REGEX "/${tls_other}\\.cc$")
-  add_executable(terraced_mutants EXCLUDE_FROM_ALL ${mutant_sources})
+    ../storage/base/*.cc ../storage/ram/*.cc ../storage/flash/*.cc ../tiering/*.cc)
+  add_executable(terraced_mutants EXCLUDE_FROM_ALL
+    ${mutant_sources} ../src/main.cc ../src/option_table.cc ../src/net/connection_read.cc)
   target_compile_definitions(terraced_mutants PRIVATE TERRACED_MUTANTS=1)
-  target_link_libraries(terraced_mutants PRIVATE terraced_flags Threads::Threads RocksDB::rocksdb-shared
-    PkgConfig::LZ4 PkgConfig::EVENT PkgConfig::SASL ${tls_library})
+  target_link_libraries(terraced_mutants PRIVATE terraced_daemon)
 endif()
 
 if(TARGET e2e_tests)
