@@ -72,6 +72,8 @@ class ClientSocketTest : public ConnectionRig {
     connection_ =
         std::make_unique<Connection>(host_, pair[1], std::make_unique<HeldTransport>(wire_));
   }
+  // Before the wire goes, which it writes to.
+  ~ClientSocketTest() override { std::exchange(connection_, nullptr)->Close(); }
 
   // One event of the socket, and all the turns that follow by themselves. Their number.
   int Wake() {

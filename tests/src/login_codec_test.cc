@@ -28,7 +28,8 @@ Decoded Decode(std::string_view input) {
 
 TEST(LoginCodecTest, TakesUserAndPasswordFromTheValueOfASet) {
   const std::string login = "set a b c 10 d\r\nbob secret\r\n";
-  const Decoded decoded = Decode(login + "get k\r\n");
+  const std::string input = login + "get k\r\n";
+  const Decoded decoded = Decode(input);
   ASSERT_EQ(decoded.result, Result::kRequest);
   EXPECT_EQ(decoded.request.command, &LoginCommand());
   EXPECT_EQ(std::string_view(decoded.request.arguments[0]), "bob");
