@@ -14,6 +14,17 @@ namespace {
 
 constexpr uint8_t kIpv4Bits = 32;
 constexpr uint8_t kIpv6Bits = 128;
+constexpr uint8_t kMappedBits = kIpv6Bits - kIpv4Bits;
+
+// A range of ::ffff:0:0/96 is one of IPv4: that is how its clients come, whatever the socket.
+AddressRange AsIpv4WhereMapped(const AddressRange& range) {
+  in6_addr six{};
+  std::memcpy(&six, range.bytes.data(), sizeof(six));
+  if (!range.is_ipv6 || range.bits < kMappedBits || !IN6_IS_ADDR_V4MAPPED(&six)) return range;
+  AddressRange four{.bits = static_cast<uint8_t>(range.bits - kMappedBits)};
+  std::copy_n(range.bytes.begin() + kMappedBits / 8, kIpv4Bits / 8, four.bytes.begin());
+  return four;
+}
 
 std::optional<AddressRange> ParseRange(std::string_view text) {
   AddressRange range;
@@ -25,12 +36,12 @@ std::optional<AddressRange> ParseRange(std::string_view text) {
   }
   const uint8_t bits_max = range.is_ipv6 ? kIpv6Bits : kIpv4Bits;
   range.bits = bits_max;
-  if (slash == std::string_view::npos) return range;
+  if (slash == std::string_view::npos) return AsIpv4WhereMapped(range);
   const std::string_view bits = text.substr(slash + 1);
   const char* const end = bits.data() + bits.size();
   const auto [stop, error] = std::from_chars(bits.data(), end, range.bits);
   if (error != std::errc() || stop != end || range.bits > bits_max) return std::nullopt;
-  return range;
+  return AsIpv4WhereMapped(range);
 }
 
 bool HasPrefix(const uint8_t* address, const AddressRange& range) {

@@ -53,6 +53,11 @@ TEST(AddressRangeTest, EachFamilyHasItsOwnRanges) {
   EXPECT_TRUE(Allowed("10.0.0.0/8", "::ffff:10.1.1.1"));
   EXPECT_FALSE(Allowed("10.0.0.0/8", "::ffff:11.1.1.1"));
   EXPECT_TRUE(Allowed("10.0.0.0/8", "a unix socket"));
+  EXPECT_TRUE(Allowed("::ffff:10.1.1.1", "10.1.1.1")) << "an IPv4 address however it is written";
+  EXPECT_FALSE(Allowed("::ffff:10.1.1.1", "10.1.1.2"));
+  EXPECT_TRUE(Allowed("::ffff:10.0.0.0/104", "10.9.9.9"));
+  EXPECT_FALSE(Allowed("::ffff:10.0.0.0/104", "11.9.9.9"));
+  EXPECT_FALSE(Allowed("::ffff:10.0.0.0/88", "10.0.0.0")) << "wider than the mapped ones";
 }
 
 TEST(AddressRangeTest, OneOfSeveralIsEnoughAndNoneAllowsEverybody) {
