@@ -291,7 +291,7 @@ void HistoryRun::Flusher(Client& client) {
     // A flush before the keys are back would leave little to get, and nothing to get from flash.
     while (!Over() && !ServerMayDie() && filled_writers_ < book_.writers.size())
       Pause(kStartedAgain);
-    if (Over() || !may_flush_) return;
+    if (Over() || (!may_flush_ && flushes_ > 0)) return;
     filled_writers_ = 0;
     if (!FlushOnce(random, client)) return;
   }
@@ -331,7 +331,8 @@ void HistoryRun::Supervise(Client& client) {
     if (load_.watch) load_.watch(client);
     Pause(kStartedAgain);
   }
-  // What is still missing then is traffic on flash, second chances for one: they take a tier that fills up.
+  // What is still missing then is traffic on flash, second chances for one: they take a tier that fills up. Where all is
+  // so slow that the keys are not back yet, it may be the first flush, which then is the last.
   may_flush_ = false;
   while (!Over() && load_.enough && !(enough_ = load_.enough(client)) &&
          std::chrono::steady_clock::now() - begin < load_.longest) {
