@@ -24,6 +24,7 @@ constexpr const char* kStatDemotionsCancelled = "flash_demotions_cancelled";
 constexpr const char* kStatPromotions = "flash_promotions";
 constexpr const char* kStatSecondChances = "flash_second_chances";
 constexpr const char* kStatDemotedItems = "flash_demoted_items";
+constexpr const char* kStatBatches = "flash_batches";
 constexpr const char* kStatBatchesDropped = "flash_batches_dropped";
 constexpr const char* kStatRecordsEvicted = "flash_records_evicted";
 constexpr const char* kStatRecordsCorrupt = "flash_records_corrupt";

@@ -6,7 +6,9 @@
 #include <atomic>
 #include <cstdio>
 #include <set>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 #include "storage/base/clock.h"
 #include "tests/support/history_runner.h"
@@ -25,8 +27,12 @@ constexpr int kKilled = 128 + SIGKILL;
 constexpr support::HistoryKeys kKeys{.text_keys = 6'000, .number_keys = 200};
 constexpr uint32_t kWriters = 2;
 constexpr uint32_t kValueBytesMax = 1'000;
-// Older changes may have left flash with their batch.
+// Of older changes there would be too many to ask for.
 constexpr uint64_t kKeptForUs = 2'000'000;
+// How many more batches than the last sample of a life knew of may have been dropped when it died: as many as in so long
+// a time before, and a few.
+constexpr uint64_t kDropsUnseenUs = 500'000;
+constexpr uint64_t kDropsUnseen = 2;
 constexpr size_t kTextsMax = 5;
 constexpr uint64_t kLivesPerAmbush = 6;
 constexpr uint64_t kAmbushMs = 600;
@@ -34,6 +40,7 @@ constexpr uint64_t kAmbushMs = 600;
 constexpr uint64_t kFirstBatchesMs = 400;
 constexpr uint64_t kEnoughToLose = 300;
 constexpr milliseconds kStopPatience{60'000};
+constexpr std::string_view kBeforeDrain = "stop_hot_listed";  // the one point of a stop that is
 
 enum class LastStop : uint8_t {
   kDeath,
@@ -99,6 +106,7 @@ class Torture {
   void Note(const Life& life, const End& end, const HistoryReport& history);
   void NoteSweep(const SweepResult& sweep, bool warm);
   void NotePoint(const Life& life, bool died_there);
+  uint64_t UndroppedFromUs() const;
   void Problem(const std::string& text);
   bool Below(uint64_t part, uint64_t whole) { return random_() % whole < part; }
   bool Ends() const;
@@ -125,6 +133,12 @@ class Torture {
   uint64_t sampled_gets_ = 0;
   uint64_t sampled_flash_hits_ = 0;
   uint64_t sampled_cancelled_ = 0;
+  struct BatchSample {
+    uint64_t at_us = 0;
+    uint64_t begun = 0;  // batches that there were by then, those that the life found included
+    uint64_t dropped = 0;
+  };
+  std::vector<BatchSample> batches_;
 };
 
 void Torture::Problem(const std::string& text) {
@@ -219,7 +233,11 @@ void Torture::NoteSweep(const SweepResult& sweep, bool warm) {
   if (sweep.flash_expected >= kEnoughToLose) {
     const double share =
         static_cast<double>(sweep.flash_kept) / static_cast<double>(sweep.flash_expected);
-    report_.worst_flash_share = std::min(report_.worst_flash_share, share);
+    if (share < report_.worst_flash_share) {
+      report_.worst_flash_share = share;
+      report_.worst_flash_life = Describe(last_life_) + ": " + std::to_string(sweep.flash_kept) +
+                                 " of " + std::to_string(sweep.flash_expected);
+    }
   }
   if (!warm || last_stop_ != LastStop::kDeath) return;
   report_.answer_us.push_back(server_.StartUs());
@@ -267,16 +285,36 @@ HistoryLoad Torture::LoadFor(const Life& life) {
       break;
   }
   load.watch = [this](support::Client& client) {
+    const uint64_t asked_us = MonotonicUs();
     std::map<std::string, std::string> stats = client.Stats();
     const auto number = [&stats](const char* name) {
       return std::strtoull(stats[name].c_str(), nullptr, 10);
     };
     if (number(support::kStatCmdGet) == 0) return;  // it has just died
+    batches_.push_back(
+        {.at_us = asked_us,
+         .begun = number(support::kStatBatches) + number(support::kStatBatchesDropped),
+         .dropped = number(support::kStatBatchesDropped)});
     sampled_gets_ = number(support::kStatCmdGet);
     sampled_flash_hits_ = number(support::kStatGetHitsFlash);
     sampled_cancelled_ = number(support::kStatDemotionsCancelled);
   };
   return load;
+}
+
+// The oldest batches go first. What was changed when so many had been begun as have been dropped since, or more, is in
+// a batch that was there at the death.
+uint64_t Torture::UndroppedFromUs() const {
+  if (batches_.empty()) return UINT64_MAX;
+  const BatchSample& last = batches_.back();
+  const auto recent = std::find_if(batches_.begin(), batches_.end(), [&](const BatchSample& one) {
+    return one.at_us + kDropsUnseenUs >= last.at_us;
+  });
+  const uint64_t dropped = last.dropped + (last.dropped - recent->dropped) + kDropsUnseen;
+  const auto safe =
+      std::find_if(batches_.begin(), batches_.end(),
+                   [dropped](const BatchSample& one) { return one.begun >= dropped; });
+  return safe == batches_.end() ? UINT64_MAX : safe->at_us;
 }
 
 void Torture::Live(const Life& life) {
@@ -287,16 +325,17 @@ void Torture::Live(const Life& life) {
   const HistoryLoad load = LoadFor(life);
   const uint64_t from_us = MonotonicUs();
   sampled_gets_ = sampled_flash_hits_ = sampled_cancelled_ = 0;
+  batches_.clear();
   load_over_ = false;
   End end;
   std::thread killer([&] { end = EndLife(life, delay); });
   const HistoryReport history = support::RunHistory(load);
   load_over_ = true;
   killer.join();
-  const uint64_t kept_for_us = life.load == LoadShape::kFills ? kKeptForUs / 4 : kKeptForUs;
-  const uint64_t recent_us = end.stop_us - std::min(end.stop_us, kept_for_us);
-  kept_ = {.from_us = std::max(from_us, recent_us),
-           .to_us = end.drained ? end.stop_us : history.demote_asked_us,
+  const uint64_t recent_us = end.stop_us - std::min(end.stop_us, kKeptForUs);
+  const uint64_t to_us = end.drained ? end.stop_us : history.demote_asked_us;
+  kept_ = {.from_us = std::max({from_us, recent_us, std::min(UndroppedFromUs(), to_us)}),
+           .to_us = to_us,
            .ram_to_us = end.stop_us};
   Note(life, end, history);
   server_.Forget();
@@ -324,7 +363,7 @@ End Torture::EndAtPoint(const Life& life) {
   milliseconds patience = PatienceFor(life.load);
   if (life.death == Death::kStopPoint) {
     last_stop_ = LastStop::kPerhapsClean;
-    end.drained = true;
+    end.drained = life.point->name != kBeforeDrain;
     end.stop_us = MonotonicUs();
     daemon.Signal(SIGTERM);
     patience = kStopPatience;

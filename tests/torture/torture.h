@@ -48,6 +48,7 @@ struct TortureReport {
   uint64_t ram_expected = 0;
   uint64_t ram_kept = 0;
   double worst_flash_share = 1;  // of one start that had enough to lose
+  std::string worst_flash_life;  // what had ended there
 
   // By the daemon's own counters, each life's last sample.
   uint64_t get_keys = 0;

@@ -55,7 +55,7 @@ std::string TortureReport::Fault(bool arena) const {
   if (!problems.empty()) return problems.front();
   if (FlashShare() < kShareMin) return "flash kept only " + Kept(flash_kept, flash_expected);
   if (worst_flash_share < kShareMin) {
-    return Format("after one death flash had kept only %.2f %%", 100 * worst_flash_share);
+    return Format("flash had kept only %.2f %% after ", 100 * worst_flash_share) + worst_flash_life;
   }
   if (arena && RamShare() < kShareMin) return "RAM kept only " + Kept(ram_kept, ram_expected);
   return "";
