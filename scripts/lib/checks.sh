@@ -60,6 +60,16 @@ run_clang() {
   python3 "$TERRACED_ROOT/scripts/lib/run_clang.py" "$mode" --build-dir "$CLANG_BUILD" --jobs "$(job_count)" "$@"
 }
 
+# Every source of the daemon and the tests that changed; scripts/check compiles all tests with clang.
+check_syntax() {
+  local files
+  mapfile -t files < <(
+    tree_files | grep -E '^(src|tiering|storage)/.*\.cc$'
+    changed_files | grep -E '^tests/.*\.cc$' || true
+  )
+  run_clang syntax "${files[@]}"
+}
+
 # The changed sources, headers through them; tests are left out: gtest's macros keep clang-tidy busy for long
 # and say nothing about the daemon. TIDY_FILES_MAX bounds the time of a change to everything.
 check_tidy_changed() {
