@@ -36,12 +36,12 @@ std::optional<AddressRange> ParseRange(std::string_view text) {
   }
   const uint8_t bits_max = range.is_ipv6 ? kIpv6Bits : kIpv4Bits;
   range.bits = bits_max;
-  if (slash == std::string_view::npos) return AsIpv4WhereMapped(range);
+  if (slash == std::string_view::npos) return range;
   const std::string_view bits = text.substr(slash + 1);
   const char* const end = bits.data() + bits.size();
   const auto [stop, error] = std::from_chars(bits.data(), end, range.bits);
   if (error != std::errc() || stop != end || range.bits > bits_max) return std::nullopt;
-  return AsIpv4WhereMapped(range);
+  return range;
 }
 
 bool HasPrefix(const uint8_t* address, const AddressRange& range) {
@@ -82,7 +82,7 @@ Result<std::vector<AddressRange>> ParseAddressRanges(std::string_view text) {
                         "' is no range of addresses: give address or address/bits, as in "
                         "10.0.0.0/8 or fd00::/8, separated by semicolons");
     }
-    ranges.push_back(*range);
+    ranges.push_back(AsIpv4WhereMapped(*range));
     if (stop == text.size()) return ranges;
     text.remove_prefix(stop + 1);
   }

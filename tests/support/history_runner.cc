@@ -331,8 +331,8 @@ void HistoryRun::Supervise(Client& client) {
     if (load_.watch) load_.watch(client);
     Pause(kStartedAgain);
   }
-  // What is still missing then is traffic on flash, second chances for one: they take a tier that fills up. Where all is
-  // so slow that the keys are not back yet, it may be the first flush, which then is the last.
+  // What is still missing then is traffic on flash, second chances for one: they take a tier that fills up. Where all
+  // is so slow that the keys are not back yet, it may be the first flush, which then is the last.
   may_flush_ = false;
   while (!Over() && load_.enough && !(enough_ = load_.enough(client)) &&
          std::chrono::steady_clock::now() - begin < load_.longest) {

@@ -22,7 +22,7 @@ struct HistoryLoad {
   int port = 0;
   uint64_t seed = 1;
   std::chrono::seconds duration{20};
-  // If `enough` is not yet true then, the run goes on until it is, without flushes but the first, but no longer than this.
+  // If `enough` is not true then, the run goes on until it is, with no flush but the first, and no longer than this.
   std::chrono::seconds longest{120};
   std::function<bool(Client&)> enough;
   uint32_t writers = 2;

@@ -27,10 +27,10 @@ constexpr int kKilled = 128 + SIGKILL;
 constexpr support::HistoryKeys kKeys{.text_keys = 6'000, .number_keys = 200};
 constexpr uint32_t kWriters = 2;
 constexpr uint32_t kValueBytesMax = 1'000;
-// Of older changes there would be too many to ask for.
+// Only what a life changed last is counted as kept or lost.
 constexpr uint64_t kKeptForUs = 2'000'000;
-// How many more batches than the last sample of a life knew of may have been dropped when it died: as many as in so long
-// a time before, and a few.
+// How many more batches than the last sample of a life knew of may have been dropped when it died: as many as in so
+// long a time before, and a few.
 constexpr uint64_t kDropsUnseenUs = 500'000;
 constexpr uint64_t kDropsUnseen = 2;
 constexpr size_t kTextsMax = 5;
