@@ -44,6 +44,15 @@ std::string_view HotListStateText(HotListState state) {
   return "";
 }
 
+bool WarmPace::Note(uint64_t keys, uint64_t us) {
+  behind_us_ += us;
+  behind_us_ -= std::min(behind_us_, keys * kUsPerKey);
+  // What was lost long ago need not be made good.
+  behind_us_ = std::min(behind_us_, 2 * kLateUs);
+  late_ = behind_us_ >= kLateUs || (late_ && behind_us_ > 0);
+  return late_;
+}
+
 HotListWarmer::HotListWarmer(const Tiers& tiers, FlashReader& reader, WarmOne warm_one)
     : tiers_(tiers), reader_(reader), warm_one_(std::move(warm_one)) {}
 
@@ -55,7 +64,14 @@ void HotListWarmer::Begin(std::unique_ptr<storage::HotListReader> list) {
 
 Status HotListWarmer::Start() {
   if (list_ == nullptr) return {};
-  return thread_.Start("warmer", [this] { return Round(); });
+  return thread_.Start(
+      "warmer",
+      [this, begun = false]() mutable {
+        if (!begun) priority_.Begin();
+        begun = true;
+        return Round();
+      },
+      /*stands_back=*/false);
 }
 
 std::chrono::milliseconds HotListWarmer::Round() {
@@ -66,10 +82,23 @@ std::chrono::milliseconds HotListWarmer::Round() {
     if (rest.count() > 0) return rest;
     if (window_.empty()) FillWindow();
     if (!window_.empty() && ClientsWait()) return kRestForClients;
-    if (!Step()) return kRestForGood;
+    if (!StepAtPace()) return kRestForGood;
     YieldPoint::Pass();
   }
   return {};
+}
+
+bool HotListWarmer::StepAtPace() {
+  const uint64_t since_us = MonotonicUs();
+  const uint64_t seen_before = seen_.load(std::memory_order_relaxed);
+  const bool more = Step();
+  const uint64_t keys = seen_.load(std::memory_order_relaxed) - seen_before;
+  if (pace_.Note(keys, MonotonicUs() - since_us)) {
+    priority_.Hurry();
+  } else {
+    priority_.CalmDown();
+  }
+  return more;
 }
 
 std::chrono::milliseconds HotListWarmer::RestDue(uint64_t rate) {

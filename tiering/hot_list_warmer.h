@@ -1,6 +1,6 @@
 // HotListWarmer: brings the keys that the last clean stop found in RAM back there, hottest first, behind clients: one
-// thread that stands back, reads no more than `flash_warm_rate` bytes a second, rests while clients' reads queue, and
-// leaves the demoter its reserve of chunks. What it warms goes to the end of its list of the LRU: whatever a client has
+// thread that stands back unless it falls behind its pace (WarmPace), reads no more than `flash_warm_rate` bytes a
+// second, rests while clients' reads queue, and leaves the demoter its reserve of chunks. What it warms goes to the end of its list of the LRU: whatever a client has
 // used since the start is hotter.
 // WriteHotList: the other side of it, at a clean stop.
 // Threads: Begin, Start, Join and AppendRest by the owner; Stats by any; the work is on its own thread, or on the
@@ -17,6 +17,7 @@
 #include "storage/flash/hot_list.h"
 #include "tiering/background_thread.h"
 #include "tiering/flash_reader.h"
+#include "tiering/thread_priority.h"
 #include "tiering/tiers.h"
 
 namespace terraced::tiering {
@@ -29,6 +30,23 @@ struct HotListStats {
   uint64_t keys = 0;    // in the list
   uint64_t seen = 0;    // of them so far
   uint64_t warmed = 0;  // moved to RAM; the others were there, or are gone
+};
+
+// How far the warmer is behind the slowest that it should be, 10,000 keys a second while it works: 17 minutes for ten
+// million. On two idle cores it does 130,000; one that only takes what other processes leave of busy ones does 20.
+// Threads: one.
+class WarmPace {
+ public:
+  static constexpr uint64_t kUsPerKey = 100;
+  // Behind by so much it is late, until it has caught up.
+  static constexpr uint64_t kLateUs = 100'000;
+
+  // That many keys took so long. Returns whether it is late.
+  bool Note(uint64_t keys, uint64_t us);
+
+ private:
+  uint64_t behind_us_ = 0;
+  bool late_ = false;
 };
 
 class HotListWarmer {
@@ -64,6 +82,8 @@ class HotListWarmer {
   };
 
   std::chrono::milliseconds Round();
+  // Step(), and comes forward where that was too slow.
+  bool StepAtPace();
   // How long it has to rest for what it has read.
   std::chrono::milliseconds RestDue(uint64_t rate);
   bool ClientsWait();
@@ -87,6 +107,8 @@ class HotListWarmer {
   uint64_t paid_at_us_ = 0;        // when some of it was last taken off
   uint32_t stood_back_ = 0;        // rounds in a row for clients
   uint32_t without_room_ = 0;      // keys in a row
+  WarmPace pace_;
+  YieldingThread priority_;
 
   // Self-synchronised.
   std::atomic<HotListState> state_{HotListState::kNone};

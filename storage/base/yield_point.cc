@@ -21,7 +21,7 @@ bool YieldPoint::GiveWay() {
   if (now_us - since_us_ < TurnUs(stands_back, away_us_)) return false;
   sched_yield();
   since_us_ = MonotonicUs();
-  away_us_ = stands_back ? 0 : since_us_ - now_us;
+  away_us_ = since_us_ - now_us;
   return true;
 }
 

@@ -2,9 +2,10 @@
 // of its work, where it holds no mutex, so that whoever comes in between never waits for what it has taken. Priorities
 // alone do not get there: Linux gives a thread that runs what it is owed before one that wakes (EEVDF, since 6.6), and
 // asks again at the next tick, up to 4 ms later; and one that is put off at any point may hold a lock for so long.
-// A thread that stands back does so every kTurnUs and takes what is left over. One that does not keeps the core
-// afterwards for as long as it was away, up to kTurnMaxUs: those who serve short requests come in between, and others
-// that would take all of it leave it up to a half. All by the wall clock: a turn goes on while it is preempted or waits.
+// A thread that stands back does so every kTurnUs and takes what is left over; where others leave nothing it has
+// 1/kStandBackShare of the time, lest it never ends. One that does not stand back keeps the core afterwards for as long
+// as it was away: those who serve short requests come in between, and others that would take all of it leave it up to a
+// half. No turn is longer than kTurnMaxUs. All by the wall clock: a turn goes on while it is preempted or waits.
 // Threads: each passes for itself. Costs a thread that has not said Follow one load; one that has the time of day, and
 // now and then a sched_yield(2), which returns at once where nobody waits for the core.
 #pragma once
@@ -20,6 +21,8 @@ class YieldPoint {
   static constexpr uint64_t kTurnUs = 50;
   // For who was away much longer than by others' turns.
   static constexpr uint64_t kTurnMaxUs = 20'000;
+  // Below the hundredth request that a p99 is about.
+  static constexpr uint64_t kStandBackShare = 100;
 
   // From now on this thread gives way, as one that stands back while `stands_back`, which must outlive it.
   static void Follow(const std::atomic<bool>& stands_back);
@@ -27,7 +30,7 @@ class YieldPoint {
   static bool Pass() { return stands_back_ != nullptr && GiveWay(); }
   // For how long a thread keeps the core that was without it for `away_us`.
   static constexpr uint64_t TurnUs(bool stands_back, uint64_t away_us) {
-    return stands_back ? kTurnUs : std::clamp(away_us, kTurnUs, kTurnMaxUs);
+    return std::clamp(stands_back ? away_us / kStandBackShare : away_us, kTurnUs, kTurnMaxUs);
   }
 
  private:
@@ -35,7 +38,7 @@ class YieldPoint {
   // constinit: other files need not ask for an initialisation first, which UBSan of g++ 12 reports as a null pointer.
   static constinit thread_local const std::atomic<bool>* stands_back_;
   static constinit thread_local uint64_t since_us_;  // when it had the core back
-  static constinit thread_local uint64_t away_us_;  // for how long it had not, unless it stood back
+  static constinit thread_local uint64_t away_us_;   // for how long it had not
 };
 
 }  // namespace terraced

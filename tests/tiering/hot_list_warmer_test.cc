@@ -216,6 +216,24 @@ TEST_F(HotListWarmerTest, ItsThreadWarmsAtARate) {
   EXPECT_EQ(Flash().hot_list, "done");
 }
 
+TEST(WarmPaceTest, IsLateOnceItIsFarBehindAndUntilItHasCaughtUp) {
+  constexpr uint64_t kKeys = 256;
+  constexpr uint64_t kDueUs = kKeys * WarmPace::kUsPerKey;
+  WarmPace pace;
+  EXPECT_FALSE(pace.Note(kKeys, kDueUs));
+  EXPECT_FALSE(pace.Note(kKeys, kDueUs / 2));
+  EXPECT_FALSE(pace.Note(kKeys, kDueUs + WarmPace::kLateUs - 1));  // no credit for having been fast
+  EXPECT_TRUE(pace.Note(kKeys, kDueUs + 1));
+  EXPECT_TRUE(pace.Note(WarmPace::kLateUs / WarmPace::kUsPerKey - 1, 0));
+  EXPECT_FALSE(pace.Note(1, 0));
+}
+
+TEST(WarmPaceTest, NeedNotMakeGoodWhatWasLostLongAgo) {
+  WarmPace pace;
+  EXPECT_TRUE(pace.Note(0, 3'600'000'000));
+  EXPECT_FALSE(pace.Note(2 * WarmPace::kLateUs / WarmPace::kUsPerKey, 0));
+}
+
 TEST_F(HotListWarmerTest, AFirstStartHasNone) {
   Start();
   EXPECT_EQ(Flash().hot_list, "none");

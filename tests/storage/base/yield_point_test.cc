@@ -34,7 +34,14 @@ TEST(YieldPointTest, WhoDoesNotStandBackKeepsTheCoreForAsLongAsItWasAway) {
   EXPECT_EQ(YieldPoint::TurnUs(false, kTick), kTick);
   EXPECT_EQ(YieldPoint::TurnUs(false, 0), YieldPoint::kTurnUs);
   EXPECT_EQ(YieldPoint::TurnUs(false, 10'000'000), YieldPoint::kTurnMaxUs);
-  EXPECT_EQ(YieldPoint::TurnUs(true, kTick), YieldPoint::kTurnUs);
+}
+
+// EEVDF lets a thread of nice 19 that yields wait for 200 ms behind one that never sleeps.
+TEST(YieldPointTest, WhoStandsBackHasASmallShareWhereNothingIsLeftOver) {
+  EXPECT_EQ(YieldPoint::TurnUs(true, 0), YieldPoint::kTurnUs);
+  EXPECT_EQ(YieldPoint::TurnUs(true, 4'000), YieldPoint::kTurnUs);
+  EXPECT_EQ(YieldPoint::TurnUs(true, 200'000), 200'000 / YieldPoint::kStandBackShare);
+  EXPECT_EQ(YieldPoint::TurnUs(true, 10'000'000), YieldPoint::kTurnMaxUs);
 }
 
 }  // namespace
