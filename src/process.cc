@@ -335,7 +335,7 @@ void AllowPrioritiesToReturn() {
   if (::getrlimit(RLIMIT_NICE, &limit) != 0 || limit.rlim_cur >= kUpToNice0) return;
   limit.rlim_cur = kUpToNice0;
   limit.rlim_max = std::max(limit.rlim_max, kUpToNice0);
-  // Where it is not granted, the demoter keeps its priority.
+  // Where it is not granted, the demoter does not stand back, and the warmer always does.
   static_cast<void>(::setrlimit(RLIMIT_NICE, &limit));
 }
 

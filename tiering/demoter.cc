@@ -156,7 +156,7 @@ bool Demoter::Any(bool (Demoter::*is)(SlabClass) const) const {
 }
 
 void Demoter::Run() {
-  priority_.Begin();
+  priority_.Begin(YieldingThread::WhereStuck::kForward);
   while (WaitForWork()) Step();
 }
 

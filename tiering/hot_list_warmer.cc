@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "storage/base/log.h"
 #include "storage/base/yield_point.h"
@@ -44,8 +45,8 @@ std::string_view HotListStateText(HotListState state) {
   return "";
 }
 
-bool WarmPace::Note(uint64_t keys, uint64_t us) {
-  behind_us_ += us;
+bool WarmPace::Note(uint64_t keys, uint64_t away_us) {
+  behind_us_ += away_us;
   behind_us_ -= std::min(behind_us_, keys * kUsPerKey);
   // What was lost long ago need not be made good.
   behind_us_ = std::min(behind_us_, 2 * kLateUs);
@@ -67,7 +68,7 @@ Status HotListWarmer::Start() {
   return thread_.Start(
       "warmer",
       [this, begun = false]() mutable {
-        if (!begun) priority_.Begin();
+        if (!begun) priority_.Begin(YieldingThread::WhereStuck::kBack);
         begun = true;
         return Round();
       },
@@ -82,23 +83,22 @@ std::chrono::milliseconds HotListWarmer::Round() {
     if (rest.count() > 0) return rest;
     if (window_.empty()) FillWindow();
     if (!window_.empty() && ClientsWait()) return kRestForClients;
-    if (!StepAtPace()) return kRestForGood;
-    YieldPoint::Pass();
+    if (!Step()) return kRestForGood;
+    KeepPace();
   }
   return {};
 }
 
-bool HotListWarmer::StepAtPace() {
-  const uint64_t since_us = MonotonicUs();
-  const uint64_t seen_before = seen_.load(std::memory_order_relaxed);
-  const bool more = Step();
-  const uint64_t keys = seen_.load(std::memory_order_relaxed) - seen_before;
-  if (pace_.Note(keys, MonotonicUs() - since_us)) {
+void HotListWarmer::KeepPace() {
+  const uint64_t keys = seen_.load(std::memory_order_relaxed);
+  const uint64_t away_us = YieldPoint::AwayUs();
+  const bool late = pace_.Note(keys - std::exchange(paced_keys_, keys),
+                               away_us - std::exchange(paced_away_us_, away_us));
+  if (late) {
     priority_.Hurry();
   } else {
     priority_.CalmDown();
   }
-  return more;
 }
 
 std::chrono::milliseconds HotListWarmer::RestDue(uint64_t rate) {
@@ -176,6 +176,7 @@ void HotListWarmer::ReadSome() {
   uint64_t serial_before = storage::kNoSerial;
   for (Candidate* const candidate : order) {
     if (bytes >= kWindowBytes) break;
+    YieldPoint::Pass();
     reader_.ReadNow(candidate->fill.get());
     candidate->evidence.fill = candidate->fill;
     candidate->read = true;

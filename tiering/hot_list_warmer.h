@@ -1,7 +1,7 @@
 // HotListWarmer: brings the keys that the last clean stop found in RAM back there, hottest first, behind clients: one
 // thread that stands back unless it falls behind its pace (WarmPace), reads no more than `flash_warm_rate` bytes a
-// second, rests while clients' reads queue, and leaves the demoter its reserve of chunks. What it warms goes to the end of its list of the LRU: whatever a client has
-// used since the start is hotter.
+// second, rests while clients' reads queue, and leaves the demoter its reserve of chunks. What it warms goes to the end
+// of its list of the LRU: whatever a client has used since the start is hotter.
 // WriteHotList: the other side of it, at a clean stop.
 // Threads: Begin, Start, Join and AppendRest by the owner; Stats by any; the work is on its own thread, or on the
 // caller's of Step() where none was started.
@@ -32,8 +32,8 @@ struct HotListStats {
   uint64_t warmed = 0;  // moved to RAM; the others were there, or are gone
 };
 
-// How far the warmer is behind the slowest that it should be, 10,000 keys a second while it works: 17 minutes for ten
-// million. On two idle cores it does 130,000; one that only takes what other processes leave of busy ones does 20.
+// How far the warmer is behind what busy cores may cost it, 100 us of waiting for one a key: ten million keys take 17
+// minutes more, where those that take only what is left over may take days. Time of the disk does not count.
 // Threads: one.
 class WarmPace {
  public:
@@ -41,8 +41,8 @@ class WarmPace {
   // Behind by so much it is late, until it has caught up.
   static constexpr uint64_t kLateUs = 100'000;
 
-  // That many keys took so long. Returns whether it is late.
-  bool Note(uint64_t keys, uint64_t us);
+  // For that many keys it was without a core for so long. Returns whether it is late.
+  bool Note(uint64_t keys, uint64_t away_us);
 
  private:
   uint64_t behind_us_ = 0;
@@ -82,8 +82,8 @@ class HotListWarmer {
   };
 
   std::chrono::milliseconds Round();
-  // Step(), and comes forward where that was too slow.
-  bool StepAtPace();
+  // Comes forward where it has waited for a core for too long.
+  void KeepPace();
   // How long it has to rest for what it has read.
   std::chrono::milliseconds RestDue(uint64_t rate);
   bool ClientsWait();
@@ -108,6 +108,8 @@ class HotListWarmer {
   uint32_t stood_back_ = 0;        // rounds in a row for clients
   uint32_t without_room_ = 0;      // keys in a row
   WarmPace pace_;
+  uint64_t paced_keys_ = 0;     // what pace_ was told of seen_
+  uint64_t paced_away_us_ = 0;  // and of YieldPoint::AwayUs()
   YieldingThread priority_;
 
   // Self-synchronised.

@@ -37,9 +37,13 @@ bool MayReturnFromStandingBack() {
   return may;
 }
 
-void YieldingThread::Begin() {
+void YieldingThread::Begin(WhereStuck stuck) {
   nice_forward_ = getpriority(PRIO_PROCESS, 0);
-  if (MayReturnFromStandingBack()) thread_ = gettid();
+  if (MayReturnFromStandingBack()) {
+    thread_ = gettid();
+  } else if (stuck == WhereStuck::kBack) {
+    SetNiceOf(0, kNiceBack);
+  }
   YieldPoint::Follow(back_);
   CalmDown();
 }

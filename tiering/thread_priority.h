@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <cstdint>
 
 namespace terraced::tiering {
 
@@ -18,13 +19,17 @@ void StandBack();
 bool MayReturnFromStandingBack();
 
 // YieldingThread: a thread that stands back while it keeps up, and not when it falls behind: then it has its nice value
-// back, and up to half of the core. Where it may not return, only the latter changes: one that could not come
-// forward again would be lost for its work.
+// back, and up to half of the core. Where the system does not let nice values return, only the latter changes, and the
+// nice value is that of one side for good.
 // Threads: Begin on the thread itself, before others know of it; Hurry any, costs one load unless it changes something;
 // CalmDown on the thread. Ownership: outlives its thread.
 class YieldingThread {
  public:
-  void Begin();
+  enum class WhereStuck : uint8_t {
+    kForward,  // clients may come to wait for its work
+    kBack,
+  };
+  void Begin(WhereStuck stuck);
   void Hurry();
   void CalmDown();
   bool StandsBack() const { return back_.load(std::memory_order_relaxed); }
@@ -33,7 +38,7 @@ class YieldingThread {
   void SetNice(int nice) const;
 
   std::atomic<bool> back_{false};
-  pid_t thread_ = 0;  // 0: may not change its priority, or not begun
+  pid_t thread_ = 0;  // 0: its nice value stays, or not begun
   int nice_forward_ = 0;
 };
 

@@ -9,6 +9,7 @@ namespace terraced {
 constinit thread_local const std::atomic<bool>* YieldPoint::stands_back_ = nullptr;
 constinit thread_local uint64_t YieldPoint::since_us_ = 0;
 constinit thread_local uint64_t YieldPoint::away_us_ = 0;
+constinit thread_local uint64_t YieldPoint::away_in_all_us_ = 0;
 
 void YieldPoint::Follow(const std::atomic<bool>& stands_back) {
   stands_back_ = &stands_back;
@@ -22,6 +23,7 @@ bool YieldPoint::GiveWay() {
   sched_yield();
   since_us_ = MonotonicUs();
   away_us_ = since_us_ - now_us;
+  away_in_all_us_ += away_us_;
   return true;
 }
 

@@ -28,6 +28,8 @@ class YieldPoint {
   static void Follow(const std::atomic<bool>& stands_back);
   // Never with a mutex held. Returns whether it gave way.
   static bool Pass() { return stands_back_ != nullptr && GiveWay(); }
+  // For how long this thread has been without the core at such points.
+  static uint64_t AwayUs() { return away_in_all_us_; }
   // For how long a thread keeps the core that was without it for `away_us`.
   static constexpr uint64_t TurnUs(bool stands_back, uint64_t away_us) {
     return std::clamp(stands_back ? away_us / kStandBackShare : away_us, kTurnUs, kTurnMaxUs);
@@ -39,6 +41,7 @@ class YieldPoint {
   static constinit thread_local const std::atomic<bool>* stands_back_;
   static constinit thread_local uint64_t since_us_;  // when it had the core back
   static constinit thread_local uint64_t away_us_;   // for how long it had not
+  static constinit thread_local uint64_t away_in_all_us_;
 };
 
 }  // namespace terraced

@@ -1,10 +1,13 @@
 #include "tiering/thread_priority.h"
 
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <thread>
 
@@ -24,6 +27,14 @@ int NiceOf(pid_t thread) {
 bool GivesWay() {
   support::WorkFor(YieldPoint::kTurnUs);
   return YieldPoint::Pass();
+}
+
+void DropRightToRaisePriorities() {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> capabilities{};
+  ASSERT_EQ(syscall(SYS_capget, &header, capabilities.data()), 0);
+  capabilities[0].effective &= ~(1U << CAP_SYS_NICE);
+  ASSERT_EQ(syscall(SYS_capset, &header, capabilities.data()), 0);
 }
 
 TEST(ThreadPriorityTest, StandingBackIsTheThreadsOwn) {
@@ -64,7 +75,7 @@ TEST(YieldingThreadTest, StandsBackUntilSomebodyWaits) {
     step.notify_all();
   };
   std::thread thread([&] {
-    priority.Begin();
+    priority.Begin(YieldingThread::WhereStuck::kForward);
     EXPECT_TRUE(GivesWay());
     thread_id = gettid();
     next(1);
@@ -82,6 +93,27 @@ TEST(YieldingThreadTest, StandsBackUntilSomebodyWaits) {
   EXPECT_EQ(NiceOf(thread_id), nice);
   next(2);
   thread.join();
+}
+
+// As for a daemon that is not root. Capabilities are the thread's own.
+TEST(YieldingThreadTest, WhereNiceValuesCannotReturnItIsStuckOnOneSide) {
+  const int nice = NiceOf(0);
+  for (const auto stuck :
+       {YieldingThread::WhereStuck::kForward, YieldingThread::WhereStuck::kBack}) {
+    std::thread([&] {
+      ASSERT_NO_FATAL_FAILURE(DropRightToRaisePriorities());
+      if (MayReturnFromStandingBack()) GTEST_SKIP() << "RLIMIT_NICE lets them return";
+      const int nice_stuck = stuck == YieldingThread::WhereStuck::kBack ? kNiceBack : nice;
+      YieldingThread priority;
+      priority.Begin(stuck);
+      EXPECT_EQ(NiceOf(0), nice_stuck);
+      EXPECT_TRUE(priority.StandsBack());
+      priority.Hurry();
+      EXPECT_FALSE(priority.StandsBack());
+      EXPECT_EQ(NiceOf(0), nice_stuck);
+    }).join();
+  }
+  EXPECT_EQ(NiceOf(0), nice);
 }
 
 TEST(YieldingThreadTest, OneThatHasNotBegunCannotBeHurried) {
