@@ -75,3 +75,29 @@ run_ctest() {
   rm -f "$report"  # ctest writes it; one that never got so far must not leave an empty file to be parsed
   "${CTEST_PREFIX[@]}" ctest --test-dir "$build_dir" --output-on-failure --no-tests=error --output-junit "$report" "$@"
 }
+
+# run_shards BUILD_DIR PROGRAM...: test programs of gtest by themselves, each in as many shards as there are processors.
+# ctest starts one process a test; under a sanitizer a start takes longer than most tests. A program that dies takes
+# what was left of its shard with it, and its words are shown.
+run_shards() {
+  local build_dir=$1 shards program shard log status=0
+  shards=$(nproc)
+  shift
+  for program; do
+    local pids=()
+    for ((shard = 0; shard < shards; ++shard)); do
+      log=$STAGE_DIR/$program-$shard
+      GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$shard GTEST_BRIEF=1 GTEST_OUTPUT=xml:$log.xml \
+        "${CTEST_PREFIX[@]}" timeout --foreground 20m "$build_dir/tests/$program" >"$log.txt" 2>&1 &
+      pids+=($!)
+    done
+    for ((shard = 0; shard < shards; ++shard)); do
+      wait "${pids[shard]}" && continue
+      status=1
+      say "$program, shard $shard of $shards:"
+      tail -n 60 "$STAGE_DIR/$program-$shard.txt"
+    done
+    say "$program: $shards shards have ended"
+  done
+  return "$status"
+}

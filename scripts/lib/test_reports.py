@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""test_reports.py {count,failures} STAGE FILE...: sums up the JUnit files that ctest and tests/clients/run.py wrote.
+"""test_reports.py {count,failures} STAGE FILE...: sums up JUnit files of ctest, of gtest and of tests/clients/run.py.
 
 count prints "PASSED FAILED SKIPPED"; failures prints each test that failed, its STAGE and the end of what
 it said.
@@ -14,9 +14,13 @@ LINES_OF_A_FAILURE = 25
 
 
 def outcome_of(case):
+    reason = case.find("skipped")
+    if case.get("result"):  # gtest: what became of one that has run
+        if case.find("failure") is not None:
+            return "failed"
+        return "skipped" if reason is not None else "passed"
     if case.get("status") == "run":
         return "passed"
-    reason = case.find("skipped")
     if reason is not None and reason.get("message", "").startswith(SKIPPED_BY_ITSELF):
         return "skipped"
     return "skipped" if case.get("status") in ("disabled", "skipped") else "failed"
@@ -30,8 +34,10 @@ def print_count(_, cases):
 def print_failures(stage, cases):
     for case in cases:
         if outcome_of(case) == "failed":
-            print(f"failed: {stage}: {case.get('name')} after {float(case.get('time', 0)):.1f} s")
-            for line in (case.findtext("system-out") or "").strip().splitlines()[-LINES_OF_A_FAILURE:]:
+            name = f"{case.get('classname')}.{case.get('name')}" if case.get("result") else case.get("name")
+            print(f"failed: {stage}: {name} after {float(case.get('time', 0)):.1f} s")
+            said = case.findtext("system-out") or "\n".join(one.text or "" for one in case.iter("failure"))
+            for line in said.strip().splitlines()[-LINES_OF_A_FAILURE:]:
                 print(f"  | {line}")
 
 
