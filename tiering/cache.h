@@ -127,10 +127,9 @@ class Cache {
   virtual Outcome Count(const Key& key, const CountPlan& plan, Evidence* evidence, ItemMeta* item,
                         uint64_t* value) = 0;
 
-  // Room for an item. `may_wait`: kWait is understood; without it RAM evicts at once. `draft` is empty but for a spare.
-  virtual AllocateResult Allocate(const Key& key, uint32_t client_flags, uint32_t exptime_s,
-                                  uint64_t value_bytes, bool may_wait, Draft* draft) = 0;
-  // kStored, kNotStored, kExists, kNotFound, kTooLarge or kNoMemory (append, prepend; new_cas), kNeedsFlash,
+  // Room for an item. `draft` is empty but for a spare.
+  virtual AllocateResult Allocate(const Key& key, const AllocatePlan& plan, Draft* draft) = 0;
+  // kStored, kNotStored, kExists, kNotFound, kTooLarge or kNoMemory (append, prepend), kNeedsFlash,
   // kFlashFailed. The draft is consumed unless the answer is kNeedsFlash. *item is what was stored.
   virtual Outcome Store(const Key& key, const StorePlan& plan, Draft* draft, Evidence* evidence,
                         ItemMeta* item) = 0;

@@ -74,22 +74,23 @@ void TwoTierCache::DeliverRam(const Item& item, const ItemMeta& meta, ValueSink&
 }
 
 Draft TwoTierCache::DraftFromFill(const Key& key, const Evidence* evidence, bool make_room,
-                                  const Fill::Try** tried) {
+                                  const Fill::Try** tried, uint64_t new_cas) {
   *tried = evidence->fill->Newest(evidence->need);
   if (*tried == nullptr) return {};
   const storage::DecodedRecord& record = (*tried)->record;
   const auto bytes = static_cast<uint32_t>(record.value.size());
   // Written under a larger -I than today's: it stays where it is.
   if (!tiers_->allocator.Fits(key.bytes.size(), record.meta.client_flags, bytes)) return {};
+  storage::ItemPrefix prefix = PrefixFor(record.meta.client_flags, new_cas);
+  prefix.whole_unique |= !tiers_->allocator.Uniques().HasNumberFor(record.meta.cas_unique);
   storage::Position position = storage::kNoPosition;
   if (make_room) {
-    if (reclaimer_->NewItem(key.bytes, record.meta.client_flags, bytes, false, &position) !=
-        Reclaimer::Room::kYes) {
+    if (reclaimer_->NewItem(key.bytes, prefix, bytes, false, &position) != Reclaimer::Room::kYes) {
       return {};
     }
   } else {
     storage::SlabClass short_of;
-    position = tiers_->allocator.New(key.bytes, record.meta.client_flags, bytes, &short_of);
+    position = tiers_->allocator.New(key.bytes, prefix, bytes, &short_of);
     if (position == storage::kNoPosition) return {};
   }
   Draft draft(tiers_->allocator, position);
@@ -101,9 +102,7 @@ Draft TwoTierCache::DraftFromFill(const Key& key, const Evidence* evidence, bool
 void TwoTierCache::Inherit(const storage::RecordMeta& meta, Draft* draft) const {
   Item* const item = tiers_->arena->ItemAt(draft->position_);
   item->exptime_s = meta.exptime_s;
-  // The unique of a run too many: a client that has it is told once that the value changed.
-  storage::CasRuns& uniques = tiers_->allocator.Uniques();
-  if (!uniques.SetForeign(item, meta.cas_unique)) uniques.Set(item, tiers_->NextCas());
+  tiers_->allocator.Uniques().Set(item, meta.cas_unique);
   item->last_access_s = meta.last_access_s;
   uint32_t bits = 0;
   if (meta.fetched) bits |= storage::kItemFetched;

@@ -37,14 +37,15 @@ Outcome TwoTierCache::CountMissing(const CountJob& job, const Moment& moment, De
   const std::string text = TextOf(plan.initial);
   Draft draft;
   if (plan.vivifies) {
-    draft = TakeRoom(job.key, nullptr, 0, static_cast<uint32_t>(text.size()), room);
+    draft = TakeRoom(job.key, nullptr, PrefixFor(0, plan.new_cas),
+                     static_cast<uint32_t>(text.size()), room);
     if (!draft) return Outcome::kNoMemory;
   }
   ++(up ? shard.commands.incr_misses : shard.commands.decr_misses);
   if (!plan.vivifies) return Outcome::kNotFound;
   draft.FillValue({text});
   Item* const fresh = tiers_->arena->ItemAt(draft.position_);
-  if (!SetUnique(fresh, plan.new_cas)) return Outcome::kNoMemory;
+  SetUnique(fresh, plan.new_cas);
   fresh->exptime_s = plan.vivify_exptime_s;
   fresh->last_access_s = moment.now_s;
   fresh->Set(BinaryKeyBit(plan.binary_key));
@@ -79,9 +80,12 @@ Outcome TwoTierCache::CountOnce(const CountJob& job, DerivedRoom* room) {
       item != nullptr ? MetaOf(*item) : MetaOf(answer.found->record, answer.slot.hit);
   // What would lie in several chunks is no number, in whichever tier it is.
   std::string_view old;
-  if (!tiers_->allocator.IsChunked(job.key.bytes.size(), found.client_flags, found.value_bytes)) {
-    old = item != nullptr ? tiers_->allocator.Value(*item)
-                          : std::string_view(answer.found->record.value);
+  if (item == nullptr) {
+    const bool in_one_piece =
+        !tiers_->allocator.IsChunked(job.key.bytes.size(), found.client_flags, found.value_bytes);
+    if (in_one_piece) old = answer.found->record.value;
+  } else if (!item->Has(storage::kItemChunked)) {
+    old = tiers_->allocator.Value(*item);
   }
   // As memcached judges: what can be no number at all is said before a CAS unique that differs.
   if (old.empty()) return Outcome::kNonNumeric;
@@ -93,12 +97,12 @@ Outcome TwoTierCache::CountOnce(const CountJob& job, DerivedRoom* room) {
   // A result shorter than what was stored is padded with blanks (memcached changes it in place).
   std::string text = TextOf(number);
   text.resize(std::max(text.size(), old.size()), ' ');
-  Draft draft =
-      TakeRoom(job.key, item, found.client_flags, static_cast<uint32_t>(text.size()), room);
+  Draft draft = TakeRoom(job.key, item, PrefixFor(found.client_flags, plan.new_cas),
+                         static_cast<uint32_t>(text.size()), room);
   if (!draft) return Outcome::kNoMemory;
   draft.FillValue({text});
   Item* const fresh = tiers_->arena->ItemAt(draft.position_);
-  if (!SetUnique(fresh, plan.new_cas)) return Outcome::kNoMemory;
+  SetUnique(fresh, plan.new_cas);
   fresh->exptime_s = plan.touches ? plan.exptime_s : found.exptime_s;
   fresh->last_access_s = moment.now_s;
   // It is the same item as before, but for its number.

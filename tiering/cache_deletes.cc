@@ -13,24 +13,21 @@ Outcome TwoTierCache::Delete(const Key& key, const DeletePlan& plan, Evidence* e
   return RunWithRoom(key, [&](DerivedRoom* room) { return DeleteOnce(job, room); });
 }
 
-bool TwoTierCache::SetUnique(Item* item, uint64_t new_cas) const {
-  storage::CasRuns& uniques = tiers_->allocator.Uniques();
-  if (new_cas != 0) return uniques.SetChosen(item, new_cas);
-  uniques.Set(item, tiers_->NextCas());
-  return true;
-}
-
 Outcome TwoTierCache::Keep(const DeleteJob& job, const Moment& moment, Item* item,
                            const Shard::FlashAnswer& answer, Draft draft, DerivedRoom* room,
                            Shard& shard) {
   const DeletePlan& plan = job.plan;
   if (plan.drops_value) {
-    draft = TakeRoom(job.key, item, 0, 0, room);
+    draft = TakeRoom(job.key, item, PrefixFor(0, plan.new_cas), 0, room);
     if (!draft) return Outcome::kNoMemory;
     tiers_->arena->ItemAt(draft.position_)->exptime_s = kExptimeNever;
+  } else if (item != nullptr && !item->HasWholeUnique() &&
+             PrefixFor(0, plan.new_cas).whole_unique) {
+    draft = Widen(job.key, *item, room);
+    if (!draft) return Outcome::kNoMemory;
   }
   Item* const kept = draft ? tiers_->arena->ItemAt(draft.position_) : item;
-  if (!SetUnique(kept, plan.new_cas)) return Outcome::kNoMemory;
+  SetUnique(kept, plan.new_cas);
   shard.RemoveSlots(job.key, moment, item,
                     item == nullptr ? answer.found->serial : storage::kNoSerial);
   Shard::MakeDirty(kept);
@@ -53,7 +50,7 @@ Outcome TwoTierCache::DeleteOnce(const DeleteJob& job, DerivedRoom* room) {
   const Fill::Try* tried = nullptr;
   Draft draft;
   if (plan.invalidates && !plan.drops_value && job.evidence->fill != nullptr) {
-    draft = DraftFromFill(job.key, job.evidence, true, &tried);
+    draft = DraftFromFill(job.key, job.evidence, true, &tried, plan.new_cas);
   }
   Shard& shard = tiers_->ShardOf(job.key.hash);
   MutexLock lock(shard.mutex);

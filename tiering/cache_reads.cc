@@ -93,7 +93,7 @@ Outcome TwoTierCache::Vivify(const ReadJob& job, const Moment& moment, DerivedRo
   Item* const item = tiers_->arena->ItemAt(draft.position_);
   item->exptime_s = job.plan.vivify_exptime_s;
   item->last_access_s = moment.now_s;
-  tiers_->allocator.Uniques().Set(item, tiers_->NextCas());
+  SetUnique(item, 0);
   item->Set(storage::kItemTokenSent | (job.plan.bumps ? uint32_t{storage::kItemFetched} : 0) |
             (job.plan.binary_key ? uint32_t{storage::kItemBinaryKey} : 0));
   ItemMeta meta = MetaOf(*item);

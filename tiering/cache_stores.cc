@@ -26,18 +26,17 @@ std::string_view ValueOf(const storage::ItemAllocator& allocator, const Item& it
 
 }  // namespace
 
-AllocateResult TwoTierCache::Allocate(const Key& key, uint32_t client_flags, uint32_t exptime_s,
-                                      uint64_t value_bytes, bool may_wait, Draft* draft) {
+AllocateResult TwoTierCache::Allocate(const Key& key, const AllocatePlan& plan, Draft* draft) {
   TierCounters& counters = tiers_->counters;
-  if (!tiers_->allocator.Fits(key.bytes.size(), client_flags, value_bytes)) {
+  if (!tiers_->allocator.Fits(key.bytes.size(), plan.client_flags, plan.value_bytes)) {
     counters.store_too_large.fetch_add(1, std::memory_order_relaxed);
     return AllocateResult::kTooLarge;
   }
   TERRACED_DCHECK(!*draft);
   Position position = storage::kNoPosition;
-  const auto bytes = static_cast<uint32_t>(value_bytes);
-  switch (
-      reclaimer_->NewItem(key.bytes, client_flags, bytes, may_wait, &position, &draft->spare_)) {
+  const storage::ItemPrefix prefix = PrefixFor(plan.client_flags, plan.new_cas);
+  const auto bytes = static_cast<uint32_t>(plan.value_bytes);
+  switch (reclaimer_->NewItem(key.bytes, prefix, bytes, plan.may_wait, &position, &draft->spare_)) {
     case Reclaimer::Room::kWait:
       counters.demotion_waits.fetch_add(1, std::memory_order_relaxed);
       return AllocateResult::kWait;
@@ -47,29 +46,47 @@ AllocateResult TwoTierCache::Allocate(const Key& key, uint32_t client_flags, uin
     case Reclaimer::Room::kYes:
       break;
   }
-  tiers_->arena->ItemAt(position)->exptime_s = exptime_s;
+  tiers_->arena->ItemAt(position)->exptime_s = plan.exptime_s;
   *draft = Draft(tiers_->allocator, position);
   return AllocateResult::kOk;
 }
 
-Draft TwoTierCache::TakeRoom(const Key& key, const Item* own, uint32_t client_flags,
+void TwoTierCache::SetUnique(Item* item, uint64_t new_cas) const {
+  tiers_->allocator.Uniques().Set(item, new_cas != 0 ? new_cas : tiers_->NextCas());
+}
+
+Draft TwoTierCache::TakeRoom(const Key& key, const Item* own, storage::ItemPrefix prefix,
                              uint32_t value_bytes, DerivedRoom* room) const {
   storage::ItemAllocator& allocator = tiers_->allocator;
   if (room->draft && room->draft.Peek().ValueBytes() == value_bytes &&
-      room->draft.Peek().ClientFlags() == client_flags) {
+      room->draft.Peek().ClientFlags() == prefix.client_flags &&
+      room->draft.Peek().HasWholeUnique() == prefix.whole_unique) {
     return std::move(room->draft);
   }
   room->draft.Reset();
   SlabClass short_of = storage::kNoSlabClass;
-  const Position position = allocator.New(key.bytes, client_flags, value_bytes, &short_of);
+  const Position position = allocator.New(key.bytes, prefix, value_bytes, &short_of);
   if (position != storage::kNoPosition) return Draft(allocator, position);
   room->wanted = true;
-  room->client_flags = client_flags;
+  room->prefix = prefix;
   room->value_bytes = value_bytes;
   if (own != nullptr && storage::ItemRef::CanPin(tiers_->allocator, *own)) {
     room->own = storage::ItemRef(allocator, tiers_->arena->PositionOf(own));
   }
   return {};
+}
+
+Draft TwoTierCache::Widen(const Key& key, const Item& item, DerivedRoom* room) const {
+  Draft draft = TakeRoom(key, &item, {item.ClientFlags(), true}, item.ValueBytes(), room);
+  if (!draft) return draft;
+  std::string copy;
+  draft.FillValue({ValueOf(tiers_->allocator, item, &copy)});
+  Item* const wide = tiers_->arena->ItemAt(draft.position_);
+  wide->exptime_s = item.exptime_s;
+  wide->last_access_s = item.last_access_s;
+  wide->Set(item.Bits() & (storage::kItemFetched | storage::kItemStale | storage::kItemTokenSent |
+                           storage::kItemBinaryKey | storage::kItemKeptOff));
+  return draft;
 }
 
 Outcome TwoTierCache::Store(const Key& key, const StorePlan& plan, Draft* draft, Evidence* evidence,
@@ -129,7 +146,8 @@ Outcome TwoTierCache::Concatenate(const StoreJob& job, const Item* item, const F
   const uint64_t bytes = old_bytes + job.draft->Peek().ValueBytes();
   storage::ItemAllocator& allocator = tiers_->allocator;
   if (!allocator.Fits(job.key.bytes.size(), flags, bytes)) return Outcome::kTooLarge;
-  *joined = TakeRoom(job.key, item, flags, static_cast<uint32_t>(bytes), room);
+  const storage::ItemPrefix prefix = PrefixFor(flags, job.plan.new_cas);
+  *joined = TakeRoom(job.key, item, prefix, static_cast<uint32_t>(bytes), room);
   if (!*joined) return Outcome::kNoMemory;
   tiers_->arena->ItemAt(joined->position_)->exptime_s =
       item != nullptr ? item->exptime_s : found->record.meta.exptime_s;
@@ -196,12 +214,7 @@ Outcome TwoTierCache::StoreOnce(const StoreJob& job, DerivedRoom* room) {
     return judged;
   }
   Item* const fresh = tiers_->arena->ItemAt(stored->position_);
-  if (!SetUnique(fresh, job.plan.new_cas)) {
-    if ((moment.events & kMutations) != 0) {
-      ReportStore(job.key, job.plan.mode, Outcome::kNoMemory, *fresh);
-    }
-    return Outcome::kNoMemory;
-  }
+  SetUnique(fresh, job.plan.new_cas);
   if (!MutantIs(Mutant::kSlotNotRemovedOnSet)) {
     shard.RemoveSlots(job.key, moment, item, on_flash ? answer.found->serial : storage::kNoSerial);
   }

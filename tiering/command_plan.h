@@ -45,6 +45,15 @@ struct ReadPlan {
   bool binary_key = false;          // of the item that is made
 };
 
+// The item that will be stored.
+struct AllocatePlan {
+  uint32_t client_flags = 0;
+  uint32_t exptime_s = 0;
+  uint64_t value_bytes = 0;
+  uint64_t new_cas = 0;   // as the StorePlan will have it
+  bool may_wait = false;  // where room runs out; else RAM evicts at once
+};
+
 struct StorePlan {
   StoreMode mode = StoreMode::kSet;
   uint64_t compare_cas = 0;     // of kCas; of the others where it is not 0

@@ -17,12 +17,12 @@ constexpr int kRoundsMax = 4096;
 
 }  // namespace
 
-Reclaimer::Room Reclaimer::NewItem(std::string_view key, uint32_t client_flags,
+Reclaimer::Room Reclaimer::NewItem(std::string_view key, storage::ItemPrefix prefix,
                                    uint32_t value_bytes, bool may_wait, storage::Position* position,
                                    storage::Position* spare) {
   for (int round = 0; round < kRoundsMax; ++round) {
     SlabClass short_of = storage::kNoSlabClass;
-    *position = tiers_.allocator.New(key, client_flags, value_bytes, &short_of, spare);
+    *position = tiers_.allocator.New(key, prefix, value_bytes, &short_of, spare);
     if (*position != storage::kNoPosition) {
       if (!ReserveIsLow(*position) || !may_wait) return Room::kYes;
       // This connection slows down while there is still room for others.

@@ -24,8 +24,8 @@ class Reclaimer {
   enum class Room : uint8_t { kYes, kWait, kNone };
   // Builds an item, making room where needed. kWait only if `may_wait`.
   // `spare`: see ItemAllocator::New.
-  Room NewItem(std::string_view key, uint32_t client_flags, uint32_t value_bytes, bool may_wait,
-               storage::Position* position, storage::Position* spare = nullptr);
+  Room NewItem(std::string_view key, storage::ItemPrefix prefix, uint32_t value_bytes,
+               bool may_wait, storage::Position* position, storage::Position* spare = nullptr);
   // One chunk of the class, by eviction if need be.
   bool MakeRoom(storage::SlabClass slab_class);
 

@@ -45,8 +45,7 @@ class TwoTierCache final : public Cache {
                  ItemMeta* item) override;
   Outcome Count(const Key& key, const CountPlan& plan, Evidence* evidence, ItemMeta* item,
                 uint64_t* value) override;
-  AllocateResult Allocate(const Key& key, uint32_t client_flags, uint32_t exptime_s,
-                          uint64_t value_bytes, bool may_wait, Draft* draft) override;
+  AllocateResult Allocate(const Key& key, const AllocatePlan& plan, Draft* draft) override;
   Outcome Store(const Key& key, const StorePlan& plan, Draft* draft, Evidence* evidence,
                 ItemMeta* item) override;
   void DropRefused(const Key& key) override;
@@ -103,9 +102,9 @@ class TwoTierCache final : public Cache {
   storage::LruSegment SegmentFor(uint32_t exptime_s) const;
 
   // A RAM item made from the record that the fill found, before the mutex is taken; empty if there
-  // is none or no room for it. `tried` says which record it copies.
+  // is none or no room for it. `tried` says which record it copies. `new_cas`: what SetUnique will be told.
   Draft DraftFromFill(const Key& key, const Evidence* evidence, bool make_room,
-                      const Fill::Try** tried);
+                      const Fill::Try** tried, uint64_t new_cas = 0);
   // Everything of the record that must survive, onto the draft (I4).
   void Inherit(const storage::RecordMeta& meta, Draft* draft) const;
   void Promote(Shard& shard, const Key& key, const Moment& moment, const Shard::FlashAnswer& answer,
@@ -120,8 +119,11 @@ class TwoTierCache final : public Cache {
   // `hit`: its slot's bit, what has been read since it was written.
   static ItemMeta MetaOf(const storage::DecodedRecord& record, bool hit);
   void DeliverRam(const storage::Item& item, const ItemMeta& meta, ValueSink& sink) const;
-  // A fresh unique, or the one that is asked for; false: that has no place (see CasRuns).
-  bool SetUnique(storage::Item* item, uint64_t new_cas) const;
+  // A fresh unique (0), or the one that is asked for, which the item was made for: PrefixFor said what it needs.
+  void SetUnique(storage::Item* item, uint64_t new_cas) const;
+  storage::ItemPrefix PrefixFor(uint32_t client_flags, uint64_t new_cas) const {
+    return {client_flags, new_cas != 0 && !tiers_->allocator.Uniques().HasNumberFor(new_cas)};
+  }
 
   // Room for a value that is derived from an old one under the mutex (append, incr), found without
   // it: the first run says what it lacks and pins the item that it works on, so that making room
@@ -129,7 +131,7 @@ class TwoTierCache final : public Cache {
   struct DerivedRoom {
     Draft draft;
     storage::ItemRef own;
-    uint32_t client_flags = 0;
+    storage::ItemPrefix prefix = 0;
     uint32_t value_bytes = 0;
     bool wanted = false;  // the last run lacked it
   };
@@ -139,8 +141,10 @@ class TwoTierCache final : public Cache {
   template <typename Once>
   Outcome RunWithRoom(const Key& key, const Once& once);
   // Shard mutex held. Empty: `room` says what is needed.
-  Draft TakeRoom(const Key& key, const storage::Item* own, uint32_t client_flags,
+  Draft TakeRoom(const Key& key, const storage::Item* own, storage::ItemPrefix prefix,
                  uint32_t value_bytes, DerivedRoom* room) const;
+  // The item again, with room for a whole unique, but for unique and serial.
+  Draft Widen(const Key& key, const storage::Item& item, DerivedRoom* room) const;
 
   // Read: what the key's RAM item or its record say, and what becomes of them.
   struct ReadJob {
@@ -232,7 +236,7 @@ Outcome TwoTierCache::RunWithRoom(const Key& key, const Once& once) {
   for (int attempt = 0; outcome == Outcome::kNoMemory && attempt < kRoomAttempts; ++attempt) {
     if (!std::exchange(room.wanted, false)) break;
     storage::Position position = storage::kNoPosition;
-    if (reclaimer_->NewItem(key.bytes, room.client_flags, room.value_bytes, false, &position) !=
+    if (reclaimer_->NewItem(key.bytes, room.prefix, room.value_bytes, false, &position) !=
         Reclaimer::Room::kYes) {
       break;
     }

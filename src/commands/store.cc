@@ -109,9 +109,12 @@ void ReportRefused(const CommandContext& context, const Request& request,
 
 tiering::AllocateResult BeginStore(const CommandContext& context, const Request& request,
                                    bool may_wait, tiering::Draft* draft, ReplySink& sink) {
-  const tiering::AllocateResult result =
-      context.cache.Allocate(request.key, request.client_flags, ExptimeOf(context, request),
-                             request.value_bytes, may_wait, draft);
+  const tiering::AllocatePlan plan{.client_flags = request.client_flags,
+                                   .exptime_s = ExptimeOf(context, request),
+                                   .value_bytes = request.value_bytes,
+                                   .new_cas = request.Asks(kAsksNewCas) ? request.new_cas : 0,
+                                   .may_wait = may_wait};
+  const tiering::AllocateResult result = context.cache.Allocate(request.key, plan, draft);
   const bool counts = result == tiering::AllocateResult::kOk && !request.command->Has(kMeta);
   if (counts) context.prefixes.NoteSet(request.key.bytes);
   if (result != tiering::AllocateResult::kTooLarge &&

@@ -8,7 +8,7 @@ namespace terraced::storage {
 namespace {
 
 constexpr uint64_t kMagic = 0x414e455241524554;  // "TERARENA"
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr size_t kClassesMax = 64;
 
 }  // namespace

@@ -12,7 +12,8 @@ namespace {
 // With more numbers in use the oldest go until so many are left: one is taken by each start, and each run whose records
 // are promoted.
 constexpr size_t kCrowded = 192;
-constexpr size_t kKept = 128;
+constexpr size_t kKept =
+    160;  // enough for all that came from elsewhere and many of the newest runs
 
 }  // namespace
 
@@ -27,7 +28,7 @@ void CasRuns::TakeOver(bool all_seen, uint64_t next_unique) {
     const uint32_t run = table_.runs[number].load(std::memory_order_relaxed);
     if (run != 0) used.emplace_back(run, number);
   }
-  TERRACED_CHECK(NumberOf(static_cast<uint32_t>(next_unique >> kCounterBits), kRuns) < kRuns);
+  TERRACED_CHECK(NumberOf(RunOf(next_unique), kRuns) < kRuns);
   if (used.size() <= kCrowded) return;
   std::sort(used.begin(), used.end());
   for (size_t i = 0; i + kKept < used.size(); ++i) retiring_[used[i].second] = true;
@@ -55,24 +56,26 @@ size_t CasRuns::NumberOf(uint32_t run, size_t end) {
   return end;
 }
 
-void CasRuns::Put(Item* item, size_t number, uint64_t unique) {
-  MarkUsed(number);
-  item->cas_run = static_cast<uint8_t>(number);
-  item->cas_middle = static_cast<uint8_t>(unique >> 32);
-  item->cas_low = static_cast<uint32_t>(unique);
+bool CasRuns::HasNumberFor(uint64_t unique) {
+  const uint32_t run = RunOf(unique);
+  if (NumberOf(run, kForeignRuns) < kForeignRuns) return true;
+  const auto is_known = [wanted = run + 1](const std::atomic<uint32_t>& known) {
+    return known.load(std::memory_order_acquire) == wanted;
+  };
+  return std::any_of(table_.runs.begin() + kForeignRuns, table_.runs.end(), is_known);
 }
 
 void CasRuns::Set(Item* item, uint64_t unique) {
-  const size_t number = NumberOf(static_cast<uint32_t>(unique >> kCounterBits), kRuns);
+  item->cas_low = static_cast<uint32_t>(unique);
+  if (item->HasWholeUnique()) {
+    item->SetUniqueHigh(static_cast<uint32_t>(unique >> 32));
+    return;
+  }
+  const size_t number = NumberOf(RunOf(unique), kRuns);
   TERRACED_CHECK(number < kRuns);
-  Put(item, number, unique);
-}
-
-bool CasRuns::SetBelow(size_t end, Item* item, uint64_t unique) {
-  const size_t number = NumberOf(static_cast<uint32_t>(unique >> kCounterBits), end);
-  if (number == end) return false;
-  Put(item, number, unique);
-  return true;
+  MarkUsed(number);
+  item->cas_run = static_cast<uint8_t>(number);
+  item->cas_middle = static_cast<uint8_t>(unique >> 32);
 }
 
 }  // namespace terraced::storage

@@ -1,6 +1,8 @@
 // CasRuns: CAS uniques in 6 bytes of an item instead of 8. The upper 24 bits of a unique say which run of the daemon
 // gave it out, and few runs have items in RAM: this one, and those whose records were promoted. So an item holds the
-// number of the run in a table of 256, and the lower 40 bits.
+// number of the run in a table of 256, and the lower 40 bits. Clients may choose a unique (meta protocol, E), which has
+// any upper bits: the first of those have numbers too; an item for another is made with room for a whole unique
+// (Item::HasWholeUnique).
 // Threads: any. Numbers stay what they are for as long as the table lives.
 #pragma once
 
@@ -28,31 +30,34 @@ class CasRuns {
   // Whether that leaves a number for a new run and one more.
   static bool HasRoom(const CasRunTable& table, bool all_seen);
   // An item that was left has its number.
-  void NoteUse(const Item& item) { MarkUsed(item.cas_run); }
+  void NoteUse(const Item& item) {
+    if (!item.HasWholeUnique()) MarkUsed(item.cas_run);
+  }
   // A client that has its unique will be told once that the value changed.
-  bool IsRetiring(const Item& item) const { return retiring_[item.cas_run]; }
+  bool IsRetiring(const Item& item) const {
+    return !item.HasWholeUnique() && retiring_[item.cas_run];
+  }
 
   uint64_t Unique(const Item& item) const {
+    if (item.HasWholeUnique()) return uint64_t{item.UniqueHigh()} << 32 | item.cas_low;
     const uint64_t run = table_.runs[item.cas_run].load(std::memory_order_acquire) - 1;
     return run << kCounterBits | uint64_t{item.cas_middle} << 32 | item.cas_low;
   }
-  // A unique of this run.
+  // Whether every item can hold the unique of a record, or one that a client chose; else only an item that has room for
+  // a whole one. A yes lasts: its number is taken.
+  bool HasNumberFor(uint64_t unique);
+  // One of this run, one that there is a number for, or any where the item has room for a whole one.
   void Set(Item* item, uint64_t unique);
-  // One of any run, of a record or by the choice of a client. False: no place is left for another run, and the item is
-  // as it was. Clients may use up half of the places, so that records find some.
-  bool SetForeign(Item* item, uint64_t unique) { return SetBelow(kForeignRuns, item, unique); }
-  bool SetChosen(Item* item, uint64_t unique) { return SetBelow(kForeignRuns / 2, item, unique); }
 
  private:
   static constexpr int kCounterBits = 40;
   static constexpr size_t kRuns = kCasRuns;
-  // The rest is for this run, which takes another number after 2^39 uniques.
-  static constexpr size_t kForeignRuns = kRuns - 16;
+  // The rest is for this run, which takes another number after 2^40 uniques, and for those to come.
+  static constexpr size_t kForeignRuns = 96;
 
+  static uint32_t RunOf(uint64_t unique) { return static_cast<uint32_t>(unique >> kCounterBits); }
   // The run's number below `end`, a new one where it has none; `end` where there is no place.
   size_t NumberOf(uint32_t run, size_t end);
-  bool SetBelow(size_t end, Item* item, uint64_t unique);
-  void Put(Item* item, size_t number, uint64_t unique);
   void MarkUsed(size_t number) {
     if (table_.in_use[number].load(std::memory_order_relaxed) == 0) {
       table_.in_use[number].store(1, std::memory_order_relaxed);

@@ -2,10 +2,11 @@
 // arena and in one that lives in a file: positions instead of pointers, no addresses, no mutexes.
 // Threads: every field is guarded by the mutex of the item's shard, except `state` and `pins`,
 // which the page mover and the last unpin read without it and are therefore atomic.
-// Sizes: the header is 31 bytes (memcached's: 48 plus 8 for the CAS unique); 4 more where there is a flash tier, and 4
-// where the client flags are not 0. Behind it: [batch serial] [client flags] key value, with no terminators and no
-// alignment. An item larger than slab_chunk_max keeps its value in a chain of chunks (ValueChunk) instead, of which
-// the first one's Position and the value's size stand behind the key.
+// Sizes: the header is 31 bytes (memcached's: 48 plus 8 for the CAS unique); 4 more where there is a flash tier, 4
+// where the client flags are not 0, and 4 where the CAS unique is held whole (CasRuns). Behind it: [batch serial]
+// [client flags] [upper half of the CAS unique] key value, with no terminators and no alignment. An item larger than
+// slab_chunk_max keeps its value in a chain of chunks (ValueChunk) instead, of which the first one's Position and the
+// value's size stand behind the key.
 #pragma once
 
 #include <array>
@@ -79,6 +80,9 @@ enum ItemBits : uint32_t {
 };
 
 constexpr size_t kItemHeaderBytes = 31;
+// In Item::value_high, whose lower bits are of the value's size: the item holds its CAS unique whole. From when it is
+// made to when it is freed.
+constexpr uint8_t kWholeUnique = 1U << 7;
 // What a chunked item has behind its key.
 constexpr size_t kChainBytes = sizeof(Position) + sizeof(uint32_t);
 
@@ -88,7 +92,7 @@ struct Item {
   LinkedPosition prev;     // LRU list, towards the head
   uint32_t exptime_s;      // Unix seconds, 0 = never
   uint32_t last_access_s;  // Unix seconds
-  uint32_t cas_low;        // the CAS unique, see CasRuns
+  uint32_t cas_low;        // of the CAS unique, see CasRuns
   uint8_t cas_middle;
   uint8_t cas_run;
   uint16_t value_low;  // see ValueBytes()
@@ -131,6 +135,12 @@ struct Item {
     TERRACED_DCHECK(Has(kItemHasFlags));
     std::memcpy(Data() + SerialBytes(Bits()), &flags, sizeof(flags));
   }
+  bool HasWholeUnique() const { return (value_high & kWholeUnique) != 0; }
+  uint32_t UniqueHigh() const { return Load32(Data() + UniqueOffset()); }
+  void SetUniqueHigh(uint32_t high) {
+    TERRACED_DCHECK(HasWholeUnique());
+    std::memcpy(Data() + UniqueOffset(), &high, sizeof(high));
+  }
   std::string_view Key() const { return {Data() + PrefixBytes(), key_length}; }
   // Where the value (or, for a chunked item, what names its chain) begins.
   char* AfterKey() { return Data() + PrefixBytes() + key_length; }
@@ -138,7 +148,7 @@ struct Item {
 
   uint32_t ValueBytes() const {
     if (Has(kItemChunked)) return Load32(AfterKey() + sizeof(Position));
-    return (uint32_t{value_high} << 16) | value_low;
+    return (uint32_t{value_high} & ~uint32_t{kWholeUnique}) << 16 | value_low;
   }
   // After the key is in place.
   void SetValueBytes(uint32_t bytes) {
@@ -146,9 +156,9 @@ struct Item {
       std::memcpy(AfterKey() + sizeof(Position), &bytes, sizeof(bytes));
       return;
     }
-    TERRACED_DCHECK(bytes >> 24 == 0);  // a chunk is at most a slab page of 1 MiB
+    TERRACED_DCHECK(bytes >> 23 == 0);  // a chunk is at most a slab page of 1 MiB
     value_low = static_cast<uint16_t>(bytes);
-    value_high = static_cast<uint8_t>(bytes >> 16);
+    value_high = static_cast<uint8_t>((value_high & kWholeUnique) | bytes >> 16);
   }
   // Of a chunked item: its first ValueChunk.
   Position FirstChunk() const { return Load32(AfterKey()); }
@@ -166,13 +176,14 @@ struct Item {
     key_length = other.key_length;
   }
 
-  // Serial and client flags, as far as the item has them.
-  size_t PrefixBytes() const {
+  // What stands before the key: as far as the item has them, serial, client flags and half of the unique.
+  size_t PrefixBytes() const { return UniqueOffset() + (HasWholeUnique() ? sizeof(uint32_t) : 0); }
+
+ private:
+  size_t UniqueOffset() const {
     const uint32_t bits = Bits();
     return SerialBytes(bits) + ((bits & kItemHasFlags) != 0 ? sizeof(uint32_t) : 0);
   }
-
- private:
   static size_t SerialBytes(uint32_t bits) {
     return (bits & kItemHasSerial) != 0 ? sizeof(uint32_t) : 0;
   }

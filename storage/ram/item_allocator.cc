@@ -18,13 +18,14 @@ bool ItemAllocator::Fits(size_t key_length, uint32_t client_flags, uint64_t valu
   if (total > item_bytes_max_) return false;
   // With a tiny slab_chunk_max even the header and the key of a chunked item may be too much for a
   // chunk.
-  return total <= chunk_bytes_max_ ||
-         TotalBytes(key_length, client_flags, kChainBytes) <= chunk_bytes_max_;
+  constexpr uint64_t kUniqueBytes = sizeof(uint32_t);
+  return total + kUniqueBytes <= chunk_bytes_max_ ||
+         TotalBytes(key_length, client_flags, kChainBytes) + kUniqueBytes <= chunk_bytes_max_;
 }
 
-SlabClass ItemAllocator::ClassFor(size_t key_length, uint32_t client_flags,
+SlabClass ItemAllocator::ClassFor(size_t key_length, ItemPrefix prefix,
                                   uint64_t value_bytes) const {
-  const uint64_t total = TotalBytes(key_length, client_flags, value_bytes);
+  const uint64_t total = TotalBytes(key_length, prefix, value_bytes);
   return total <= chunk_bytes_max_ ? arena_.ClassFor(total) : arena_.LargestClass();
 }
 
@@ -33,12 +34,12 @@ SlabClass ItemAllocator::ChunkClassFor(uint64_t value_bytes) const {
   return fits != kNoSlabClass ? fits : arena_.LargestClass();
 }
 
-Position ItemAllocator::New(std::string_view key, uint32_t client_flags, uint32_t value_bytes,
+Position ItemAllocator::New(std::string_view key, ItemPrefix prefix, uint32_t value_bytes,
                             SlabClass* short_of, Position* spare) {
-  TERRACED_DCHECK(Fits(key.size(), client_flags, value_bytes));
-  const uint64_t total = TotalBytes(key.size(), client_flags, value_bytes);
-  const bool chunked = IsChunked(key.size(), client_flags, value_bytes);
-  const uint64_t head_bytes = chunked ? TotalBytes(key.size(), client_flags, kChainBytes) : total;
+  TERRACED_DCHECK(Fits(key.size(), prefix.client_flags, value_bytes));
+  const uint64_t total = TotalBytes(key.size(), prefix, value_bytes);
+  const bool chunked = IsChunked(key.size(), prefix, value_bytes);
+  const uint64_t head_bytes = chunked ? TotalBytes(key.size(), prefix, kChainBytes) : total;
   const SlabClass head_class = arena_.ClassFor(head_bytes);
   const Position position = TakeChunk(head_class, spare);
   if (position == kNoPosition) {
@@ -62,10 +63,12 @@ Position ItemAllocator::New(std::string_view key, uint32_t client_flags, uint32_
   item->cas_run = 0;
   item->exptime_s = 0;
   item->last_access_s = 0;
-  item->Set((with_serials_ ? kItemHasSerial : 0U) | (client_flags != 0 ? kItemHasFlags : 0U) |
-            (chunked ? kItemChunked : 0U));
+  item->value_high = prefix.whole_unique ? kWholeUnique : 0;
+  item->Set((with_serials_ ? kItemHasSerial : 0U) |
+            (prefix.client_flags != 0 ? kItemHasFlags : 0U) | (chunked ? kItemChunked : 0U));
   if (with_serials_) item->SetCleanSerial(0);
-  if (client_flags != 0) item->SetClientFlags(client_flags);
+  if (prefix.client_flags != 0) item->SetClientFlags(prefix.client_flags);
+  if (prefix.whole_unique) item->SetUniqueHigh(0);
   std::memcpy(item->AfterKey() - key.size(), key.data(), key.size());
   item->SetValueBytes(value_bytes);
   if (chunked) item->SetFirstChunk(first);

@@ -18,24 +18,37 @@
 
 namespace terraced::storage {
 
+// What an item has before its key besides the serial, which all have or none.
+struct ItemPrefix {
+  // NOLINTNEXTLINE(google-explicit-constructor): most have client flags alone.
+  ItemPrefix(uint32_t flags, bool whole = false) : client_flags(flags), whole_unique(whole) {}
+  uint64_t Bytes() const {
+    return (client_flags != 0 ? sizeof(uint32_t) : 0) + (whole_unique ? sizeof(uint32_t) : 0);
+  }
+
+  uint32_t client_flags;
+  bool whole_unique;  // room for a CAS unique that has no number, see CasRuns
+};
+
 class ItemAllocator {
  public:
   // `with_serials`: items have room for a batch serial, because there is a flash tier.
   ItemAllocator(SlabArena& arena, uint32_t item_bytes_max, bool with_serials = false);
 
-  // Whether such an item could ever be stored (-I covers header, key and value).
+  // Whether such an item could ever be stored (-I covers header, client flags, key and value). How its unique is held
+  // makes no difference.
   bool Fits(size_t key_length, uint32_t client_flags, uint64_t value_bytes) const;
   // Whose LRU lists such an item is in, and so where to evict for the next New() of this size. For
   // a chunked item that is the largest class, though its head takes a small chunk; where New() is
   // short of a class that lists no items (only heads of chunked ones), the largest class is the one
   // to evict from.
-  SlabClass ClassFor(size_t key_length, uint32_t client_flags, uint64_t value_bytes) const;
+  SlabClass ClassFor(size_t key_length, ItemPrefix prefix, uint64_t value_bytes) const;
 
-  // An item with key, client flags, sizes and no links; its value bytes are undefined. kNoPosition
+  // An item with key, client flags, sizes, no CAS unique and no links; its value bytes are undefined. kNoPosition
   // when a class has no chunk left (then *short_of says which); a partly built chain is given back.
   // `spare`: a chunk to take instead of another of its class; one of another class is given back. Empty afterwards.
-  Position New(std::string_view key, uint32_t client_flags, uint32_t value_bytes,
-               SlabClass* short_of, Position* spare = nullptr);
+  Position New(std::string_view key, ItemPrefix prefix, uint32_t value_bytes, SlabClass* short_of,
+               Position* spare = nullptr);
   // Gives back every chunk. The item must be unlinked and unpinned: a draft, or what Retire() found
   // so.
   void Free(Position position);
@@ -54,18 +67,18 @@ class ItemAllocator {
   }
   // Chunk bytes the item really takes, chain included.
   uint64_t FootprintBytes(const Item& item) const;
-  // Header, serial, client flags, key and value: what `bytes` and mem_requested count.
+  // Header, what stands before the key, key and value: what `bytes` and mem_requested count.
   static uint64_t RequestedBytes(const Item& item) {
     return kItemHeaderBytes + item.PrefixBytes() + item.key_length + item.ValueBytes();
   }
   // The same of an item that could be made.
-  uint64_t TotalBytes(size_t key_length, uint32_t client_flags, uint64_t value_bytes) const {
-    return kItemHeaderBytes + (with_serials_ ? sizeof(uint32_t) : 0) +
-           (client_flags != 0 ? sizeof(uint32_t) : 0) + key_length + value_bytes;
+  uint64_t TotalBytes(size_t key_length, ItemPrefix prefix, uint64_t value_bytes) const {
+    return kItemHeaderBytes + (with_serials_ ? sizeof(uint32_t) : 0) + prefix.Bytes() + key_length +
+           value_bytes;
   }
   // Whether it would not lie in one piece.
-  bool IsChunked(size_t key_length, uint32_t client_flags, uint64_t value_bytes) const {
-    return TotalBytes(key_length, client_flags, value_bytes) > chunk_bytes_max_;
+  bool IsChunked(size_t key_length, ItemPrefix prefix, uint64_t value_bytes) const {
+    return TotalBytes(key_length, prefix, value_bytes) > chunk_bytes_max_;
   }
   // Whose LRU lists the item is in: its chunk's class, or the largest where it is chunked.
   SlabClass ListClass(const Item& item) const {

@@ -22,15 +22,26 @@ struct StoredItem {
 
 class RestartTest : public FlashFixture {
  protected:
-  // Items of all sizes; the first half on flash, the rest in RAM.
+  // Items of all sizes, some with uniques of the client's choice, more of those than there are numbers for in RAM
+  // (storage/ram/cas_runs.h); the first half on flash, the rest in RAM.
   void StoreItems(int count) {
     for (int i = 0; i < count; ++i) {
       const std::string key = "item" + std::to_string(i);
       StoredItem& item = items_[key];
       item.value = ValueOf(key, i % 100 == 0 ? 150'000 : static_cast<size_t>(i) % 2'500);
       item.flags = static_cast<uint32_t>(i) * 7;
-      ASSERT_EQ(client_->Set(key, item.value, item.flags, i % 3 == 0 ? 100'000 : 0), "STORED\r\n");
-      item.unique = client_->Gets(key).cas_unique;
+      const int exptime = i % 3 == 0 ? 100'000 : 0;
+      if (i % 7 == 0) {
+        const uint64_t chosen = 0x9e37'79b9'7f4a'7c15 * (static_cast<uint64_t>(i) + 1);
+        ASSERT_EQ(Ask("ms " + key + " " + std::to_string(item.value.size()) + " F" +
+                      std::to_string(item.flags) + " T" + std::to_string(exptime) + " E" +
+                      std::to_string(chosen) + "\r\n" + item.value + "\r\n"),
+                  "HD\r\n");
+        item.unique = std::to_string(chosen);
+      } else {
+        ASSERT_EQ(client_->Set(key, item.value, item.flags, exptime), "STORED\r\n");
+        item.unique = client_->Gets(key).cas_unique;
+      }
       if (i == count / 2) {
         ASSERT_NO_FATAL_FAILURE(DemoteAll());
       }

@@ -268,23 +268,22 @@ Outcome FakeCache::Count(const tiering::Key& key, const tiering::CountPlan& plan
   return Outcome::kStored;
 }
 
-AllocateResult FakeCache::Allocate(const tiering::Key& key, uint32_t client_flags,
-                                   uint32_t exptime_s, uint64_t value_bytes, bool may_wait,
+AllocateResult FakeCache::Allocate(const tiering::Key& key, const tiering::AllocatePlan& plan,
                                    tiering::Draft* draft) {
-  if (!allocator_->Fits(key.bytes.size(), client_flags, value_bytes))
+  if (!allocator_->Fits(key.bytes.size(), plan.client_flags, plan.value_bytes))
     return AllocateResult::kTooLarge;
   {
     const MutexLock lock(mutex_);
-    if (may_wait && waits_ > 0) {
+    if (plan.may_wait && waits_ > 0) {
       --waits_;
       return AllocateResult::kWait;
     }
   }
   storage::SlabClass short_of = 0;
-  const storage::Position position =
-      allocator_->New(key.bytes, client_flags, static_cast<uint32_t>(value_bytes), &short_of);
+  const storage::Position position = allocator_->New(
+      key.bytes, plan.client_flags, static_cast<uint32_t>(plan.value_bytes), &short_of);
   if (position == storage::kNoPosition) return AllocateResult::kNoMemory;
-  arena_->ItemAt(position)->exptime_s = exptime_s;
+  arena_->ItemAt(position)->exptime_s = plan.exptime_s;
   *draft = tiering::Draft(*allocator_, position);
   return AllocateResult::kOk;
 }

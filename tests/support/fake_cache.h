@@ -52,8 +52,7 @@ class FakeCache final : public tiering::Cache {
   tiering::Outcome Count(const tiering::Key& key, const tiering::CountPlan& plan,
                          tiering::Evidence* evidence, tiering::ItemMeta* item,
                          uint64_t* value) override;
-  tiering::AllocateResult Allocate(const tiering::Key& key, uint32_t client_flags,
-                                   uint32_t exptime_s, uint64_t value_bytes, bool may_wait,
+  tiering::AllocateResult Allocate(const tiering::Key& key, const tiering::AllocatePlan& plan,
                                    tiering::Draft* draft) override;
   tiering::Outcome Store(const tiering::Key& key, const tiering::StorePlan& plan,
                          tiering::Draft* draft, tiering::Evidence* evidence,

@@ -139,8 +139,12 @@ class CacheClient final : public FillWaiter {
   Outcome Store(const StorePlan& plan, std::string_view key, std::string_view value,
                 uint32_t client_flags = 0, uint32_t exptime_s = 0) {
     Draft draft;
-    const AllocateResult room =
-        cache_.Allocate(KeyOf(key), client_flags, exptime_s, value.size(), false, &draft);
+    const AllocateResult room = cache_.Allocate(KeyOf(key),
+                                                {.client_flags = client_flags,
+                                                 .exptime_s = exptime_s,
+                                                 .value_bytes = value.size(),
+                                                 .new_cas = plan.new_cas},
+                                                &draft);
     if (room == AllocateResult::kTooLarge) return Outcome::kTooLarge;
     if (room != AllocateResult::kOk) return Outcome::kNoMemory;
     draft.FillValue({value});

@@ -241,8 +241,9 @@ TEST(AllocateTest, AValueOverTheLimitIsTooLargeAndCounted) {
   CacheRig rig;
   EXPECT_EQ(rig->Set("k", std::string(1U << 20, 'x')), Outcome::kTooLarge);
   Draft draft;
-  EXPECT_EQ(rig.cache->Allocate(rig->KeyOf("k"), 0, 0, 1ULL << 40, true, &draft),
-            AllocateResult::kTooLarge);
+  EXPECT_EQ(
+      rig.cache->Allocate(rig->KeyOf("k"), {.value_bytes = 1ULL << 40, .may_wait = true}, &draft),
+      AllocateResult::kTooLarge);
   EXPECT_FALSE(draft);
   EXPECT_EQ(rig.Stats().store_too_large, 2U);
 }

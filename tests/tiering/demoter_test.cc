@@ -58,7 +58,8 @@ TEST_F(DemoterTest, AStoringClientIsToldToWaitWhenTheReserveIsNearlyGone) {
   std::vector<Draft> held;
   for (int i = 0; i < 20'000 && result == AllocateResult::kOk; ++i) {
     Draft draft;
-    result = rig.cache->Allocate(rig->KeyOf(Name(i)), 0, 0, 1'000, true, &draft);
+    result =
+        rig.cache->Allocate(rig->KeyOf(Name(i)), {.value_bytes = 1'000, .may_wait = true}, &draft);
     if (result != AllocateResult::kOk) break;
     draft.FillValue({std::string(1'000, 'v')});
     Evidence evidence;
@@ -71,7 +72,8 @@ TEST_F(DemoterTest, AStoringClientIsToldToWaitWhenTheReserveIsNearlyGone) {
   EXPECT_EQ(rig.Stats().evictions, 0U);
   rig.InDemoter().Step();
   Draft draft;
-  EXPECT_EQ(rig.cache->Allocate(rig->KeyOf("k"), 0, 0, 1'000, true, &draft), AllocateResult::kOk);
+  EXPECT_EQ(rig.cache->Allocate(rig->KeyOf("k"), {.value_bytes = 1'000, .may_wait = true}, &draft),
+            AllocateResult::kOk);
 }
 
 TEST_F(DemoterTest, WhereDemotionCannotKeepUpRamEvictsAndCountsIt) {
@@ -497,7 +499,8 @@ TEST_F(DemoterTest, ItsThreadComesForwardWhileItIsBehindAndNoLonger) {
   };
   const auto told_to_wait = [&] {
     Draft draft;
-    return rig.cache->Allocate(rig->KeyOf("k"), 0, 0, 1'000, true, &draft) == AllocateResult::kWait;
+    return rig.cache->Allocate(rig->KeyOf("k"), {.value_bytes = 1'000, .may_wait = true}, &draft) ==
+           AllocateResult::kWait;
   };
   std::vector<bool> stands_back;
   const auto look = [&] { stands_back.push_back(rig.InDemoter().StandsBack()); };

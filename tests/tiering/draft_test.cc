@@ -10,7 +10,7 @@ class DraftTest : public testing::Test {
  protected:
   Draft Allocate(uint64_t value_bytes) {
     Draft draft;
-    EXPECT_EQ(rig_.cache->Allocate(rig_->KeyOf("key"), 0, 0, value_bytes, false, &draft),
+    EXPECT_EQ(rig_.cache->Allocate(rig_->KeyOf("key"), {.value_bytes = value_bytes}, &draft),
               AllocateResult::kOk);
     return draft;
   }
@@ -58,7 +58,7 @@ TEST_F(DraftTest, KeepsAChunkOfWhatItReplacedForTheNextAllocation) {
   Evidence evidence;
   ItemMeta item;
   const auto allocate = [&](Draft* draft) {
-    EXPECT_EQ(rig_.cache->Allocate(key, 0, 0, 10, false, draft), AllocateResult::kOk);
+    EXPECT_EQ(rig_.cache->Allocate(key, {.value_bytes = 10}, draft), AllocateResult::kOk);
     draft->FillValue({"0123456789"});
   };
   const auto store = [&](Draft* draft) {

@@ -176,7 +176,8 @@ class TooLargeForFlashTest : public testing::Test {
   }
   AllocateResult Allocate(std::string_view key, size_t value_bytes) {
     Draft draft;
-    return rig_.cache->Allocate(rig_->KeyOf(key), 0, 0, value_bytes, true, &draft);
+    return rig_.cache->Allocate(rig_->KeyOf(key), {.value_bytes = value_bytes, .may_wait = true},
+                                &draft);
   }
   void FillUp() {
     for (int i = 0; i < 512; ++i) {
@@ -240,7 +241,9 @@ TEST(ReclaimerBudgetTest, NobodyWaitsWhileTheWriteBudgetIsSpent) {
   for (int i = 0; i < 512; ++i) rig->Set("g" + std::to_string(i), std::string(1'500, 'g'));
   rig.InDemoter().Step();
   Draft draft;
-  EXPECT_EQ(rig.cache->Allocate(rig->KeyOf("new"), 0, 0, 1'500, true, &draft), AllocateResult::kOk);
+  EXPECT_EQ(
+      rig.cache->Allocate(rig->KeyOf("new"), {.value_bytes = 1'500, .may_wait = true}, &draft),
+      AllocateResult::kOk);
 }
 
 }  // namespace

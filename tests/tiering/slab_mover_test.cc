@@ -151,7 +151,7 @@ TEST_F(SlabMoverTest, AClassWhoseItemsNeverFittedGetsPagesToo) {
 TEST_F(SlabMoverTest, AStalledUploadCostsNobodyElseAnything) {
   CacheRig rig(RamOnly(4U << 20));
   Draft stalled;  // in the first page of its class
-  ASSERT_EQ(rig.cache->Allocate(rig->KeyOf("stalled"), 0, 0, 1'000, false, &stalled),
+  ASSERT_EQ(rig.cache->Allocate(rig->KeyOf("stalled"), {.value_bytes = 1'000}, &stalled),
             AllocateResult::kOk);
   for (int i = 0; rig.InTiers().counters.evictions.load() == 0; ++i) {
     rig->Set(Name(i), std::string(1'000, 'a'));

@@ -30,9 +30,9 @@ class ItemAllocatorTest : public testing::Test {
       : arena_(std::move(SlabArena::Create(options)).value()),
         allocator_(*arena_, options.item_bytes_max) {}
 
-  Position New(std::string_view key, uint32_t client_flags, uint32_t value_bytes) {
+  Position New(std::string_view key, ItemPrefix prefix, uint32_t value_bytes) {
     SlabClass short_of = kNoSlabClass;
-    return allocator_.New(key, client_flags, value_bytes, &short_of);
+    return allocator_.New(key, prefix, value_bytes, &short_of);
   }
   Item* ItemAt(Position position) { return arena_->ItemAt(position); }
   uint64_t UsedChunks() const {
@@ -132,8 +132,20 @@ TEST_F(ItemAllocatorTest, LaysOutKeyFlagsAndValueWithoutGaps) {
   EXPECT_EQ(other->Key(), "some_key");
   EXPECT_EQ(other->ClientFlags(), 0xdeadbeefU);
   EXPECT_EQ(ItemAllocator::RequestedBytes(*other), kItemHeaderBytes + 4 + 8 + 5);
+
+  const Position with_unique = New("some_key", {0xdeadbeef, true}, 5);
+  Item* const whole = ItemAt(with_unique);
+  allocator_.Uniques().Set(whole, 0x0123'4567'89ab'cdef);
+  EXPECT_EQ(whole->Bits(), kItemAllocated | kItemHasFlags);
+  EXPECT_EQ(whole->Key(), "some_key");
+  EXPECT_EQ(whole->ClientFlags(), 0xdeadbeefU);
+  EXPECT_EQ(whole->ValueBytes(), 5U);
+  EXPECT_EQ(whole->AfterKey(), whole->Data() + 4 + 4 + 8);
+  EXPECT_EQ(allocator_.Uniques().Unique(*whole), 0x0123'4567'89ab'cdefU);
+  EXPECT_EQ(ItemAllocator::RequestedBytes(*whole), kItemHeaderBytes + 4 + 4 + 8 + 5);
   allocator_.Free(position);
   allocator_.Free(with_flags);
+  allocator_.Free(with_unique);
   EXPECT_EQ(UsedChunks(), 0U);
 }
 
@@ -172,8 +184,9 @@ TEST_F(ItemAllocatorTest, ValuesOfEverySizeSurviveTheRoundTrip) {
     }
   }
   for (const uint32_t size : sizes) {
-    for (const uint32_t client_flags : {0U, 9U}) {
-      const Position position = New(key, client_flags, size);
+    for (const ItemPrefix prefix : {ItemPrefix{0}, ItemPrefix{9}, ItemPrefix{0, true}}) {
+      const uint32_t client_flags = prefix.client_flags;
+      const Position position = New(key, prefix, size);
       ASSERT_NE(position, kNoPosition) << size;
       const Item& item = *ItemAt(position);
       const std::string value = Pattern(size, size + client_flags);
@@ -185,14 +198,14 @@ TEST_F(ItemAllocatorTest, ValuesOfEverySizeSurviveTheRoundTrip) {
         written += piece.size();
       }
       ASSERT_EQ(written, size);
-      EXPECT_EQ(item.Has(kItemChunked), head + (client_flags != 0 ? 4 : 0) + size > chunk_max);
+      EXPECT_EQ(item.Has(kItemChunked), head + prefix.Bytes() + size > chunk_max);
       EXPECT_EQ(item.Key(), key);
       EXPECT_EQ(item.ClientFlags(), client_flags);
       std::string read(size, '\0');
       allocator_.CopyValue(item, read.data());
       EXPECT_TRUE(read == value) << size;
       EXPECT_EQ(allocator_.FootprintBytes(item), UsedBytes()) << size;
-      EXPECT_EQ(allocator_.ListClass(item), allocator_.ClassFor(key.size(), client_flags, size));
+      EXPECT_EQ(allocator_.ListClass(item), allocator_.ClassFor(key.size(), prefix, size));
       allocator_.Free(position);
       ASSERT_EQ(UsedChunks(), 0U) << size;
     }

@@ -42,9 +42,9 @@ class RamTierTest : public testing::Test {
     value.resize(bytes);
     return value;
   }
-  Position Draft(std::string_view key, uint32_t value_bytes, uint32_t client_flags = 0) {
+  Position Draft(std::string_view key, uint32_t value_bytes, ItemPrefix prefix = 0) {
     SlabClass short_of = kNoSlabClass;
-    const Position position = allocator_.New(key, client_flags, value_bytes, &short_of);
+    const Position position = allocator_.New(key, prefix, value_bytes, &short_of);
     TERRACED_CHECK(position != kNoPosition);
     const std::string value = ValueOf(key, value_bytes);
     std::vector<std::span<char>> pieces;
@@ -53,8 +53,9 @@ class RamTierTest : public testing::Test {
     for (const std::span<char> piece : pieces) at += value.copy(piece.data(), piece.size(), at);
     return position;
   }
-  Item* LinkNew(std::string_view key, uint32_t value_bytes, LruSegment segment = LruSegment::kHot) {
-    const Position position = Draft(key, value_bytes);
+  Item* LinkNew(std::string_view key, uint32_t value_bytes, LruSegment segment = LruSegment::kHot,
+                ItemPrefix prefix = 0) {
+    const Position position = Draft(key, value_bytes, prefix);
     tier_.Link(position, HashOf(key), segment, kEpoch);
     return arena_->ItemAt(position);
   }
@@ -163,6 +164,22 @@ TEST_F(RamTierTest, OverwritingKeepsChunkAndPlace) {
             (std::vector<std::string>{"above", "key", "below"}));
   EXPECT_EQ(tier_.ItemBytes(), bytes + 2 + 4);
   EXPECT_EQ(UsedChunks(), 3U);  // the draft's went back
+}
+
+// Both ways, in the same chunk.
+TEST_F(RamTierTest, OverwritingChangesHowTheUniqueIsHeld) {
+  Item* const item = LinkNew("key", 10);
+  for (const bool whole : {true, false}) {
+    const Position draft = Draft("key", 10, {0, whole});
+    const uint64_t unique = whole ? 0xffee'ddcc'bbaa'9988 : 99;
+    allocator_.Uniques().Set(arena_->ItemAt(draft), unique);
+    ASSERT_TRUE(tier_.Overwrite(item, draft, kEpoch));
+    ASSERT_EQ(tier_.Find(HashOf("key"), "key"), item);
+    EXPECT_EQ(item->HasWholeUnique(), whole);
+    EXPECT_EQ(allocator_.Uniques().Unique(*item), unique);
+    EXPECT_EQ(Value(*item), ValueOf("key", 10));
+    EXPECT_EQ(tier_.ItemBytes(), kItemHeaderBytes + 4 + (whole ? 4 : 0) + 3 + 10);
+  }
 }
 
 TEST_F(RamTierTest, OverwritingInHotIsNoSecondAccess) {
@@ -276,9 +293,10 @@ TEST_F(RamTierTest, ListsKeepTheOrderOfAReferenceModel) {
 TEST_F(RamTierTest, ARelocatedItemIsTheSameInTheSamePlace) {
   for (const uint32_t value_bytes : {50U, 200'000U}) {
     Item* const first = LinkNew("first", value_bytes);
-    Item* const middle = LinkNew("middle", value_bytes);
+    Item* const middle = LinkNew("middle", value_bytes, LruSegment::kHot, {0, true});
     LinkNew("last", value_bytes);
-    allocator_.Uniques().Set(middle, 99);
+    constexpr uint64_t kUnique = 0x0123'4567'89ab'cdef;
+    allocator_.Uniques().Set(middle, kUnique);
     middle->exptime_s = 1'234;
     middle->last_access_s = 1'200;
     middle->SetCleanSerial(17);
@@ -300,7 +318,7 @@ TEST_F(RamTierTest, ARelocatedItemIsTheSameInTheSamePlace) {
     }
     const Item* const moved = tier_.Find(HashOf("middle"), "middle");
     EXPECT_EQ(moved->Bits(), bits);
-    EXPECT_EQ(allocator_.Uniques().Unique(*moved), 99U);
+    EXPECT_EQ(allocator_.Uniques().Unique(*moved), kUnique);
     EXPECT_EQ(moved->exptime_s, 1'234U);
     EXPECT_EQ(moved->last_access_s, 1'200U);
     EXPECT_EQ(moved->CleanSerial(), 17U);
