@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -65,6 +66,7 @@ class Daemon {
   Step Detach();
   Step TakeAsRoot();
   Step DropPrivileges();
+  void NoteFilesOfRoot() const;
   Step StartLayers();
   void Started();
   void ServeUntilSignal();
@@ -149,6 +151,7 @@ Step Daemon::TakeAsRoot() {
 Step Daemon::DropPrivileges() {
   if (account_.has_value()) {
     if (Step failed = Check(ExitCode::kSystem, BecomeAccount(*account_))) return failed;
+    if (options_.server.tls_enabled) NoteFilesOfRoot();
   }
   if (options_.daemon.core_dumps) {
     if (Step failed = Check(ExitCode::kSystem, AllowCoreFiles())) return failed;
@@ -157,6 +160,19 @@ Step Daemon::DropPrivileges() {
   const char* const port_file = std::getenv("MEMCACHED_PORT_FILENAME");
   if (port_file == nullptr || port_file[0] == '\0') return std::nullopt;
   return Check(ExitCode::kFailure, WritePortFile(port_file, server_->Addresses()));
+}
+
+// Certificates are read while it is still root, and again when it is not: said now, not when they have run out.
+void Daemon::NoteFilesOfRoot() const {
+  const TlsOptions& tls = options_.server.tls;
+  const std::array<std::pair<const char*, const std::string*>, 3> files = {
+      {{"ssl_chain_cert", &tls.chain_cert}, {"ssl_key", &tls.key}, {"ssl_ca_cert", &tls.ca_cert}}};
+  for (const auto& [option, file] : files) {
+    if (file->empty() || ::access(file->c_str(), R_OK) == 0) continue;
+    Log::Write(LogLevel::kNotice,
+               "terraced: %s %s: user %s may not read it, so refresh_certs and SIGHUP will fail",
+               option, file->c_str(), account_->name.c_str());
+  }
 }
 
 Step Daemon::StartLayers() {

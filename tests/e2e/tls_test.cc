@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -26,6 +27,7 @@ using support::Client;
 using support::Daemon;
 using support::TempDirectory;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 constexpr char kTcpLine[] = "TCP INET: ";
@@ -48,12 +50,15 @@ class TlsTest : public ::testing::Test {
     return "ssl_chain_cert=" + File("server.pem") + ",ssl_key=" + File("server.key");
   }
 
-  void Start(const std::string& more = "", std::vector<std::string> arguments = {}) {
+  void Start(const std::string& more = "", std::vector<std::string> arguments = {},
+             const std::string& user = "root") {
     const std::vector<std::string> own = {"-v", "-Z",           "-t", "2",
                                           "-l", "127.0.0.1:-1", "-o", Files() + more};
     arguments.insert(arguments.end(), own.begin(), own.end());
-    Result<std::unique_ptr<Daemon>> daemon = Daemon::Start(
-        {.binary = support::TerracedBinary(), .arguments = arguments, .listen = "notls:127.0.0.1"});
+    Result<std::unique_ptr<Daemon>> daemon = Daemon::Start({.binary = support::TerracedBinary(),
+                                                            .arguments = arguments,
+                                                            .listen = "notls:127.0.0.1",
+                                                            .user = user});
     ASSERT_TRUE(daemon.ok()) << daemon.status().message();
     daemon_ = std::move(daemon).value();
     plain_ = daemon_->Connect();
@@ -294,6 +299,19 @@ TEST_F(TlsTest, SighupReadsCertificatesAgain) {
   while (name != "two" && std::chrono::steady_clock::now() < end)
     name = TlsPipe(Spec()).ServerName();
   EXPECT_EQ(name, "two");
+}
+
+TEST_F(TlsTest, AKeyThatRootAloneMayReadIsSaidAtTheStart) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  std::filesystem::permissions(directory_.Path(), std::filesystem::perms(0711));
+  std::filesystem::permissions(File("server.pem"), std::filesystem::perms(0644));
+  std::filesystem::permissions(File("server.key"), std::filesystem::perms(0600));
+  ASSERT_NO_FATAL_FAILURE(Start("", {}, "nobody"));
+  const std::string said = "user nobody may not read it, so refresh_certs and SIGHUP will fail";
+  EXPECT_THAT(daemon_->Stderr(), HasSubstr("ssl_key " + File("server.key") + ": " + said));
+  EXPECT_THAT(daemon_->Stderr(), Not(HasSubstr("ssl_chain_cert")));
+  EXPECT_THAT(plain_->Ask("refresh_certs\r\n"), HasSubstr("ssl_key " + File("server.key")));
+  EXPECT_TRUE(TlsPipe(Spec()).IsOpen());
 }
 
 TEST_F(TlsTest, WithoutTlsThereIsNothingToReadAgain) {

@@ -1,5 +1,6 @@
 #include "tests/support/daemon.h"
 
+#include <pwd.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -18,7 +19,13 @@ ProcessSpec SpecOf(const DaemonSpec& spec, const TempDirectory& scratch) {
   ProcessSpec process;
   process.arguments = {spec.binary, "-l", spec.listen, "-p", "-1"};
   // Both servers refuse to run as root unless told so.
-  if (geteuid() == 0) process.arguments.insert(process.arguments.end(), {"-u", "root"});
+  if (geteuid() == 0) {
+    process.arguments.insert(process.arguments.end(), {"-u", spec.user});
+    const passwd* const account = getpwnam(spec.user.c_str());
+    TERRACED_CHECK(account != nullptr);
+    // It writes the port file.
+    TERRACED_CHECK(chown(scratch.Path().c_str(), account->pw_uid, account->pw_gid) == 0);
+  }
   process.arguments.insert(process.arguments.end(), spec.arguments.begin(), spec.arguments.end());
   const auto mentions = [&spec](std::string_view option) {
     return std::any_of(

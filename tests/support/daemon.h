@@ -18,8 +18,9 @@ namespace terraced::support {
 
 struct DaemonSpec {
   std::string binary;
-  std::vector<std::string> arguments;  // beside -l, -p and, for root, -u root
+  std::vector<std::string> arguments;  // beside -l, -p and, for root, -u
   std::string listen = "127.0.0.1";    // where plain text is spoken
+  std::string user = "root";           // of a test that runs as root
   int cpu = -1;
   bool asks_for_login = false;                 // -S, -Y: whoever can connect has found it
   std::chrono::milliseconds patience{60'000};  // until it answers
