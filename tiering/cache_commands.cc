@@ -216,7 +216,7 @@ Outcome TwoTierCache::Get(const Key& key, Evidence* evidence, ValueSink& sink) {
   // Records are immutable and the fill holds this one: large values are copied without the mutex.
   const storage::DecodedRecord& record = answer.found->record;
   char* const to = sink.Begin(MetaOf(record, answer.slot.hit));
-  if (to != nullptr) std::memcpy(to, record.value.data(), record.value.size());
+  if (to != nullptr) record.value.copy(to, record.value.size());
   return Outcome::kHit;
 }
 

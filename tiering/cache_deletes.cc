@@ -8,22 +8,24 @@ using Kind = Shard::FlashAnswer::Kind;
 
 Outcome TwoTierCache::Delete(const Key& key, const DeletePlan& plan, Evidence* evidence,
                              ItemMeta* item) {
-  const DeleteJob job{key, plan, evidence, item};
-  if (!plan.Keeps()) return DeleteOnce(job, nullptr);
-  return RunWithRoom(key, [&](DerivedRoom* room) { return DeleteOnce(job, room); });
+  DeleteJob job{key, plan, evidence, item, nullptr};
+  if (!plan.Keeps()) return DeleteOnce(job);
+  return RunWithRoom(key, [&](DerivedRoom* room) {
+    job.room = room;
+    return DeleteOnce(job);
+  });
 }
 
 Outcome TwoTierCache::Keep(const DeleteJob& job, const Moment& moment, Item* item,
-                           const Shard::FlashAnswer& answer, Draft draft, DerivedRoom* room,
-                           Shard& shard) {
+                           const Shard::FlashAnswer& answer, Draft draft, Shard& shard) {
   const DeletePlan& plan = job.plan;
   if (plan.drops_value) {
-    draft = TakeRoom(job.key, item, PrefixFor(0, plan.new_cas), 0, room);
+    draft = TakeRoom(job.key, item, PrefixFor(0, plan.new_cas), 0, job.room);
     if (!draft) return Outcome::kNoMemory;
     tiers_->arena->ItemAt(draft.position_)->exptime_s = kExptimeNever;
   } else if (item != nullptr && !item->HasWholeUnique() &&
              PrefixFor(0, plan.new_cas).whole_unique) {
-    draft = Widen(job.key, *item, room);
+    draft = Widen(job.key, *item, job.room);
     if (!draft) return Outcome::kNoMemory;
   }
   Item* const kept = draft ? tiers_->arena->ItemAt(draft.position_) : item;
@@ -45,7 +47,7 @@ Outcome TwoTierCache::Keep(const DeleteJob& job, const Moment& moment, Item* ite
   return Outcome::kDeleted;
 }
 
-Outcome TwoTierCache::DeleteOnce(const DeleteJob& job, DerivedRoom* room) {
+Outcome TwoTierCache::DeleteOnce(const DeleteJob& job) {
   const DeletePlan& plan = job.plan;
   const Fill::Try* tried = nullptr;
   Draft draft;
@@ -87,7 +89,7 @@ Outcome TwoTierCache::DeleteOnce(const DeleteJob& job, DerivedRoom* room) {
       if (!draft) return Outcome::kNoMemory;
     }
     if (item != nullptr) draft.Reset();
-    const Outcome outcome = Keep(job, moment, item, answer, std::move(draft), room, shard);
+    const Outcome outcome = Keep(job, moment, item, answer, std::move(draft), shard);
     if (outcome != Outcome::kDeleted) return outcome;
   } else {
     shard.RemoveSlots(job.key, moment, item,

@@ -1,6 +1,4 @@
 // gat, touch, mg, me: reads that may change what they read, or make it.
-#include <cstring>
-
 #include "tiering/two_tier_cache.h"
 
 namespace terraced::tiering {
@@ -169,7 +167,7 @@ Outcome TwoTierCache::ReadOnce(const ReadJob& job, DerivedRoom* room) {
   }
   char* const to = job.sink.Begin(meta);
   const std::string& value = answer.found->record.value;
-  if (plan.wants_value && to != nullptr) std::memcpy(to, value.data(), value.size());
+  if (plan.wants_value && to != nullptr) value.copy(to, value.size());
   return Outcome::kHit;
 }
 

@@ -170,11 +170,12 @@ class TwoTierCache final : public Cache {
     const DeletePlan& plan;
     Evidence* evidence;
     ItemMeta* item;
+    DerivedRoom* room;  // of what is kept
   };
-  Outcome DeleteOnce(const DeleteJob& job, DerivedRoom* room);
+  Outcome DeleteOnce(const DeleteJob& job);
   // `item`, or what was found on flash and is in `draft`, stays as the plan wants it.
   Outcome Keep(const DeleteJob& job, const Moment& moment, storage::Item* item,
-               const Shard::FlashAnswer& answer, Draft draft, DerivedRoom* room, Shard& shard)
+               const Shard::FlashAnswer& answer, Draft draft, Shard& shard)
       TERRACED_REQUIRES(shard.mutex);
 
   // Store, by what was found of the key.
