@@ -181,15 +181,24 @@ bool Differential::Compare(const GeneratedRequest& request, const std::string& r
                     .tested_reply = tested,
                     .keys = request.keys};
   if (request.shape == ReplyShape::kValues) return CompareValues(asked);
+  if (protocol_ == Protocol::kMeta) remade_.Note(request, reference);
+  return CompareReplies(asked, request);
+}
+
+bool Differential::CompareReplies(const Asked& asked, const GeneratedRequest& request) {
+  const std::string& reference = asked.reference_reply;
+  const std::string& tested = asked.tested_reply;
   if (request.reads > 0 && wire_->ShowsItem(reference)) ++hits_;
   if (IsTainted(request.keys)) return true;
   const MaskedReply first = request.malformed ? MaskedReply{reference, {}} : wire_->Mask(reference);
   const MaskedReply second = request.malformed ? MaskedReply{tested, {}} : wire_->Mask(tested);
   if (first.text != second.text) {
+    const Remade remade = request.keys.empty() ? Remade::kNo : remade_.How(request.keys[0]);
     const size_t known = ClassOf({.protocol = protocol_,
                                   .request = request,
                                   .reference = first.text,
-                                  .tested = second.text});
+                                  .tested = second.text,
+                                  .remade = remade});
     if (known == KnownDifferences().size()) return Fail(asked, "different replies");
     if (KnownDifferences()[known].loses_item) {
       AcceptMiss(request.keys[0]);
@@ -243,7 +252,9 @@ bool Differential::SameBlock(const ValueBlock& reference, const ValueBlock& test
 bool Differential::PairUniques(const std::string& key, uint64_t reference, uint64_t tested) {
   // 0 is what stands where there is none.
   if (reference == 0 || tested == 0) return reference == tested;
-  last_uniques_[key] = {reference, tested};
+  UniquePair& last = last_uniques_[key];
+  if (!key.empty() && (last.first < reference) != (last.second < tested)) return false;
+  last = {reference, tested};
   const auto first = tested_unique_of_.emplace(reference, tested).first;
   const auto second = reference_unique_of_.emplace(tested, reference).first;
   return first->second == tested && second->second == reference;

@@ -1,6 +1,6 @@
 // Differential: sends one stream of requests to the reference server and to the daemon under test and compares
 // the replies byte by byte. CAS uniques differ by nature: each server's are paired in the order of their first
-// appearance, and a pair must hold from then on. What else may differ is listed in known_differences.h, and counted. A
+// appearance, a pair must hold from then on, and a key's grow on both sides or on none. What else may differ is listed in known_differences.h, and counted. A
 // miss where the reference hits is followed by a delete on both sides, so that one loss is one difference.
 // Threads: one at a time. Ownership: borrows the daemons; has connections of its own.
 // Errors: the first real difference ends the run; Failure() then has the request, both replies and what was
@@ -19,6 +19,7 @@
 #include "tests/support/client.h"
 #include "tests/support/daemon.h"
 #include "tests/support/known_differences.h"
+#include "tests/support/remade_keys.h"
 #include "tests/support/request_generator.h"
 #include "tests/support/wire.h"
 
@@ -53,6 +54,7 @@ class Differential {
   bool ReadMalformedReplies(const GeneratedRequest& request);
   bool Compare(const GeneratedRequest& request, const std::string& reference,
                const std::string& tested);
+  bool CompareReplies(const Asked& asked, const GeneratedRequest& request);
   bool CompareValues(const Asked& asked);
   bool SameBlock(const ValueBlock& reference, const ValueBlock& tested);
   bool PairUniques(const std::string& key, uint64_t reference, uint64_t tested);
@@ -75,6 +77,7 @@ class Differential {
   std::unordered_map<uint64_t, uint64_t> tested_unique_of_;     // by the reference's
   std::unordered_map<uint64_t, uint64_t> reference_unique_of_;  // by the tested one's
   std::unordered_map<std::string, UniquePair> last_uniques_;    // by key
+  RemadeKeys remade_;
   std::set<std::string> tainted_;  // lost by the tested server in this exchange
   std::deque<Asked> recent_;
   std::string exchange_;  // the requests of the exchange under way, for the failure's text

@@ -8,32 +8,13 @@
 
 #include "tests/support/base64.h"
 #include "tests/support/binary.h"
+#include "tests/support/meta_words.h"
 
 namespace terraced::support {
 namespace {
 
-constexpr std::string_view kLineEnd = "\r\n";
-
-std::string_view FirstWord(std::string_view text) {
-  return text.substr(0, text.find_first_of(" \r"));
-}
-
 bool IsNumber(std::string_view line) {
   return !line.empty() && line[0] >= '0' && line[0] <= '9';
-}
-
-std::string_view LineOf(std::string_view text) {
-  return text.substr(0, text.find(kLineEnd));
-}
-
-bool HasWord(std::string_view line, std::string_view word) {
-  const std::string padded = " " + std::string(line) + " ";
-  return padded.find(" " + std::string(word) + " ") != std::string::npos;
-}
-
-bool HasFlag(std::string_view text, char letter) {
-  const std::string_view line = LineOf(text);
-  return line.find(std::string(" ") + letter) != std::string_view::npos;
 }
 
 bool TextMiss(std::string_view verb, std::string_view reference, std::string_view tested) {
@@ -186,6 +167,7 @@ std::string WithoutWrap(std::string_view reference) {
 // The reference shows the key plainly where terraced has it in base64.
 std::string WithEncodedKey(const Difference& difference, std::string_view reference) {
   const std::string& key = difference.request.keys[0];
+  if (difference.remade == Remade::kNo) return std::string(reference);
   if (!HasWord(LineOf(reference), "k" + key) || HasWord(LineOf(difference.tested), "k" + key)) {
     return std::string(reference);
   }
@@ -203,7 +185,7 @@ bool IsEndedItem(const Difference& difference) {
 }
 
 bool IsKeyOfAMadeItem(const Difference& difference) {
-  return IsMetaGet(difference) &&
+  return IsMetaGet(difference) && difference.remade != Remade::kNo &&
          AreSameButForTheClock(WithEncodedKey(difference, WithoutWrap(difference.reference)),
                                difference.tested, kUpdateLag);
 }
@@ -244,10 +226,10 @@ bool IsSharedMark(const Difference& difference) {
                                WithWord(tested, "h1", " h0"), kUpdateLag);
 }
 
-// Of a number only: the reference may have forgotten that it was fetched, is stale, or was won, and so lets it be won
+// The reference may have forgotten that it was fetched, is stale, or was won, and so lets it be won
 // again.
 bool IsLongerNumber(const Difference& difference) {
-  if (!IsMetaGet(difference) || !difference.request.keys[0].starts_with('n')) return false;
+  if (!IsMetaGet(difference) || difference.remade != Remade::kCounted) return false;
   std::string reference = WithEncodedKey(difference, WithoutWrap(difference.reference));
   std::string tested = WithNotedHit(difference);
   if (HasWord(LineOf(reference), "h0")) tested = WithWord(tested, "h1", " h0");

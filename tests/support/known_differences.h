@@ -7,6 +7,7 @@
 #include <span>
 #include <string_view>
 
+#include "tests/support/remade_keys.h"
 #include "tests/support/request_generator.h"
 
 namespace terraced::support {
@@ -17,6 +18,7 @@ struct Difference {
   const GeneratedRequest& request;
   std::string_view reference;
   std::string_view tested;
+  Remade remade;  // the item of a meta request's key, as of this request
 };
 
 struct KnownDifference {
