@@ -8,12 +8,10 @@ using Kind = Shard::FlashAnswer::Kind;
 
 Outcome TwoTierCache::Delete(const Key& key, const DeletePlan& plan, Evidence* evidence,
                              ItemMeta* item) {
-  DeleteJob job{key, plan, evidence, item, nullptr};
-  if (!plan.Keeps()) return DeleteOnce(job);
-  return RunWithRoom(key, [&](DerivedRoom* room) {
-    job.room = room;
-    return DeleteOnce(job);
-  });
+  const auto once = [&](DerivedRoom* room) {
+    return DeleteOnce({key, plan, evidence, item, room});
+  };
+  return plan.Keeps() ? RunWithRoom(key, once) : once(nullptr);
 }
 
 Outcome TwoTierCache::Keep(const DeleteJob& job, const Moment& moment, Item* item,

@@ -293,7 +293,7 @@ Status WriteHotList(const Tiers& tiers, const std::function<bool()>& stop,
     while (!walks.empty()) {
       for (ListWalk& walk : walks) {
         if (stop()) return {};
-        const Status written = WriteSlice(tiers, &walk, list);
+        Status written = WriteSlice(tiers, &walk, list);
         if (!written.ok()) return written;
       }
       std::erase_if(walks, [](const ListWalk& walk) { return walk.done; });

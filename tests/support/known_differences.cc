@@ -88,8 +88,9 @@ bool IsMiss(const Difference& difference) {
   return TextMiss(FirstWord(difference.request.text), difference.reference, difference.tested);
 }
 
-// Each server counts whole seconds, from its own start and with a timer that a busy machine lets tick late.
-constexpr int64_t kClockSlack = 2;
+// Each server counts whole seconds, from its own start and with a timer that a busy machine lets tick late: by 3 s beside
+// a build. To the second, t and l are the unit tests' business.
+constexpr int64_t kClockSlack = 5;
 
 // The seconds of a flag; the reference's may be larger by so many.
 bool AreClose(std::string_view reference, std::string_view tested, int64_t lag_max) {
