@@ -69,7 +69,11 @@ bool BinaryMiss(const GeneratedRequest& request, std::string_view reference,
     return !reference.empty() && status(reference, 0) == 0 && status(tested, 1) == kNotFound;
   const uint64_t was = status(reference, 0);
   const uint64_t is = status(tested, 0);
-  if (opcode == kAddOp || opcode == kAddQOp) return was == kExists && (is == 0 || is == kNotFound);
+  if (opcode == kAddOp || opcode == kAddQOp) {
+    // With a unique that is the item's it is a cas.
+    const bool was_replaced = request.wants_unique && was == 0;
+    return was_replaced ? is == kNotFound : was == kExists && (is == 0 || is == kNotFound);
+  }
   if (was != 0 && was != kExists && was != kNotANumber) return false;
   const bool joins =
       opcode == kAppendOp || opcode == kPrependOp || opcode == kAppendQOp || opcode == kPrependQOp;
