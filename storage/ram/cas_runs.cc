@@ -10,10 +10,9 @@ namespace terraced::storage {
 namespace {
 
 // With more numbers in use the oldest go until so many are left: one is taken by each start, and each run whose records
-// are promoted.
+// are promoted. What is left holds all that came from elsewhere and many of the newest runs.
 constexpr size_t kCrowded = 192;
-constexpr size_t kKept =
-    160;  // enough for all that came from elsewhere and many of the newest runs
+constexpr size_t kKept = 160;
 
 }  // namespace
 

@@ -14,13 +14,12 @@ ItemAllocator::ItemAllocator(SlabArena& arena, uint32_t item_bytes_max, bool wit
 
 bool ItemAllocator::Fits(size_t key_length, uint32_t client_flags, uint64_t value_bytes) const {
   if (key_length > UINT8_MAX || value_bytes > item_bytes_max_) return false;
-  const uint64_t total = TotalBytes(key_length, client_flags, value_bytes);
-  if (total > item_bytes_max_) return false;
+  if (TotalBytes(key_length, client_flags, value_bytes) > item_bytes_max_) return false;
   // With a tiny slab_chunk_max even the header and the key of a chunked item may be too much for a
   // chunk.
-  constexpr uint64_t kUniqueBytes = sizeof(uint32_t);
-  return total + kUniqueBytes <= chunk_bytes_max_ ||
-         TotalBytes(key_length, client_flags, kChainBytes) + kUniqueBytes <= chunk_bytes_max_;
+  const ItemPrefix longest(client_flags, true);
+  return !IsChunked(key_length, longest, value_bytes) ||
+         !IsChunked(key_length, longest, kChainBytes);
 }
 
 SlabClass ItemAllocator::ClassFor(size_t key_length, ItemPrefix prefix,
