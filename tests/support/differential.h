@@ -1,7 +1,8 @@
 // Differential: sends one stream of requests to the reference server and to the daemon under test and compares
 // the replies byte by byte. CAS uniques differ by nature: each server's are paired in the order of their first
-// appearance, a pair must hold from then on, and a key's grow on both sides or on none. What else may differ is listed in known_differences.h, and counted. A
-// miss where the reference hits is followed by a delete on both sides, so that one loss is one difference.
+// appearance, a pair must hold from then on, and a key's grow on both sides or on none. What else may differ is listed
+// in known_differences.h, and counted. A miss where the reference hits is followed by a delete on both sides, so that
+// one loss is one difference.
 // Threads: one at a time. Ownership: borrows the daemons; has connections of its own.
 // Errors: the first real difference ends the run; Failure() then has the request, both replies and what was
 // last asked about its key.

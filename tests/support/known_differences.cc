@@ -92,9 +92,8 @@ bool IsMiss(const Difference& difference) {
   return TextMiss(FirstWord(difference.request.text), difference.reference, difference.tested);
 }
 
-// Each server counts whole seconds, from its own start and with a timer that a busy machine lets tick late: by 3 s beside
-// a build. To the second, t and l are the unit tests' business.
-constexpr int64_t kClockSlack = 5;
+// Each server counts whole seconds, from its own start and with a timer that a busy machine lets tick late.
+constexpr int64_t kClockSlack = 2;
 
 // The seconds of a flag; the reference's may be larger by so many.
 bool AreClose(std::string_view reference, std::string_view tested, int64_t lag_max) {
@@ -231,8 +230,7 @@ bool IsSharedMark(const Difference& difference) {
                                WithWord(tested, "h1", " h0"), kUpdateLag);
 }
 
-// The reference may have forgotten that it was fetched, is stale, or was won, and so lets it be won
-// again.
+// The reference may have forgotten that it was fetched, is stale, or was won, and so lets it be won again.
 bool IsLongerNumber(const Difference& difference) {
   if (!IsMetaGet(difference) || difference.remade != Remade::kCounted) return false;
   std::string reference = WithEncodedKey(difference, WithoutWrap(difference.reference));
