@@ -214,14 +214,17 @@ void Demoter::AnswerRequests() {
   CollectRules rules;
   rules.everything = true;
   rules.item_bytes_max = ItemBytesMax();
-  // A batch that is not full has seen all there was; one more takes what was cancelled in it (touched while its
-  // file was built). Clients that go on storing must not keep the answer waiting for ever.
-  const uint64_t rounds_max = tiers_.arena->LimitBytes() / batch_bytes_ + 2;
-  int not_full = 0;
-  for (uint64_t round = 0; round < rounds_max && not_full < 2 && tiers_.FlashOnline(); ++round) {
-    const Wrote wrote = WriteBatch(rules, InRam::kNone);
-    if (!IsWritten(wrote)) break;
-    if (wrote == Wrote::kBatch) ++not_full;
+  rules.resumes = true;
+  // Once through every list, however many batches that takes: what was there is on flash then, and clients that go on
+  // storing do not keep the answer waiting. Once more for what was cancelled (touched while its file was built).
+  Wrote wrote = Wrote::kNothing;
+  for (int pass = 0; pass < 2 && wrote != Wrote::kFailed; ++pass) {
+    collect_from_ = {};
+    const uint64_t first_serial = NextSerial();
+    do {
+      rules.serials_tried = static_cast<uint32_t>(NextSerial() - first_serial);
+      wrote = tiers_.FlashOnline() ? WriteBatch(rules, InRam::kNone) : Wrote::kFailed;
+    } while (wrote == Wrote::kFullBatch);
   }
   for (const Request& request : requests) request.executor->Post(request.done);
 }
@@ -397,12 +400,11 @@ Demoter::Turn Demoter::CollectClass(BatchBuilder* builder, SlabClass slab_class,
 }
 
 void Demoter::CollectAll(BatchBuilder* builder, const CollectRules& rules) {
-  // A drain that leaves clean items where they are must not look at the same ones for each batch.
-  ListCursor from = rules.spares_clean ? drain_from_ : ListCursor{};
+  ListCursor from = rules.resumes ? collect_from_ : ListCursor{};
   for (; from.segment < storage::kHottestFirst.size(); ++from.segment, from.shard = 0) {
     for (; from.shard < tiers_.shards.size(); ++from.shard, from.slab_class = 1) {
       for (; from.slab_class <= tiers_.arena->LargestClass(); ++from.slab_class) {
-        drain_from_ = from;
+        collect_from_ = from;
         builder->Collect(*tiers_.shards[from.shard], from.slab_class,
                          storage::kHottestFirst[from.segment], UINT32_MAX, rules);
         if (builder->Full() || builder->Flushed()) return;
@@ -418,7 +420,8 @@ uint64_t Demoter::Drain(uint64_t deadline_us, const std::function<bool()>& hurry
   // machine is started again.
   const bool stays = tiers_.arena->File() != nullptr;
   rules.spares_clean = stays;
-  drain_from_ = {};
+  rules.resumes = stays;  // or it would look at the same ones for each batch
+  collect_from_ = {};
   int failures = 0;
   // What this drain has written does not go again for what it writes next.
   const uint64_t spare_from = NextSerial();
@@ -430,7 +433,7 @@ uint64_t Demoter::Drain(uint64_t deadline_us, const std::function<bool()>& hurry
     if (wrote == Wrote::kNothing) break;
     if (wrote == Wrote::kFailed) {
       ++failures;
-      drain_from_ = {};
+      collect_from_ = {};
       first_serial = NextSerial();
     }
     while (grower_.GrowOne() && MonotonicUs() < deadline_us) {

@@ -158,7 +158,7 @@ class Demoter {
   RetryPause pause_;
   LogLimit failures_said_;
   std::array<uint32_t, storage::kSlabClassesMax> next_shard_{};
-  ListCursor drain_from_;
+  ListCursor collect_from_;
   // Self-synchronised.
   DemotionOutlook outlook_{*tiers_.arena};
   std::atomic<bool> wanted_{false};

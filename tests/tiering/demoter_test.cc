@@ -288,6 +288,28 @@ TEST_F(DemoterTest, ACancelledItemGoesWithTheNextBatchOfTheSameRequest) {
   EXPECT_EQ(rig.Stats().commands.flash_demotions_cancelled, 1U);
 }
 
+TEST_F(DemoterTest, ARequestTakesWhatWasThereHoweverMuchIsStoredMeanwhile) {
+  CacheOptions options = Small();
+  options.slabs.limit_bytes = 16U << 20;
+  options.flash_size_bytes = 64U << 20;
+  CacheRig rig(options);
+  constexpr int kThere = 1'000;
+  for (int i = 0; i < kThere; ++i) rig->Set(Name(i), std::string(1'000, 'a'));
+  int next = kThere;
+  SyncPoints::Attach(SyncPoint::kDemoteSlotted, [&] {  // more than a batch takes
+    for (const int end = next + 200; next < end; ++next) rig->Set(Name(next), std::string(1'000, 'b'));
+  });
+  rig.Demote();
+  SyncPoints::Attach(SyncPoint::kDemoteSlotted, nullptr);
+  EXPECT_GT(next, 2 * kThere);
+  uint64_t missing = 0;
+  for (int i = 0; i < kThere; ++i) {
+    EXPECT_FALSE(rig.InRam(Name(i))) << Name(i);
+    missing += rig.OnFlash(Name(i)) ? 0U : 1U;
+  }
+  EXPECT_LE(missing, rig.Stats().commands.flash_index_collisions);  // rule 1
+}
+
 TEST_F(DemoterTest, EverySyncPointOfADemotionIsPassed) {
   CacheRig rig;
   const std::vector<SyncPoint> points = {SyncPoint::kDemoteCollected, SyncPoint::kDemoteBuilt,
