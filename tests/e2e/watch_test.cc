@@ -63,13 +63,14 @@ class WatchTest : public testing::Test {
     EXPECT_TRUE(daemon.ok()) << daemon.status().message();
     return std::move(daemon).value();
   }
-  // What both servers show of what `act` does, up to the line with `last`.
+  // What both servers show of what `act` does, up to the line with `last`. One worker: memcached has an order within a
+  // worker only.
   static void Compare(const std::string& classes, const std::function<void(const Daemon&)>& act,
                       const std::string& last) {
     std::string shown[2];
     const std::string binaries[] = {ReferenceBinary(), TerracedBinary()};
     for (int i = 0; i < 2; ++i) {
-      const std::unique_ptr<Daemon> daemon = Start(binaries[i]);
+      const std::unique_ptr<Daemon> daemon = Start(binaries[i], {"-t", "1"});
       const std::unique_ptr<Client> watcher = Watch(*daemon, classes);
       act(*daemon);
       for (const std::string& line : LinesThrough(*watcher, last)) {
@@ -83,7 +84,6 @@ class WatchTest : public testing::Test {
 };
 
 TEST_F(WatchTest, ShowsFetchesAndStoresAsMemcachedDoes) {
-  // All by one client, for memcached has an order within a worker only.
   const auto act = [](const Daemon& daemon) {
     const std::unique_ptr<Client> client = daemon.Connect();
     const std::string too_large(1'100'000, 'x');
