@@ -133,7 +133,9 @@ struct CacheStats {
   std::array<ClassGauges, storage::kSlabClassesMax> gauges{};
   std::array<storage::SlabClassStats, storage::kSlabClassesMax> slabs{};
   FlashStats flash;
-  uint64_t curr_items = 0;  // keys that can be answered, clean copies once
+  // Keys that can be answered, clean copies once. Not of one moment: what changes tiers while the shards and then the
+  // batches are counted may be missed or counted twice.
+  uint64_t curr_items = 0;
   uint64_t ram_items = 0;
   uint64_t bytes = 0;
   uint64_t limit_maxbytes = 0;

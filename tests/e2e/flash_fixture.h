@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/support/daemon.h"
+#include "tests/support/eventually.h"
 #include "tests/support/servers.h"
 #include "tests/support/stat_names.h"
 
@@ -44,6 +45,21 @@ class FlashFixture : public ::testing::Test {
     ASSERT_EQ(daemon_->Kill(), 128 + SIGKILL);
   }
   void DemoteAll() { ASSERT_EQ(client_->Ask("debug demote\r\n"), "OK\r\n"); }
+  bool IsWarming() {
+    return Ask("stats\r\n").find("STAT flash_hot_list warming\r\n") != std::string::npos;
+  }
+  void AwaitWarm() {
+    // Behind its clients, and behind whatever else keeps the cores busy: it is only to go on.
+    uint64_t seen = 0;
+    const auto goes_on = [this, &seen] {
+      return !IsWarming() || client_->Stat("flash_hot_list_seen") > seen;
+    };
+    while (IsWarming()) {
+      ASSERT_TRUE(Eventually(goes_on)) << Ask("stats\r\n");
+      seen = client_->Stat("flash_hot_list_seen");
+    }
+    EXPECT_NE(Ask("stats\r\n").find("STAT flash_hot_list done\r\n"), std::string::npos);
+  }
   std::string Ask(std::string_view request) { return client_->Ask(request); }
 
   TempDirectory directory_;

@@ -5,7 +5,6 @@
 #include <map>
 
 #include "tests/e2e/flash_fixture.h"
-#include "tests/support/eventually.h"
 
 namespace terraced::support {
 namespace {
@@ -35,20 +34,8 @@ class RebootTest : public FlashFixture {
     uniques_.clear();
     for (int i = 0; i < kItems; i += 100) uniques_[i] = client_->Gets(KeyOf(i)).cas_unique;
   }
-  bool IsWarming() {
-    return Ask("stats\r\n").find("STAT flash_hot_list warming\r\n") != std::string::npos;
-  }
   void AwaitWarm() {
-    // Behind its clients, and behind whatever else keeps the cores busy: it is only to go on.
-    uint64_t seen = 0;
-    const auto goes_on = [this, &seen] {
-      return !IsWarming() || client_->Stat("flash_hot_list_seen") > seen;
-    };
-    while (IsWarming()) {
-      ASSERT_TRUE(Eventually(goes_on)) << Ask("stats\r\n");
-      seen = client_->Stat("flash_hot_list_seen");
-    }
-    EXPECT_NE(Ask("stats\r\n").find("STAT flash_hot_list done\r\n"), std::string::npos);
+    ASSERT_NO_FATAL_FAILURE(FlashFixture::AwaitWarm());
     EXPECT_EQ(client_->Stat("flash_hot_list_keys"), static_cast<uint64_t>(kItems));
     EXPECT_EQ(client_->Stat("flash_hot_list_seen"), static_cast<uint64_t>(kItems));
   }

@@ -297,7 +297,8 @@ TEST_F(DemoterTest, ARequestTakesWhatWasThereHoweverMuchIsStoredMeanwhile) {
   for (int i = 0; i < kThere; ++i) rig->Set(Name(i), std::string(1'000, 'a'));
   int next = kThere;
   SyncPoints::Attach(SyncPoint::kDemoteSlotted, [&] {  // more than a batch takes
-    for (const int end = next + 200; next < end; ++next) rig->Set(Name(next), std::string(1'000, 'b'));
+    for (const int end = next + 200; next < end; ++next)
+      rig->Set(Name(next), std::string(1'000, 'b'));
   });
   rig.Demote();
   SyncPoints::Attach(SyncPoint::kDemoteSlotted, nullptr);
