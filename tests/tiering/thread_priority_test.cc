@@ -23,9 +23,10 @@ int NiceOf(pid_t thread) {
   return getpriority(PRIO_PROCESS, static_cast<id_t>(thread));
 }
 
-// Whether this thread gives way at a point that it reaches after a whole turn of work.
+// Whether this thread gives way at a point that it reaches after the longest turn there is: what it had lost to others
+// before may have made its turn longer.
 bool GivesWay() {
-  support::WorkFor(YieldPoint::kTurnUs);
+  support::WorkFor(YieldPoint::kTurnMaxUs);
   return YieldPoint::Pass();
 }
 
