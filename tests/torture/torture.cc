@@ -30,7 +30,7 @@ constexpr uint32_t kValueBytesMax = 1'000;
 // Only what a life changed last is counted as kept or lost.
 constexpr uint64_t kKeptForUs = 2'000'000;
 // How many more batches than the last sample of a life knew of may have been dropped when it died: as many as in so
-// long a time before, and a few.
+// long a time before, or in twice the time that it went on unseen, and a few.
 constexpr uint64_t kDropsUnseenUs = 500'000;
 constexpr uint64_t kDropsUnseen = 2;
 constexpr size_t kTextsMax = 5;
@@ -106,7 +106,7 @@ class Torture {
   void Note(const Life& life, const End& end, const HistoryReport& history);
   void NoteSweep(const SweepResult& sweep, bool warm);
   void NotePoint(const Life& life, bool died_there);
-  uint64_t UndroppedFromUs() const;
+  uint64_t UndroppedFromUs(uint64_t death_us) const;
   void Problem(const std::string& text);
   bool Below(uint64_t part, uint64_t whole) { return random_() % whole < part; }
   bool Ends() const;
@@ -304,11 +304,13 @@ HistoryLoad Torture::LoadFor(const Life& life) {
 
 // The oldest batches go first. What was changed when so many had been begun as have been dropped since, or more, is in
 // a batch that was there at the death.
-uint64_t Torture::UndroppedFromUs() const {
+uint64_t Torture::UndroppedFromUs(uint64_t death_us) const {
   if (batches_.empty()) return UINT64_MAX;
   const BatchSample& last = batches_.back();
+  const uint64_t unseen_us = death_us - std::min(death_us, last.at_us);
+  const uint64_t as_in_us = std::max(kDropsUnseenUs, 2 * unseen_us);
   const auto recent = std::find_if(batches_.begin(), batches_.end(), [&](const BatchSample& one) {
-    return one.at_us + kDropsUnseenUs >= last.at_us;
+    return one.at_us + as_in_us >= last.at_us;
   });
   const uint64_t dropped = last.dropped + (last.dropped - recent->dropped) + kDropsUnseen;
   const auto safe =
@@ -334,7 +336,7 @@ void Torture::Live(const Life& life) {
   killer.join();
   const uint64_t recent_us = end.stop_us - std::min(end.stop_us, kKeptForUs);
   const uint64_t to_us = end.drained ? end.stop_us : history.demote_asked_us;
-  kept_ = {.from_us = std::max({from_us, recent_us, std::min(UndroppedFromUs(), to_us)}),
+  kept_ = {.from_us = std::max({from_us, recent_us, std::min(UndroppedFromUs(end.stop_us), to_us)}),
            .to_us = to_us,
            .ram_to_us = end.stop_us};
   Note(life, end, history);
