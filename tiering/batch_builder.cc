@@ -58,7 +58,8 @@ uint32_t BatchBuilder::Collect(Shard& shard, SlabClass slab_class, LruSegment se
       if (tail == storage::kNoPosition) break;
       Item* const item = tiers_.arena->ItemAt(tail);
       PrefetchItem(item->prev);  // the next one to be looked at
-      // What was taken went to the head of COLD: a marked tail means that the list is through.
+      // What was taken went to the head of COLD: a marked tail means that the list is through, but for what came from
+      // another list since this batch began.
       if (item->Has(storage::kItemInBatch)) break;
       if (Examine(shard, item, moment, rules)) ++taken;
       if (Full()) break;

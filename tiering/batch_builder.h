@@ -23,11 +23,10 @@ namespace terraced::tiering {
 
 struct CollectRules {
   bool everything = false;  // not only what is cold: `debug demote`, and the drain of a clean stop
-  bool resumes = false;     // with `everything`: begins where the last batch was full
   uint64_t item_bytes_max = 0;
   bool flash_full = false;  // for admission
-  // With `everything`: what was in one of so many batches before this one and is still here found no slot; once is
-  // enough.
+  // With `everything`: what was in one of so many batches before this one and is still here found no slot, or was
+  // cancelled; once is enough.
   uint32_t serials_tried = 0;
   bool spares_clean =
       false;  // the drain of an arena that outlives the process: clean items stay too

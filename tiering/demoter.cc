@@ -211,22 +211,28 @@ void Demoter::AnswerRequests() {
     requests.swap(requests_);
   }
   if (requests.empty()) return;
+  // Once more for what was cancelled (touched while its file was built) or moved to a list that was through.
+  if (DemoteOnce() != Wrote::kFailed) DemoteOnce();
+  for (const Request& request : requests) request.executor->Post(request.done);
+}
+
+Demoter::Wrote Demoter::DemoteOnce() {
   CollectRules rules;
   rules.everything = true;
   rules.item_bytes_max = ItemBytesMax();
-  rules.resumes = true;
-  // Once through every list, however many batches that takes: what was there is on flash then, and clients that go on
-  // storing do not keep the answer waiting. Once more for what was cancelled (touched while its file was built).
-  Wrote wrote = Wrote::kNothing;
-  for (int pass = 0; pass < 2 && wrote != Wrote::kFailed; ++pass) {
-    collect_from_ = {};
-    const uint64_t first_serial = NextSerial();
-    do {
-      rules.serials_tried = static_cast<uint32_t>(NextSerial() - first_serial);
-      wrote = tiers_.FlashOnline() ? WriteBatch(rules, InRam::kNone) : Wrote::kFailed;
-    } while (wrote == Wrote::kFullBatch);
+  // No list held more when it had its turn; one that does is filled again as fast as it is emptied.
+  const uint64_t of_a_list_max = tiers_.arena->LimitBytes() / batch_bytes_ + 2;
+  const uint64_t first_serial = NextSerial();
+  uint64_t of_this_list = 0;
+  Wrote wrote = Wrote::kFullBatch;
+  for (collect_from_ = {}; wrote == Wrote::kFullBatch;) {
+    if (of_this_list == of_a_list_max) ++collect_from_.slab_class;
+    const ListCursor begun_at = collect_from_;
+    rules.serials_tried = static_cast<uint32_t>(NextSerial() - first_serial);
+    wrote = tiers_.FlashOnline() ? WriteBatch(rules, InRam::kNone) : Wrote::kFailed;
+    of_this_list = collect_from_ == begun_at ? of_this_list + 1 : 0;
   }
-  for (const Request& request : requests) request.executor->Post(request.done);
+  return wrote;
 }
 
 Demoter::Wrote Demoter::WriteBatch(const CollectRules& rules, InRam keep, uint64_t spare_from) {
@@ -249,7 +255,7 @@ Demoter::Wrote Demoter::WriteBatch(const CollectRules& rules, InRam keep, uint64
   next_serial_.store(serial + 1, std::memory_order_relaxed);
   if (builder.Flushed()) {
     builder.Abandon();
-    return Wrote::kFullBatch;  // not all was seen: begin again under the new epoch
+    return Wrote::kFullBatch;  // not all was seen: go on under the new epoch
   }
   const uint64_t bytes = FlashKeeper::FileBytesMax(builder);
   FlashKeeper::Victims victims = keeper_.ChooseVictims(bytes, spare_from);
@@ -400,7 +406,7 @@ Demoter::Turn Demoter::CollectClass(BatchBuilder* builder, SlabClass slab_class,
 }
 
 void Demoter::CollectAll(BatchBuilder* builder, const CollectRules& rules) {
-  ListCursor from = rules.resumes ? collect_from_ : ListCursor{};
+  ListCursor from = collect_from_;
   for (; from.segment < storage::kHottestFirst.size(); ++from.segment, from.shard = 0) {
     for (; from.shard < tiers_.shards.size(); ++from.shard, from.slab_class = 1) {
       for (; from.slab_class <= tiers_.arena->LargestClass(); ++from.slab_class) {
@@ -420,13 +426,13 @@ uint64_t Demoter::Drain(uint64_t deadline_us, const std::function<bool()>& hurry
   // machine is started again.
   const bool stays = tiers_.arena->File() != nullptr;
   rules.spares_clean = stays;
-  rules.resumes = stays;  // or it would look at the same ones for each batch
   collect_from_ = {};
   int failures = 0;
   // What this drain has written does not go again for what it writes next.
   const uint64_t spare_from = NextSerial();
   uint64_t first_serial = spare_from;
   while (tiers_.FlashOnline() && !hurry() && MonotonicUs() < deadline_us && failures < 3) {
+    if (!stays) collect_from_ = {};  // those that stay are not looked at anew for each batch
     rules.serials_tried = static_cast<uint32_t>(NextSerial() - first_serial);
     rules.item_bytes_max = keeper_.ItemBytesMax(spare_from);  // whatever flash_item_max says
     const Wrote wrote = WriteBatch(rules, stays ? InRam::kAll : InRam::kNone, spare_from);

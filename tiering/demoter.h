@@ -84,6 +84,7 @@ class Demoter {
     size_t segment = 0;
     size_t shard = 0;
     storage::SlabClass slab_class = 1;
+    bool operator==(const ListCursor&) const = default;
   };
   struct Request {
     Executor* executor;
@@ -143,6 +144,9 @@ class Demoter {
   // Whether the disk takes files again, and lets go of those that are to go.
   Status Probe();
   void AnswerRequests();
+  // Every list once, however many batches that takes: clients that go on storing do not keep it for ever. kFailed: some
+  // batch was; else all that was there has had its turn.
+  Wrote DemoteOnce();
   uint64_t DirtyItems();
 
   // Constant after construction.
@@ -158,7 +162,7 @@ class Demoter {
   RetryPause pause_;
   LogLimit failures_said_;
   std::array<uint32_t, storage::kSlabClassesMax> next_shard_{};
-  ListCursor collect_from_;
+  ListCursor collect_from_;  // where the next batch of a request or a drain begins
   // Self-synchronised.
   DemotionOutlook outlook_{*tiers_.arena};
   std::atomic<bool> wanted_{false};

@@ -276,41 +276,6 @@ TEST_F(DemoterTest, TheWriteBudgetIsKept) {
   EXPECT_GT(rig.Stats().evictions, 0U);
 }
 
-TEST_F(DemoterTest, ACancelledItemGoesWithTheNextBatchOfTheSameRequest) {
-  CacheRig rig;
-  rig->Set("k", "old");
-  const Race race(SyncPoint::kDemoteBuilt, [&] { rig->Set("k", "new"); });
-  rig.Demote();
-  EXPECT_FALSE(rig.InRam("k"));
-  EXPECT_EQ(rig->Get("k"), "new");
-  EXPECT_EQ(rig.Stats().flash.batches_written, 2U);
-  EXPECT_EQ(rig.Stats().flash.batches, 1U);  // the first one held nothing that counts
-  EXPECT_EQ(rig.Stats().commands.flash_demotions_cancelled, 1U);
-}
-
-TEST_F(DemoterTest, ARequestTakesWhatWasThereHoweverMuchIsStoredMeanwhile) {
-  CacheOptions options = Small();
-  options.slabs.limit_bytes = 16U << 20;
-  options.flash_size_bytes = 64U << 20;
-  CacheRig rig(options);
-  constexpr int kThere = 1'000;
-  for (int i = 0; i < kThere; ++i) rig->Set(Name(i), std::string(1'000, 'a'));
-  int next = kThere;
-  SyncPoints::Attach(SyncPoint::kDemoteSlotted, [&] {  // more than a batch takes
-    for (const int end = next + 200; next < end; ++next)
-      rig->Set(Name(next), std::string(1'000, 'b'));
-  });
-  rig.Demote();
-  SyncPoints::Attach(SyncPoint::kDemoteSlotted, nullptr);
-  EXPECT_GT(next, 2 * kThere);
-  uint64_t missing = 0;
-  for (int i = 0; i < kThere; ++i) {
-    EXPECT_FALSE(rig.InRam(Name(i))) << Name(i);
-    missing += rig.OnFlash(Name(i)) ? 0U : 1U;
-  }
-  EXPECT_LE(missing, rig.Stats().commands.flash_index_collisions);  // rule 1
-}
-
 TEST_F(DemoterTest, EverySyncPointOfADemotionIsPassed) {
   CacheRig rig;
   const std::vector<SyncPoint> points = {SyncPoint::kDemoteCollected, SyncPoint::kDemoteBuilt,
@@ -491,19 +456,6 @@ TEST_F(DemoterTest, I6NothingIsWrittenBeyondFilesThatCannotBeRemoved) {
 
 // --- Its thread ---------------------------------------------------------------------------------------------------
 
-TEST_F(DemoterTest, ItsThreadAnswersRequests) {
-  CacheRig rig;
-  rig->Set("k", "v");
-  ASSERT_TRUE(rig.cache->StartThreads().ok());
-  CrankedExecutor executor;
-  Flag done;
-  rig.cache->DemoteAll(executor, &done);
-  executor.Run();
-  EXPECT_TRUE(done.raised);
-  EXPECT_FALSE(rig.InRam("k"));
-  EXPECT_EQ(rig->Get("k"), "v");
-}
-
 // All but the first sets and the end happens at sync points, on the demoter's own thread.
 TEST_F(DemoterTest, ItsThreadComesForwardWhileItIsBehindAndNoLonger) {
   CacheRig rig(Small());
@@ -565,17 +517,6 @@ TEST_F(DemoterTest, ItsThreadComesForwardWhileItIsBehindAndNoLonger) {
   // When a batch begins, when a set waits, and when that takes too long or leaves too little. The second batch begins
   // with room again, the third one without.
   EXPECT_EQ(stands_back, (std::vector<bool>{true, true, false, true, true, false, false}));
-}
-
-TEST_F(DemoterTest, JoinAnswersWhoIsStillWaiting) {
-  CacheRig rig;
-  rig->Set("k", "v");
-  CrankedExecutor executor;
-  Flag done;
-  rig.cache->DemoteAll(executor, &done);
-  rig.InDemoter().Join();
-  executor.Run();
-  EXPECT_TRUE(done.raised);
 }
 
 }  // namespace
