@@ -29,9 +29,10 @@ constexpr uint32_t kWriters = 2;
 constexpr uint32_t kValueBytesMax = 1'000;
 // Only what a life changed last is counted as kept or lost.
 constexpr uint64_t kKeptForUs = 2'000'000;
-// How many more batches than the last sample of a life knew of may have been dropped when it died: as many as in so
-// long a time before, or in twice the time that it went on unseen, and a few.
+// How many more batches may have been dropped at a life's death than its last sample knew of: at the rate of the samples
+// before it, as many as in this time or in twice the time from that sample to the death, whichever is longer, and a few.
 constexpr uint64_t kDropsUnseenUs = 500'000;
+constexpr uint64_t kUnseenFactor = 2;
 constexpr uint64_t kDropsUnseen = 2;
 constexpr size_t kTextsMax = 5;
 constexpr uint64_t kLivesPerAmbush = 6;
@@ -231,6 +232,7 @@ void Torture::NoteSweep(const SweepResult& sweep, bool warm) {
   report_.ram_expected += sweep.ram_expected;
   report_.ram_kept += sweep.ram_kept;
   if (sweep.flash_expected >= kEnoughToLose) {
+    ++report_.deaths_weighed;
     const double share =
         static_cast<double>(sweep.flash_kept) / static_cast<double>(sweep.flash_expected);
     if (share < report_.worst_flash_share) {
@@ -308,11 +310,13 @@ uint64_t Torture::UndroppedFromUs(uint64_t death_us) const {
   if (batches_.empty()) return UINT64_MAX;
   const BatchSample& last = batches_.back();
   const uint64_t unseen_us = death_us - std::min(death_us, last.at_us);
-  const uint64_t as_in_us = std::max(kDropsUnseenUs, 2 * unseen_us);
+  const uint64_t as_in_us = std::max(kDropsUnseenUs, kUnseenFactor * unseen_us);
   const auto recent = std::find_if(batches_.begin(), batches_.end(), [&](const BatchSample& one) {
     return one.at_us + as_in_us >= last.at_us;
   });
-  const uint64_t dropped = last.dropped + (last.dropped - recent->dropped) + kDropsUnseen;
+  const uint64_t over_us = std::max<uint64_t>(last.at_us - recent->at_us, 1);
+  const uint64_t unseen = (last.dropped - recent->dropped) * as_in_us / over_us + kDropsUnseen;
+  const uint64_t dropped = last.dropped + unseen;
   const auto safe =
       std::find_if(batches_.begin(), batches_.end(),
                    [dropped](const BatchSample& one) { return one.begun >= dropped; });

@@ -47,7 +47,8 @@ struct TortureReport {
   uint64_t flash_kept = 0;
   uint64_t ram_expected = 0;
   uint64_t ram_kept = 0;
-  double worst_flash_share = 1;  // of one start that had enough to lose
+  uint64_t deaths_weighed = 0;   // those that had enough to lose
+  double worst_flash_share = 1;  // of one of them
   std::string worst_flash_life;  // what had ended there
 
   // By the daemon's own counters, each life's last sample.

@@ -11,6 +11,7 @@ constexpr double kShareMin = 0.99;
 // What makes a run count, as of the history checker.
 constexpr double kFlashShareMin = 0.30;
 constexpr uint64_t kCancelledMin = 1'000;
+constexpr uint64_t kCyclesPerWeighedMax = 10;
 
 double Share(uint64_t part, uint64_t whole) {
   return whole == 0 ? 1 : static_cast<double>(part) / static_cast<double>(whole);
@@ -70,7 +71,9 @@ std::string TortureReport::WhyItDoesNotCount(bool whole_round) const {
   if (demotions_cancelled < kCancelledMin) {
     why += " only " + std::to_string(demotions_cancelled) + " changes met a demotion in flight;";
   }
-  if (flash_expected == 0) why += " nothing was expected to be kept;";
+  if (deaths_weighed * kCyclesPerWeighedMax < cycles) {
+    why += " only " + std::to_string(deaths_weighed) + " deaths had enough to lose;";
+  }
   if (whole_round) {
     for (const std::string_view point : never_passed) {
       why.append(" never died at ").append(point).append(";");
@@ -92,8 +95,10 @@ std::string TortureReport::Table(bool arena) const {
   text += Row("hits, all judged", std::to_string(hits));
   text += Row("changes, flushes", std::to_string(changes) + ", " + std::to_string(flushes));
   text += Row("stale", std::to_string(stale));
-  text += Row("kept of flash", Kept(flash_kept, flash_expected) +
-                                   Format(", worst of one death %.2f %%", 100 * worst_flash_share));
+  text += Row("kept of flash",
+              Kept(flash_kept, flash_expected) +
+                  Format(", worst of %llu deaths that had enough to lose %.2f %%",
+                         static_cast<unsigned long long>(deaths_weighed), 100 * worst_flash_share));
   text += Row(arena ? "kept of RAM" : "kept of RAM (no arena)", Kept(ram_kept, ram_expected));
   text += Row("exec to first answer, warm", MedianAndWorst(answer_us));
   text += Row("exec to first hit, warm", MedianAndWorst(hit_us));
