@@ -38,11 +38,12 @@ class DiskFaultsTest : public FaultFixture, public ::testing::WithParamInterface
   }
   // An outage is one of writing: every record is answered, but where reads fail as well.
   void ExpectAllThatCanBeRead() {
-    const size_t hits = book_.Judge(*client_).hits;
-    if ((GetParam().calls & kFaultRead) == 0) {
-      EXPECT_EQ(hits, book_.Living()) << Log();
-      EXPECT_EQ(client_->Stat(kStatReadErrors), 0U);
+    if ((GetParam().calls & kFaultRead) != 0) {
+      book_.Judge(*client_);
+      return;
     }
+    ExpectAll();
+    EXPECT_EQ(client_->Stat(kStatReadErrors), 0U);
   }
   void BreakDisk() { faults_.Break(GetParam().calls, GetParam().error); }
 };
@@ -68,7 +69,7 @@ TEST_P(DiskFaultsTest, RamServesOnAndTheTierComesBackByItself) {
   EXPECT_GT(client_->Stat("flash_batches_written"), written) << Log();
   EXPECT_EQ(LogLines("flash tier is back"), 1U) << Log();
   EXPECT_LE(LogLines(), 6U) << Log();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
 }
 
 TEST_P(DiskFaultsTest, NothingOldIsFoundAfterAKillMeanwhile) {
@@ -104,7 +105,7 @@ TEST_P(DiskFaultsTest, AStopOnADiskThatIsWellAgainIsClean) {
   ASSERT_NO_FATAL_FAILURE(StopCleanly());
   ASSERT_NO_FATAL_FAILURE(StartUnderFaults());
   EXPECT_EQ(client_->Stats()[kStatFlashStart], "warm");
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
 }
 
 class ReadFaultsTest : public FaultFixture {
@@ -132,7 +133,7 @@ TEST_F(ReadFaultsTest, ReadsThatFailAreMissesUntilTheDiskIsWellAgain) {
   ASSERT_NO_FATAL_FAILURE(book_.Set(*client_, "key7"));
   EXPECT_EQ(book_.Judge(*client_).hits, 1U);
   faults_.Mend();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living());
+  ExpectAll();
   EXPECT_EQ(client_->Stat("flash_online"), 1U);
 }
 
@@ -146,7 +147,7 @@ TEST_F(ReadFaultsTest, FilesThatCannotBeOpenedAreMissesUntilTheyCan) {
   EXPECT_GE(client_->Stat(kStatReadErrors), book_.Living() / 2);
   EXPECT_EQ(LogLines("flash read failed"), 1U) << Log();
   faults_.Mend();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living());
+  ExpectAll();
 }
 
 TEST_F(ReadFaultsTest, WritesThatTakeHalfAreWrittenWhole) {
@@ -154,11 +155,11 @@ TEST_F(ReadFaultsTest, WritesThatTakeHalfAreWrittenWhole) {
   for (int i = 0; i < 3; ++i) ChangeSome();
   EXPECT_GT(faults_.Broken(), 10U);
   EXPECT_EQ(client_->Stat("flash_batches_failed"), 0U) << Log();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living());
+  ExpectAll();
   ASSERT_NO_FATAL_FAILURE(StopCleanly());
   ASSERT_NO_FATAL_FAILURE(StartUnderFaults());
   EXPECT_EQ(client_->Stats()[kStatFlashStart], "warm");
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living());
+  ExpectAll();
 }
 
 // Whatever the n-th call is that fails: of a batch, of the reopening, of a drop.
@@ -177,7 +178,7 @@ TEST_F(ReadFaultsTest, OneCallThatFailsAnywhereCostsABatchAtMost) {
   EXPECT_GT(broken, 30U);
   ASSERT_TRUE(Await([this] {
     ChangeSome();
-    return book_.Judge(*client_).hits == book_.Living();
+    return book_.Judge(*client_).hits + kCollidedMax >= book_.Living();
   })) << Log();
   ASSERT_NO_FATAL_FAILURE(Kill());
   ASSERT_NO_FATAL_FAILURE(StartUnderFaults());

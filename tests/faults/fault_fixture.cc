@@ -96,6 +96,16 @@ void FaultFixture::StartUnderFaults(const std::string& more,
   client_ = daemon_->Connect();
 }
 
+void FaultFixture::ExpectAll() {
+  const size_t hits = book_.Judge(*client_).hits;
+  const size_t living = book_.Living();
+  const uint64_t counted =
+      client_->Stat(kStatIndexCollisions) + client_->Stat(kStatRemovalsUnverified);
+  ASSERT_LE(hits, living);
+  EXPECT_LE(living - hits, std::min<uint64_t>(lost_before_ + counted, kCollidedMax)) << Log();
+  lost_before_ = std::max(lost_before_, living - hits);
+}
+
 void FaultFixture::FillFlash() {
   for (size_t i = 0; i < kKeys; ++i) ASSERT_NO_FATAL_FAILURE(book_.Set(*client_, KeyName(i)));
   ASSERT_NO_FATAL_FAILURE(DemoteAll());

@@ -47,6 +47,7 @@ class FaultFixture : public FlashFixture {
  protected:
   static constexpr size_t kKeys = 900;
   static constexpr std::chrono::milliseconds kPatience{30'000};
+  static constexpr size_t kCollidedMax = 2;  // more in one test are no accident
 
   // With the fault library, where a build has it.
   void StartUnderFaults(const std::string& more = "",
@@ -58,6 +59,9 @@ class FaultFixture : public FlashFixture {
   // Sets some of the keys on flash anew and deletes others; then asks for a demotion. Which ones differs from round
   // to round. Returns what was set.
   std::set<std::string> ChangeSome();
+  // All of the book is answered, but for what changes took along that share their identity in the index: the daemon
+  // counts those.
+  void ExpectAll();
   // Until it is so; false: not in time, or the daemon has ended. It never sleeps longer than a few milliseconds.
   bool Await(const std::function<bool()>& is_so, std::chrono::milliseconds patience = kPatience);
   bool AwaitOnline() {
@@ -72,6 +76,7 @@ class FaultFixture : public FlashFixture {
   ValueBook book_;
   FaultSwitch faults_{directory_.Path(), directory_.Sub("flash")};
   uint64_t round_ = 0;
+  size_t lost_before_ = 0;  // by processes before this one, which had counted it
 };
 
 // A small tmpfs on a directory of the test, seen by this process and its children only.

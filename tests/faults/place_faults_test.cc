@@ -51,7 +51,7 @@ TEST_F(PlaceFaultsTest, AFullDiskCostsDemotionsUntilThereIsRoom) {
   EXPECT_EQ(client_->Stat("flash_turned_off"), 1U);
   EXPECT_EQ(LogLines("No space left on device"), LogLines() - 1) << Log();
   EXPECT_LE(LogLines(), 5U) << Log();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
   EXPECT_NE(Ask("touch key500 0\r\n"), "SERVER_ERROR flash read failed\r\n");
   EXPECT_EQ(client_->Stat(kStatReadErrors), 0U);
   ASSERT_NO_FATAL_FAILURE(disk_->Release());
@@ -67,7 +67,7 @@ TEST_F(PlaceFaultsTest, AFullDiskCostsDemotionsUntilThereIsRoom) {
   const uint64_t written = client_->Stat("flash_batches_written");
   ChangeSome();
   EXPECT_GT(client_->Stat("flash_batches_written"), written) << Log();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
   // The room goes again, and then the daemon.
   ASSERT_NO_FATAL_FAILURE(disk_->FillUp());
   ASSERT_TRUE(WorkUntilOffline()) << Log();
@@ -113,7 +113,7 @@ TEST_F(PlaceFaultsTest, AStartOnAFullDiskIsRefusedWithOneLineAndHarmsNothing) {
   ASSERT_NO_FATAL_FAILURE(disk_->Release());
   ASSERT_NO_FATAL_FAILURE(StartOn(flash, directory_.Path()));
   EXPECT_EQ(client_->Stats()[kStatFlashStart], "warm");
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
 }
 
 // With no room to begin with, a kill will leave a cold tier, and the log says so; nothing else is worse.
@@ -125,7 +125,7 @@ TEST_F(PlaceFaultsTest, AnIndexWithoutRoomAtTheStartIsInPrivateMemory) {
   EXPECT_EQ(LogLines(), 2U) << Log();
   ASSERT_NO_FATAL_FAILURE(FillFlash());
   ChangeSome();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
   ASSERT_NO_FATAL_FAILURE(Kill());
   ASSERT_NO_FATAL_FAILURE(disk_->Release());
   ASSERT_NO_FATAL_FAILURE(StartOn(directory_.Sub("flash"), directory_.Sub("shm")));
@@ -149,7 +149,7 @@ TEST_F(PlaceFaultsTest, AnIndexThatCannotGrowGoesOnInPrivateMemory) {
   EXPECT_EQ(LogLines("shared index"), 1U) << Log();
   EXPECT_LE(LogLines(), 2U) << Log();
   ChangeSome();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
   ASSERT_NO_FATAL_FAILURE(Kill());
   ASSERT_NO_FATAL_FAILURE(StartOn(directory_.Sub("flash"), directory_.Sub("shm")));
   EXPECT_TRUE(client_->Stats()[kStatFlashStart].starts_with("emptied: ")) << Log();
@@ -164,7 +164,7 @@ TEST_F(PlaceFaultsTest, AMemoryFileWithoutRoomAtTheStartIsPrivateMemory) {
   EXPECT_EQ(LogLines("items are in private memory, a restart will find none"), 1U) << Log();
   ASSERT_NO_FATAL_FAILURE(FillFlash());
   ChangeSome();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
   ASSERT_NO_FATAL_FAILURE(Kill());
   ASSERT_NO_FATAL_FAILURE(StartOn(directory_.Sub("flash"), directory_.Path(), memory));
   book_.Judge(*client_);
@@ -216,16 +216,16 @@ TEST_F(PlaceFaultsTest, ADirectoryThatIsMovedAwayAndBackIsAFaultLikeAnother) {
   ASSERT_NO_FATAL_FAILURE(FillFlash());
   std::filesystem::rename(flash, directory_.Sub("elsewhere"));
   ASSERT_TRUE(WorkUntilOffline()) << Log();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();  // the files are open
+  ExpectAll();  // the files are open
   EXPECT_EQ(LogLines("flash tier turned off"), 1U) << Log();
   std::filesystem::rename(directory_.Sub("elsewhere"), flash);
   ASSERT_TRUE(AwaitOnline()) << Log();
   ChangeSome();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
   ASSERT_NO_FATAL_FAILURE(StopCleanly());
   ASSERT_NO_FATAL_FAILURE(StartOn(flash, directory_.Path()));
   EXPECT_EQ(client_->Stats()[kStatFlashStart], "warm");
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
 }
 
 // The daemon does not make it: it may be the place where a disk was mounted.
@@ -238,16 +238,16 @@ TEST_F(PlaceFaultsTest, ADirectoryThatIsRemovedIsUsedAgainOnceItIsThere) {
   EXPECT_EQ(LogLines("is gone"), 1U) << Log();
   EXPECT_LE(LogLines(), 6U) << Log();
   EXPECT_FALSE(std::filesystem::exists(flash));
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();  // until they are closed
+  ExpectAll();  // until they are closed
   ASSERT_TRUE(std::filesystem::create_directory(flash));
   ASSERT_TRUE(AwaitOnline()) << Log();
   ASSERT_NO_FATAL_FAILURE(FillFlash());
   EXPECT_EQ(LogLines("flash tier is back"), 1U) << Log();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
   ASSERT_NO_FATAL_FAILURE(StopCleanly());
   ASSERT_NO_FATAL_FAILURE(StartOn(flash, directory_.Path()));
   EXPECT_EQ(client_->Stats()[kStatFlashStart], "warm");
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
 }
 
 TEST_F(PlaceFaultsTest, ADirectoryThatIsEmptiedIsFilledAgain) {
@@ -263,11 +263,11 @@ TEST_F(PlaceFaultsTest, ADirectoryThatIsEmptiedIsFilledAgain) {
   ASSERT_TRUE(AwaitOnline()) << Log();
   ASSERT_NO_FATAL_FAILURE(FillFlash());
   EXPECT_LE(LogLines(), 8U) << Log();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
   ASSERT_NO_FATAL_FAILURE(Kill());
   ASSERT_NO_FATAL_FAILURE(StartOn(flash, directory_.Path()));
   EXPECT_EQ(client_->Stats()[kStatFlashStart], "warm after an unclean stop");
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
 }
 
 // Another cache's directory in its place: its files must not be taken for ours, nor ours be put among them.
@@ -293,7 +293,7 @@ TEST_F(PlaceFaultsTest, AnotherDirectoryInItsPlaceIsLeftAlone) {
   EXPECT_EQ(LogLines("is another directory than at the start"), 1U) << Log();
   EXPECT_EQ(ReadTextFile(flash + "/STATE"), state);
   for (int i = 0; i < 4; ++i) ChangeSome();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
   EXPECT_EQ(client_->Stat("flash_online"), 0U);
   EXPECT_EQ(ReadTextFile(flash + "/STATE"), state);
   EXPECT_EQ(files(flash), files_before);

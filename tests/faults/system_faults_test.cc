@@ -43,7 +43,7 @@ TEST_F(SystemFaultsTest, AStartWithoutThreadsSaysWhichAndEnds) {
   // With that many it serves and stops, whatever else it would like to start meanwhile.
   faults_.Break(kFaultThread, EAGAIN);
   EXPECT_EQ(client_->Stats()[kStatFlashStart], "warm") << Log();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living());
+  ExpectAll();
   for (int i = 0; i < 5; ++i) ChangeSome();
   EXPECT_EQ(Ask("flush_all\r\n"), "OK\r\n");
   EXPECT_EQ(Ask("debug demote\r\n"), "OK\r\n");
@@ -51,7 +51,7 @@ TEST_F(SystemFaultsTest, AStartWithoutThreadsSaysWhichAndEnds) {
               Ask("extstore flash_read_threads 16\r\n").starts_with("SERVER_ERROR "))
       << Ask("extstore flash_read_threads 16\r\n");
   ASSERT_NO_FATAL_FAILURE(FillFlash());
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living());
+  ExpectAll();
   ASSERT_NO_FATAL_FAILURE(StopCleanly());
 }
 
@@ -77,7 +77,7 @@ TEST_F(SystemFaultsTest, OneAllocationThatFailsIsBorne) {
   EXPECT_GT(client_->Stat("malloc_fails"), 2U) << Log();
   EXPECT_GE(LogLines("memory is short"), 1U) << Log();
   EXPECT_LE(LogLines("memory is short"), 4U) << Log();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living());
+  ExpectAll();
 }
 
 TEST_F(SystemFaultsTest, MemoryThatStaysRefusedEndsTheDaemonAsAKillWould) {
@@ -99,7 +99,7 @@ TEST_F(SystemFaultsTest, MemoryThatStaysRefusedEndsTheDaemonAsAKillWould) {
   faults_.Mend();
   ASSERT_NO_FATAL_FAILURE(StartUnderFaults("", memory));
   EXPECT_EQ(client_->Stats()[kStatFlashStart], "warm after an unclean stop");
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
 }
 
 // No number is left for a file or a socket, in the whole process.
@@ -126,7 +126,7 @@ TEST_F(SystemFaultsTest, WithoutDescriptorsRamServesOnAndAllComesBackWithThem) {
   ASSERT_TRUE(AwaitOnline()) << Log();
   ChangeSome();
   EXPECT_EQ(LogLines("flash tier is back"), 1U) << Log();
-  EXPECT_EQ(book_.Judge(*client_).hits, book_.Living()) << Log();
+  ExpectAll();
 }
 
 // The address space as such is limited: of any size, in mmap and malloc, in libraries as well.
