@@ -96,14 +96,27 @@ void FaultFixture::StartUnderFaults(const std::string& more,
   client_ = daemon_->Connect();
 }
 
+uint64_t FaultFixture::Collided() {
+  return client_->Stat(kStatIndexCollisions) + client_->Stat(kStatRemovalsUnverified) +
+         client_->Stat(kStatRemovalsNotVerified);
+}
+
+void FaultFixture::StopCleanly() {
+  collided_before_ += Collided();
+  FlashFixture::StopCleanly();
+}
+
+void FaultFixture::Kill() {
+  collided_before_ += Collided();
+  FlashFixture::Kill();
+}
+
 void FaultFixture::ExpectAll() {
   const size_t hits = book_.Judge(*client_).hits;
   const size_t living = book_.Living();
-  const uint64_t counted =
-      client_->Stat(kStatIndexCollisions) + client_->Stat(kStatRemovalsUnverified);
   ASSERT_LE(hits, living);
-  EXPECT_LE(living - hits, std::min<uint64_t>(lost_before_ + counted, kCollidedMax)) << Log();
-  lost_before_ = std::max(lost_before_, living - hits);
+  EXPECT_LE(living - hits, std::min<uint64_t>(collided_before_ + Collided(), kCollidedMax))
+      << Log();
 }
 
 void FaultFixture::FillFlash() {

@@ -54,6 +54,9 @@ class FaultFixture : public FlashFixture {
                         const std::vector<std::string>& arguments = {});
   DaemonSpec FaultySpec(const std::string& more = "",
                         const std::vector<std::string>& arguments = {});
+  // Those of FlashFixture, which remember what the process had counted.
+  void StopCleanly();
+  void Kill();
   // Sets kKeys keys and moves them to flash.
   void FillFlash();
   // Sets some of the keys on flash anew and deletes others; then asks for a demotion. Which ones differs from round
@@ -76,7 +79,10 @@ class FaultFixture : public FlashFixture {
   ValueBook book_;
   FaultSwitch faults_{directory_.Path(), directory_.Sub("flash")};
   uint64_t round_ = 0;
-  size_t lost_before_ = 0;  // by processes before this one, which had counted it
+
+ private:
+  uint64_t Collided();
+  uint64_t collided_before_ = 0;  // as the processes before this one had counted
 };
 
 // A small tmpfs on a directory of the test, seen by this process and its children only.

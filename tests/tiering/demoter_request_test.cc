@@ -51,7 +51,7 @@ TEST_F(DemoterRequestTest, LeavesAListThatIsFilledAsFastAsItIsEmptied) {
   CacheOptions options = Small();
   options.flash_item_max_bytes = options.slabs.item_bytes_max;  // more than a batch
   CacheRig rig(options);
-  const std::string value(2 * options.flash_batch_bytes, 'v');
+  const std::string value(size_t{2} * options.flash_batch_bytes, 'v');
   rig->Set("k", value);
   SyncPoints::Attach(SyncPoint::kDemoteSlotted, [&] { rig->Set("k", value); });
   rig.Demote();
