@@ -34,8 +34,8 @@ class RebootTest : public FlashFixture {
     uniques_.clear();
     for (int i = 0; i < kItems; i += 100) uniques_[i] = client_->Gets(KeyOf(i)).cas_unique;
   }
-  void AwaitWarm() {
-    ASSERT_NO_FATAL_FAILURE(FlashFixture::AwaitWarm());
+  void AwaitAllWarm() {
+    ASSERT_NO_FATAL_FAILURE(AwaitWarm());
     EXPECT_EQ(client_->Stat("flash_hot_list_keys"), static_cast<uint64_t>(kItems));
     EXPECT_EQ(client_->Stat("flash_hot_list_seen"), static_cast<uint64_t>(kItems));
   }
@@ -59,7 +59,7 @@ TEST_F(RebootTest, WhatWasInRamIsThereAgain) {
   ASSERT_NO_FATAL_FAILURE(Start());
   ASSERT_NO_FATAL_FAILURE(StoreAll());
   ASSERT_NO_FATAL_FAILURE(Restart());
-  ASSERT_NO_FATAL_FAILURE(AwaitWarm());
+  ASSERT_NO_FATAL_FAILURE(AwaitAllWarm());
   EXPECT_GE(client_->Stat("flash_hot_list_warmed") + 10, static_cast<uint64_t>(kItems));
   ASSERT_NO_FATAL_FAILURE(ExpectAllInRam());
 }
@@ -70,7 +70,7 @@ TEST_F(RebootTest, TheMemoryFileIsGoneOrOfAnotherBoot) {
   ASSERT_NO_FATAL_FAILURE(StopCleanly());
   std::filesystem::remove(ArenaPath());
   ASSERT_NO_FATAL_FAILURE(StartWithArena());
-  ASSERT_NO_FATAL_FAILURE(AwaitWarm());
+  ASSERT_NO_FATAL_FAILURE(AwaitAllWarm());
   ASSERT_NO_FATAL_FAILURE(ExpectAllInRam());
   ASSERT_NO_FATAL_FAILURE(StopCleanly());
   {
@@ -81,7 +81,7 @@ TEST_F(RebootTest, TheMemoryFileIsGoneOrOfAnotherBoot) {
   ASSERT_NO_FATAL_FAILURE(StartWithArena());
   EXPECT_NE(daemon_->Stderr().find("the system was started again"), std::string::npos)
       << daemon_->Stderr();
-  ASSERT_NO_FATAL_FAILURE(AwaitWarm());
+  ASSERT_NO_FATAL_FAILURE(AwaitAllWarm());
   EXPECT_GE(client_->Stat("flash_hot_list_warmed") + 10, static_cast<uint64_t>(kItems));
   ASSERT_NO_FATAL_FAILURE(ExpectAllInRam());
 }
@@ -91,7 +91,7 @@ TEST_F(RebootTest, WithTheMemoryFileThereIsNothingToWarm) {
   ASSERT_NO_FATAL_FAILURE(StoreAll());
   ASSERT_NO_FATAL_FAILURE(StopCleanly());
   ASSERT_NO_FATAL_FAILURE(StartWithArena());
-  ASSERT_NO_FATAL_FAILURE(AwaitWarm());
+  ASSERT_NO_FATAL_FAILURE(AwaitAllWarm());
   EXPECT_EQ(client_->Stat("flash_hot_list_warmed"), 0U);
   ASSERT_NO_FATAL_FAILURE(ExpectAllInRam());
 }
@@ -111,7 +111,7 @@ TEST_F(RebootTest, NothingOldComesBack) {
   }
   EXPECT_LE(missing, client_->Stat(kStatIndexCollisions) + client_->Stat(kStatRemovalsUnverified));
   ASSERT_EQ(Ask("extstore flash_warm_rate 67108864\r\n"), "OK\r\n");
-  ASSERT_NO_FATAL_FAILURE(AwaitWarm());
+  ASSERT_NO_FATAL_FAILURE(AwaitAllWarm());
   for (int i = 0; i < kItems; i += 2) {
     ASSERT_EQ(client_->Get(KeyOf(i)), i % 4 == 0 ? "new" : "<miss>") << i;
   }

@@ -101,8 +101,8 @@ TEST_F(RestartTest, KeepsValueFlagsAndUniqueOfEveryItem) {
   ASSERT_NO_FATAL_FAILURE(StoreItems(6'000));
   ASSERT_NO_FATAL_FAILURE(Restart());
   ASSERT_NO_FATAL_FAILURE(AwaitWarm());
-  // Items that change tiers while they are counted would be missed. Two keys of a batch that share their identity share a
-  // slot: both are there, and are counted once.
+  // Items that change tiers while they are counted would be missed. Two keys of a batch that share their identity share
+  // a slot: both are there, and are counted once.
   EXPECT_LE(client_->Stat(kStatCurrItems), items_.size());
   EXPECT_GE(client_->Stat(kStatCurrItems) + 3, items_.size());
   ASSERT_NO_FATAL_FAILURE(ExpectItems());

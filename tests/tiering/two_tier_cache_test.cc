@@ -110,8 +110,8 @@ TEST_F(TwoTierCacheTest, I4ACleanRestartKeepsEverythingOfEveryItem) {
     EXPECT_TRUE(got.meta.fetched);
   }
   EXPECT_LE(missing, lost);
-  // Items that change tiers while they are counted would be missed. Two keys of a batch that share their identity share a
-  // slot: both are there, and are counted once.
+  // Items that change tiers while they are counted would be missed. Two keys of a batch that share their identity share
+  // a slot: both are there, and are counted once.
   while (cache_->Stats().flash.hot_list == "warming") std::this_thread::yield();
   EXPECT_LE(cache_->Stats().curr_items, 3'000U - missing);
   EXPECT_GE(cache_->Stats().curr_items + 2, 3'000U - missing);

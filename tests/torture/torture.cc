@@ -29,8 +29,9 @@ constexpr uint32_t kWriters = 2;
 constexpr uint32_t kValueBytesMax = 1'000;
 // Only what a life changed last is counted as kept or lost.
 constexpr uint64_t kKeptForUs = 2'000'000;
-// How many more batches may have been dropped at a life's death than its last sample knew of: at the rate of the samples
-// before it, as many as in this time or in twice the time from that sample to the death, whichever is longer, and a few.
+// How many more batches may have been dropped at a life's death than its last sample knew of: at the rate of the
+// samples before it, as many as in this time or in twice the time from that sample to the death, whichever is longer,
+// and a few.
 constexpr uint64_t kDropsUnseenUs = 500'000;
 constexpr uint64_t kUnseenFactor = 2;
 constexpr uint64_t kDropsUnseen = 2;
