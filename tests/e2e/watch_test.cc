@@ -236,7 +236,7 @@ TEST_F(WatchTest, ShowsClientsOfIpv6AsMemcachedDoes) {
   std::string shown[2];
   const std::string binaries[] = {ReferenceBinary(), TerracedBinary()};
   for (int i = 0; i < 2; ++i) {
-    const std::unique_ptr<Daemon> daemon = Start(binaries[i], {"-l", "::1"});
+    const std::unique_ptr<Daemon> daemon = Start(binaries[i], {"-t", "1", "-l", "::1"});
     const std::unique_ptr<Client> watcher = Watch(*daemon, "connevents");
     sockaddr_in6 address{};
     address.sin6_family = AF_INET6;
