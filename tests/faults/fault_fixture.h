@@ -47,7 +47,7 @@ class FaultFixture : public FlashFixture {
  protected:
   static constexpr size_t kKeys = 900;
   static constexpr std::chrono::milliseconds kPatience{30'000};
-  static constexpr size_t kCollidedMax = 2;  // more in one test are no accident
+  static constexpr uint64_t kCollidedMax = 2;  // more in one test are no accident
 
   // With the fault library, where a build has it.
   void StartUnderFaults(const std::string& more = "",
@@ -62,9 +62,10 @@ class FaultFixture : public FlashFixture {
   // Sets some of the keys on flash anew and deletes others; then asks for a demotion. Which ones differs from round
   // to round. Returns what was set.
   std::set<std::string> ChangeSome();
-  // All of the book is answered, but for what changes took along that share their identity in the index: the daemon
-  // counts those.
-  void ExpectAll();
+  // How many of the book are not answered, but for what changes took along that share their identity in the index: the
+  // daemon counts those.
+  uint64_t MissingUncounted();
+  void ExpectAll() { EXPECT_EQ(MissingUncounted(), 0U) << Log(); }
   // Until it is so; false: not in time, or the daemon has ended. It never sleeps longer than a few milliseconds.
   bool Await(const std::function<bool()>& is_so, std::chrono::milliseconds patience = kPatience);
   bool AwaitOnline() {
